@@ -1,0 +1,1 @@
+//! DuckDB made safe.

@@ -1,0 +1,1 @@
+//! Roost: see docs/.
