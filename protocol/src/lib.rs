@@ -1,1 +1,22 @@
-//! Roost: see docs/.
+//! What Roost's processes say to each other: wakes, grants, session tokens, commands, the query API and the
+//! table of public errors. No I/O, no clock: whoever calls passes the time in.
+
+pub mod command;
+pub mod grant;
+pub mod names;
+pub mod problem;
+pub mod query;
+pub mod secret;
+pub mod session;
+pub mod signing;
+pub mod status;
+pub mod time;
+pub mod wake;
+
+/// Version of the internal protocols. A process accepts its own, the one before and the one after.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Whether a peer that speaks `version` can be understood.
+pub const fn is_compatible(version: u16) -> bool {
+    version.abs_diff(PROTOCOL_VERSION) <= 1
+}
