@@ -1,1 +1,29 @@
-//! DuckDB made safe.
+//! DuckDB's C and C++ made safe: open, extract, prepare, properties, Arrow streams, typed errors, progress, interrupt.
+//!
+//! It calls two traits, [`Vfs`] (files under `roost://`) and [`PlanGuard`] (verdict on a bound plan), and decides
+//! nothing itself. It is the only unsafe code and the only C++ of Roost.
+
+mod connection;
+mod database;
+mod error;
+mod ffi;
+mod guard_calls;
+mod plan;
+mod plan_records;
+mod result;
+mod statement;
+mod value;
+mod vfs;
+mod vfs_calls;
+
+pub use connection::{Connection, InterruptHandle, Progress};
+pub use database::{Database, FunctionGuard};
+pub use error::{EngineError, ErrorKind};
+pub use plan::{
+    Caller, ContextId, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal, SettingAction,
+    SettingChange, SettingScope, Stage, TransactionAction, Trust,
+};
+pub use result::ResultStream;
+pub use statement::{Column, Extracted, Prepared, Returns, StatementKind};
+pub use value::Value;
+pub use vfs::{Lock, OpenFlags, SCHEME, Vfs, VfsError, VfsErrorKind, VfsFile};

@@ -1,0 +1,1 @@
+#include "roost.h"
