@@ -35,6 +35,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// The caller may not do this.
     Forbidden,
+    /// Who the caller is or what it may do cannot be found out: the Kubernetes API server does not answer.
+    AccessUnknown,
     /// No such tenant, branch or query.
     NotFound,
     /// A method that the path does not have.
@@ -133,6 +135,7 @@ impl ErrorCode {
             Self::WritesPaused => row("Writes are paused", 503, "53100", Retry),
             Self::Unauthenticated => row("Credentials are missing or not valid", 401, "28000", FixInput),
             Self::Forbidden => row("Access denied", 403, "42501", FixInput),
+            Self::AccessUnknown => row("Access cannot be checked", 503, "57P03", Retry),
             Self::NotFound => row("Not found", 404, "3D000", FixInput),
             Self::MethodNotAllowed => row("The method is not allowed", 405, "08P01", FixInput),
             Self::NotAcceptable => row("No acceptable format", 406, "08P01", FixInput),
