@@ -1,1 +1,44 @@
-//! Roost: see docs/.
+//! The bucket protocol of Roost: one DuckDB database per branch, kept in object storage.
+//!
+//! The bucket is the database. `tenant` acts on a tenant's prefix, `branch` is the writer's and readers' side
+//! of one branch, `object` is the bucket, `format` its bytes (docs/format.md). The crate knows DuckDB only as
+//! the layout in `chunk`, and Kubernetes not at all.
+
+pub mod advice;
+pub mod branch;
+pub mod bucket;
+pub mod chunk;
+pub mod environment;
+pub mod format;
+pub mod identity;
+pub mod local;
+pub mod object;
+pub mod position;
+pub mod snapshot_folder;
+pub mod tenant;
+
+pub use advice::Advice;
+pub use branch::{
+    BranchStore, HydrateError, Hydrated, Hydration, OwnedBranch, Proof, ProveError, PublishError, Published,
+    ReadablePosition, TakeOverError, Takeover,
+};
+pub use bucket::WriteError;
+pub use chunk::ChunkSet;
+pub use environment::{Clock, Compute, Environment, Randomness};
+pub use format::catalogue::{CatalogueEntry, SnapshotData};
+pub use format::head::Head;
+pub use format::manifest::Manifest;
+pub use format::pin::PinKind;
+pub use format::{FormatError, ReadError};
+pub use identity::{BranchName, DatabaseId, Holder, Lineage, Owner, TenantPath};
+pub use local::{Freeze, Frozen, LocalDatabase, LocalError};
+pub use object::directory::DirectoryStore;
+pub use object::memory::MemoryStore;
+pub use object::probe::{ProbeError, probe};
+pub use object::s3::{S3Config, S3ConfigError, S3Credentials, S3Store};
+pub use object::{ObjectError, ObjectStore};
+pub use position::{DatedPosition, Position};
+pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
+pub use tenant::{
+    Adoption, BranchSource, CreatedBranch, Creation, Initialized, Pinned, Progress, TenantError, TenantStore,
+};

@@ -1,0 +1,52 @@
+//! Catalogue entries: one per snapshot of a tenant.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::json::Document;
+use crate::identity::PutId;
+use crate::position::Position;
+
+/// How a snapshot keeps its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum SnapshotData {
+    /// By a pin on the tenant's own objects.
+    Native {
+        /// Key of the pin, relative to the tenant's prefix.
+        pin: String,
+    },
+    /// As Parquet files outside the tenant's prefix.
+    Parquet {
+        /// The folder's key in the bucket.
+        location: String,
+    },
+}
+
+/// Content of `catalogue/<snapshot>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogueEntry {
+    /// Identity of the write.
+    pub put_id: PutId,
+    /// The snapshot's name.
+    pub name: String,
+    /// Uid of the Snapshot object, or of the scheduled run.
+    pub uid: String,
+    /// Where the data is.
+    pub data: SnapshotData,
+    /// What was taken.
+    pub position: Position,
+    /// Time of the last commit in it.
+    pub last_commit: Option<Timestamp>,
+    /// Size in bytes: of the database file (native) or of all parts (Parquet).
+    pub size: u64,
+    /// When the entry was written.
+    pub created: Timestamp,
+}
+
+impl Document for CatalogueEntry {
+    const FORMAT: &'static str = "roost-catalogue";
+    const VERSION: u32 = 1;
+    const LIMIT: u64 = 64 * 1024;
+}

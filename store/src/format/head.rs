@@ -1,0 +1,54 @@
+//! HEAD: the one mutable object of a branch.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::json::Document;
+use crate::identity::{BranchName, Holder, Lineage, PutId};
+use crate::position::{Position, StreamId};
+
+/// Content of `branches/<branch>/HEAD`. Changed only by compare-and-swap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    /// Identity of the write that made this version.
+    pub put_id: PutId,
+    /// The branch.
+    pub branch: BranchName,
+    /// Its history.
+    pub lineage: Lineage,
+    /// Grows with every takeover; whoever wrote the highest may write.
+    pub epoch: u64,
+    /// Who took over last.
+    pub holder: Option<Holder>,
+    /// Last publish of this lineage; none before the first.
+    pub manifest: Option<Position>,
+    /// Where a branch that has not published yet starts; none for an empty database.
+    pub source: Option<Position>,
+    /// The WAL stream after the manifest (later releases write it).
+    pub stream: Option<StreamId>,
+    /// Whether the holder ended by itself: the manifest is the whole state.
+    pub sealed: bool,
+    /// Whether the branch is being deleted: nobody may take it over again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
+    /// Time of the last commit in `manifest` (or `source`).
+    pub last_commit: Option<Timestamp>,
+}
+
+impl Document for Head {
+    const FORMAT: &'static str = "roost-head";
+    const VERSION: u32 = 1;
+    const LIMIT: u64 = 64 * 1024;
+}
+
+impl Head {
+    /// The state that opening this branch gives: its last publish, else where it starts; none if empty.
+    pub fn state(&self) -> Option<&Position> {
+        self.manifest.as_ref().or(self.source.as_ref())
+    }
+    /// Number of the last manifest of this lineage; 0 before the first publish.
+    pub fn number(&self) -> u64 {
+        self.manifest.as_ref().map_or(0, |m| m.manifest)
+    }
+}

@@ -1,0 +1,81 @@
+//! The bytes of every kind of object. docs/format.md describes them for people.
+
+use crate::advice::Advice;
+use crate::object::ObjectError;
+
+pub mod catalogue;
+pub mod head;
+pub mod json;
+pub mod manifest;
+pub mod pack;
+pub mod page;
+pub mod pin;
+pub mod tenant;
+
+mod bytes;
+
+/// Bytes that are not the object they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// Truncated, altered, or never this kind of object.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// A version that this release does not read.
+    #[error("it has format version {found}, this release reads up to {supported}; use a newer release")]
+    Version {
+        /// The object's version.
+        found: u32,
+        /// The newest version that this release reads.
+        supported: u32,
+    },
+    /// Encrypted, which this release does not read.
+    #[error("it is encrypted (kind {0}), which this release cannot read; use a newer release")]
+    Encrypted(u8),
+}
+
+/// Why an object could not be read as what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The bucket did not give it.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// Its content is not what it should be. Nothing was changed.
+    #[error("object {key} cannot be used: {cause}")]
+    Content {
+        /// The object.
+        key: String,
+        /// Why.
+        cause: FormatError,
+    },
+    /// It belongs to another history than the one it is read for. Nothing was changed.
+    #[error("object {key} belongs to lineage {found}, expected {expected}")]
+    WrongLineage {
+        /// The object.
+        key: String,
+        /// The lineage it carries.
+        found: String,
+        /// The lineage (or lineages) it should carry.
+        expected: String,
+    },
+    /// It is intact, but is not the object that its name or its referrer says.
+    #[error("object {key} is not what refers to it expects: {why}")]
+    Mismatch {
+        /// The object.
+        key: String,
+        /// The difference.
+        why: String,
+    },
+}
+
+impl ReadError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Object(error) => error.advice(),
+            _ => Advice::AskOperator,
+        }
+    }
+    pub(crate) fn content(key: &str) -> impl FnOnce(FormatError) -> Self + '_ {
+        move |cause| Self::Content { key: key.to_owned(), cause }
+    }
+}

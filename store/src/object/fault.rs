@@ -1,0 +1,1 @@
+//! A wrapper that makes a store fail in every way a bucket can, by a seed.

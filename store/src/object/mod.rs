@@ -1,0 +1,176 @@
+//! The bucket: what Roost needs of an object store, and the stores there are.
+
+use std::ops::Range;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::advice::Advice;
+
+pub mod directory;
+pub mod fault;
+pub mod memory;
+pub mod probe;
+pub mod s3;
+
+/// Longest key.
+pub const MAX_KEY_BYTES: usize = 900;
+/// Most keys that one LIST returns.
+pub const MAX_LIST_PAGE: usize = 1_000;
+/// Largest object that one PUT may carry (S3's own bound).
+pub const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// An object's version as its store names it. Opaque; compared only for equality.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+/// A whole object.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Its version.
+    pub etag: ETag,
+}
+
+/// Answer of [`ObjectStore::get_if_changed`].
+#[derive(Debug, Clone)]
+pub enum Changed {
+    /// The object still has the ETag asked about.
+    Same,
+    /// It has another one.
+    Changed(Object),
+}
+
+/// When a PUT may take effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Only if no object has this key (`If-None-Match: *`).
+    IfAbsent,
+    /// Only over exactly this version (`If-Match`).
+    IfMatch(ETag),
+    /// Always. Only for immutable objects whose name holds 128 random bits: a repeat writes the same bytes.
+    Always,
+}
+
+/// One listed key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// One page of a listing, ordered by key.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The keys.
+    pub objects: Vec<Listed>,
+    /// Whether more follow after the last one.
+    pub truncated: bool,
+}
+
+/// Why a request to the bucket has no good answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// No such object.
+    #[error("object {key} does not exist")]
+    NotFound {
+        /// The key.
+        key: String,
+    },
+    /// The condition of a PUT does not hold. After an undecided attempt this may be one's own write.
+    #[error("object {key} is not in the state that the write expects")]
+    PreconditionFailed {
+        /// The key.
+        key: String,
+    },
+    /// The credentials do not allow this.
+    #[error("access to {key} is denied: {message}; check the credentials and their rights on the bucket")]
+    Denied {
+        /// The key.
+        key: String,
+        /// The endpoint's words.
+        message: String,
+    },
+    /// The bucket itself does not exist.
+    #[error("bucket {bucket} does not exist: {message}")]
+    NoSuchBucket {
+        /// The bucket.
+        bucket: String,
+        /// The endpoint's words.
+        message: String,
+    },
+    /// The body is above the limit of its kind.
+    #[error("object {key} is larger than {limit} bytes, the limit of its kind")]
+    TooLarge {
+        /// The key.
+        key: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The key is not one that Roost makes.
+    #[error("{key:?} is not a valid object key")]
+    InvalidKey {
+        /// The key.
+        key: String,
+    },
+    /// No answer that decides: 409, 429, 5xx, a time-out, a lost connection. A write may have taken effect.
+    #[error("no decisive answer for {key}: {message}")]
+    Undecided {
+        /// The key.
+        key: String,
+        /// What happened.
+        message: String,
+    },
+    /// The endpoint refused in a way that repeating cannot change.
+    #[error("the endpoint refused the request for {key}: {message}")]
+    Rejected {
+        /// The key.
+        key: String,
+        /// The endpoint's words.
+        message: String,
+    },
+}
+
+impl ObjectError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Undecided { .. } | Self::PreconditionFailed { .. } => Advice::Retry,
+            Self::InvalidKey { .. } => Advice::FixInput,
+            _ => Advice::AskOperator,
+        }
+    }
+}
+
+/// A bucket with conditional writes. Each method is one request; retries are the caller's.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + std::fmt::Debug {
+    /// Reads a whole object of at most `limit` bytes.
+    async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError>;
+    /// Reads a whole object unless it still has `etag`.
+    async fn get_if_changed(&self, key: &str, etag: &ETag, limit: u64) -> Result<Changed, ObjectError>;
+    /// Reads exactly `range`; an object that ends before it is [`ObjectError::Rejected`].
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectError>;
+    /// Writes an object under a condition.
+    async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<ETag, ObjectError>;
+    /// Writes a local file as an object without holding it in memory.
+    async fn put_file(&self, key: &str, path: &Path, condition: Condition) -> Result<ETag, ObjectError>;
+    /// Lists at most `limit` keys that start with `prefix`, in order, after the key `after`.
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError>;
+    /// Deletes an object; one that does not exist is no error.
+    async fn delete(&self, key: &str) -> Result<(), ObjectError>;
+}
+
+/// Keys are segments of `A-Z a-z 0-9 . _ - =` joined by `/`; no segment is empty, `.` or `..`.
+pub(crate) fn check_key(key: &str) -> Result<(), ObjectError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'=');
+    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.bytes().all(plain);
+    if key.len() <= MAX_KEY_BYTES && key.split('/').all(segment) {
+        return Ok(());
+    }
+    Err(ObjectError::InvalidKey { key: key.chars().take(200).collect() })
+}
