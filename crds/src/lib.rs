@@ -1,1 +1,41 @@
-//! Roost: see docs/.
+//! The Kubernetes API of Roost: kinds, condition types, the table of reasons, and the generated YAML.
+//!
+//! Group `roostdb.dev`, version `v1alpha1`. [`Tenant`], [`Snapshot`] and [`Branch`] are the product;
+//! [`TenantClass`] holds what the platform team decides once. Nothing here talks to a server.
+
+mod branch;
+mod class;
+pub mod conditions;
+pub mod definitions;
+pub mod duration;
+pub mod names;
+pub mod quantity;
+pub mod reasons;
+mod schema;
+pub mod settings;
+pub mod shared;
+mod snapshot;
+mod tenant;
+
+pub use branch::{Branch, BranchOrigin, BranchSpec, BranchStatus};
+pub use class::{
+    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, MemoryLimit, ResourceList, RuntimePods,
+    SecretReference, Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
+};
+pub use conditions::ConditionType;
+pub use duration::Duration;
+pub use quantity::Quantity;
+pub use reasons::Reason;
+pub use shared::{
+    DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat, SnapshotSummary,
+    StorageLocation,
+};
+pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};
+pub use tenant::{
+    Adoption, ConfigMapKey, InitScript, ObjectName, Tenant, TenantSource, TenantSpec, TenantStatus,
+};
+
+/// API group of every kind.
+pub const GROUP: &str = "roostdb.dev";
+/// The only served version.
+pub const VERSION: &str = "v1alpha1";
