@@ -1,1 +1,16 @@
-//! Roost: see docs/.
+//! What the end-to-end tests stand on: a real cluster with Roost installed, its gateway, and the bucket behind it.
+//!
+//! The tests in `tests/` are ignored by a plain `cargo test`; `make test` brings up the cluster, installs the charts
+//! and runs them. `tests/run --help` tells how to run one of them against a cluster that is left running.
+
+pub mod answer;
+pub mod bucket;
+pub mod cluster;
+pub mod memory;
+pub mod tenant;
+pub mod wait;
+
+pub use answer::Answer;
+pub use cluster::Roost;
+pub use tenant::TestNamespace;
+pub use wait::eventually;

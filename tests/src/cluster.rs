@@ -1,0 +1,118 @@
+//! The cluster under test.
+
+use crate::{bucket::Bucket, tenant::TestNamespace};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// Namespace of operator and gateway.
+pub const SYSTEM_NAMESPACE: &str = "roost-system";
+/// Namespace of runtime pods.
+pub const RUNTIME_NAMESPACE: &str = "roost-runtime";
+/// How long a test waits for what takes a pod or two.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Field manager of the tests.
+const MANAGER: &str = "roost-tests";
+
+/// A cluster with Roost installed, as its users see it.
+#[derive(Clone)]
+pub struct Roost {
+    /// The API server, as administrator.
+    pub client: Client,
+    /// HTTP client without any credentials.
+    pub http: reqwest::Client,
+    /// Base URL of the gateway.
+    pub gateway: String,
+    /// The bucket behind the test classes.
+    pub bucket: Arc<Bucket>,
+}
+
+impl Roost {
+    /// Connects to what KUBECONFIG and the ROOST_S3_* variables name.
+    pub async fn connect() -> Result<Self> {
+        // Several tests of one process come by here; the first one installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_default().await.context("no cluster: run these tests by tests/run")?;
+        let services: Api<Service> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
+        let service = services.get("roost-gateway").await.context("Roost is not installed in this cluster")?;
+        let spec = service.spec.context("a Service without spec")?;
+        let port = spec.ports.iter().flatten().next().context("a Service without ports")?.port;
+        let address = spec.cluster_ip.context("the gateway's Service has no address")?;
+        Ok(Self {
+            client,
+            http: reqwest::Client::builder().build()?,
+            gateway: format!("http://{address}:{port}"),
+            bucket: Arc::new(Bucket::from_env()?),
+        })
+    }
+
+    /// An API for any of Roost's kinds or the built-in ones.
+    pub fn api(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        if kind == "Branch" {
+            resource.plural = "branches".into();
+        }
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// Applies a manifest as `kubectl apply --server-side` does.
+    pub async fn apply(&self, manifest: &Value) -> Result<DynamicObject> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let namespace = manifest["metadata"]["namespace"].as_str();
+        let api = self.api(&text(&manifest["apiVersion"]), &text(&manifest["kind"]), namespace);
+        let name = text(&manifest["metadata"]["name"]);
+        Ok(api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(manifest)).await?)
+    }
+
+    /// A class over the test bucket with a prefix of its own; idle after `idle`. `change` may alter its spec.
+    pub async fn class(&self, name: &str, idle: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
+        let name = format!("{name}-{}", random_suffix());
+        let mut spec = json!({
+            "storage": {
+                "bucket": self.bucket.name, "prefix": name, "endpoint": self.bucket.cluster_endpoint,
+                "region": "us-east-1", "pathStyle": true,
+                "credentials": {"secretRef": {"name": "s3"}}, "caSecretRef": {"name": "s3-ca"},
+            },
+            "runtime": {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+                        "terminationGracePeriod": "60s"},
+            "idle": {"timeout": idle, "min": "1s", "max": "24h"},
+            "limits": {"active": 8, "statementTimeout": "10m"},
+        });
+        change(&mut spec);
+        let (kind, version) = ("TenantClass", "roostdb.dev/v1alpha1");
+        self.apply(&json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})).await?;
+        Ok(name)
+    }
+
+    /// A namespace of its own for a test, with a user who may connect to everything in it.
+    pub async fn namespace(&self, prefix: &str) -> Result<TestNamespace> {
+        TestNamespace::create(self.clone(), format!("{prefix}-{}", random_suffix())).await
+    }
+
+    /// The pods of a tenant, by its UID.
+    pub async fn pods_of(&self, tenant_uid: &str) -> Result<Vec<Pod>> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), RUNTIME_NAMESPACE);
+        let selector = ListParams::default().labels(&format!("roostdb.dev/tenant-uid={tenant_uid}"));
+        Ok(pods.list(&selector).await?.items)
+    }
+
+    /// API of the runtime pods.
+    pub fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), RUNTIME_NAMESPACE)
+    }
+}
+
+/// Eight characters that make a name unique.
+pub fn random_suffix() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..8].to_owned()
+}

@@ -1,0 +1,28 @@
+//! Waiting for conditions, with deadlines.
+
+use anyhow::{Result, bail};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+/// How often a condition is looked at.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Looks at a condition until it yields a value. Fails at the deadline with what was last seen.
+pub async fn eventually<T, F, Fut>(what: &str, deadline: Duration, mut look: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, String>>,
+{
+    let started = Instant::now();
+    loop {
+        match look().await {
+            Ok(value) => return Ok(value),
+            Err(seen) if started.elapsed() > deadline => {
+                bail!("{what}: not within {deadline:?}; last seen: {seen}")
+            }
+            Err(_) => tokio::time::sleep(PACE).await,
+        }
+    }
+}

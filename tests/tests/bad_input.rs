@@ -1,0 +1,114 @@
+//! What is wrong gets a clear condition, and nothing is overwritten.
+
+use anyhow::{Context, Result, ensure};
+use roost_protocol::problem::ErrorCode;
+use roost_tests::{Roost, cluster::PATIENCE};
+use serde_json::json;
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn missing_references_are_named_and_awaited() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let shop = roost.namespace("missing").await?;
+    shop.apply("Tenant", "early", json!({"className": "not-there-yet"})).await?;
+    shop.condition("Tenant", "early", "Ready", "False", Some("ClassNotFound")).await?;
+    ensure!(shop.query("early", "SELECT 1").await?.problem()?.code == ErrorCode::TenantNotReady);
+
+    let class = roost
+        .class("secretless", "10s", |spec| spec["storage"]["credentials"]["secretRef"]["name"] = json!("absent"))
+        .await?;
+    shop.apply("Tenant", "keyless", json!({"className": class})).await?;
+    shop.condition("Tenant", "keyless", "Ready", "False", Some("CredentialsNotFound")).await?;
+
+    shop.apply("Branch", "orphan", json!({"tenantName": "nobody"})).await?;
+    shop.condition("Branch", "orphan", "Ready", "False", Some("TenantNotFound")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn unusable_buckets_are_told_apart() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let shop = roost.namespace("buckets").await?;
+    let unreachable = roost
+        .class("unreachable", "10s", |spec| {
+            spec["storage"]["endpoint"] = json!("https://nothing-here.roost-s3.svc");
+        })
+        .await?;
+    shop.apply("Tenant", "far", json!({"className": unreachable})).await?;
+
+    roost
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong-key", "namespace": "roost-system"},
+            "stringData": {"accessKeyID": "nobody", "secretAccessKey": "nothing"},
+        }))
+        .await?;
+    let denied = roost
+        .class("denied", "10s", |spec| spec["storage"]["credentials"]["secretRef"]["name"] = json!("wrong-key"))
+        .await?;
+    shop.apply("Tenant", "refused", json!({"className": denied})).await?;
+
+    shop.condition("Tenant", "refused", "Ready", "False", Some("StorageDenied")).await?;
+    shop.condition("Tenant", "far", "Ready", "False", Some("StorageUnreachable")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn damaged_objects_are_reported_and_left_as_they_are() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("damage", "2s", |_| ()).await?;
+    let shop = roost.namespace("damage").await?;
+    for (tenant, kind) in [("pack", "/packs/"), ("manifest", "/manifests/")] {
+        let uid = shop.tenant(tenant, json!({"className": class})).await?;
+        shop.run(tenant, "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS s FROM range(20000) r(i)").await?;
+        shop.asleep(&uid, PATIENCE).await?;
+        let prefix = format!("{class}/tenants/{}/{tenant}/", shop.name);
+        let keys = roost.bucket.keys(&prefix).await?;
+        let victim = keys.iter().filter(|key| key.contains(kind)).next_back().context("nothing to damage")?;
+        let mut bytes = roost.bucket.read(victim).await?.to_vec();
+        if kind == "/packs/" {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0xff;
+        } else {
+            bytes.truncate(bytes.len() / 2);
+        }
+        roost.bucket.overwrite(victim, bytes.clone()).await?;
+
+        let problem = shop.query(tenant, "SELECT count(*) FROM t").await?.problem()?;
+        ensure!(problem.code == ErrorCode::DataCorrupted, "{tenant}: {problem}");
+        shop.condition("Tenant", tenant, "Ready", "False", Some("DataCorrupted")).await?;
+        ensure!(roost.bucket.read(victim).await? == bytes, "{victim} was overwritten");
+        let after = roost.bucket.keys(&prefix).await?;
+        ensure!(after == keys, "objects came or went: {keys:?} {after:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn a_non_owner_touches_nothing() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("owner", "2s", |_| ()).await?;
+    let shop = roost.namespace("owner").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 1 AS i").await?;
+    shop.asleep(&uid, PATIENCE).await?;
+    shop.delete("Tenant", "acme").await?;
+
+    // The same path, written by somebody else: another cluster's tenant.json.
+    let prefix = format!("{class}/tenants/{}/acme/", shop.name);
+    let key = format!("{prefix}tenant.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&roost.bucket.read(&key).await?)?;
+    document["owner"]["clusterID"] = json!("00000000-0000-4000-8000-000000000000");
+    roost.bucket.overwrite(&key, serde_json::to_vec(&document)?).await?;
+    let before = roost.bucket.contents(&prefix).await?;
+
+    shop.apply("Tenant", "acme", json!({"className": class, "deletionPolicy": "Delete"})).await?;
+    shop.condition("Tenant", "acme", "Ready", "False", Some("DataOwnedElsewhere")).await?;
+    let problem = shop.query("acme", "SELECT 1").await?.problem()?;
+    ensure!(matches!(problem.code, ErrorCode::DataOwnedElsewhere | ErrorCode::TenantNotReady), "{problem}");
+    shop.delete("Tenant", "acme").await?;
+    ensure!(roost.bucket.contents(&prefix).await? == before, "an object of another owner was touched");
+    Ok(())
+}
