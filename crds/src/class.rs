@@ -65,11 +65,17 @@ pub struct Storage {
     pub bucket: String,
     /// Prefix of every key, without a slash at either end; none if absent. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"))]
+    #[schemars(
+        length(min = 1, max = 512),
+        regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
     pub prefix: Option<String>,
     /// URL of the S3 endpoint; AWS's own for the region if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$"))]
+    #[schemars(
+        length(min = 8, max = 512),
+        regex(pattern = r"^https?://[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$")
+    )]
     pub endpoint: Option<String>,
     /// Region; us-east-1 if absent. Cloudflare R2 wants auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -297,13 +303,4 @@ pub struct TenantClassStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub probed_hash: Option<String>,
-}
-
-/// DuckDB's memory, parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryLimit {
-    /// Share of the container's memory limit, in percent (1 to 99).
-    Percent(u8),
-    /// Bytes.
-    Bytes(u64),
 }

@@ -64,7 +64,9 @@ pub fn report(
     if serves == Serves::Connections {
         wanted.push((ConditionType::Available, row.available));
     }
-    for (kind, holds) in [(ConditionType::Reconciling, row.reconciling), (ConditionType::Stalled, row.stalled)] {
+    for (kind, holds) in
+        [(ConditionType::Reconciling, row.reconciling), (ConditionType::Stalled, row.stalled)]
+    {
         if holds {
             wanted.push((kind, Truth::True));
         }
@@ -79,7 +81,8 @@ pub fn report(
                 reason: reason.as_str().to_owned(),
                 message: bounded(message),
                 observed_generation: Some(generation),
-                last_transition_time: unchanged.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
+                last_transition_time: unchanged
+                    .map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
             }
         })
         .collect()
@@ -117,7 +120,14 @@ mod tests {
     #[test]
     fn keeps_the_time_of_what_did_not_change() {
         let first = report(&[], Serves::Connections, Reason::Idle, "sealed", 1, &at("2026-01-01T00:00:00Z"));
-        let later = report(&first, Serves::Connections, Reason::Suspended, "suspended", 2, &at("2026-01-02T00:00:00Z"));
+        let later = report(
+            &first,
+            Serves::Connections,
+            Reason::Suspended,
+            "suspended",
+            2,
+            &at("2026-01-02T00:00:00Z"),
+        );
         let time = |conditions: &[Condition], name: &str| {
             conditions.iter().find(|c| c.type_ == name).map(|c| c.last_transition_time.clone())
         };

@@ -10,7 +10,9 @@ use crate::{Branch, Snapshot, Tenant, TenantClass};
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
     /// The generated schema is no CustomResourceDefinition any more; a bug of this crate.
-    #[error("the schema of {name} does not form a CustomResourceDefinition: {source}; fix the types in crds/src")]
+    #[error(
+        "the schema of {name} does not form a CustomResourceDefinition: {source}; fix the types in crds/src"
+    )]
     Shape {
         /// Name of the definition.
         name: String,
@@ -53,4 +55,42 @@ fn strip(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(strip),
         _ => {}
     }
+}
+
+/// First line of every generated file.
+const HEADER: &str = "# Generated from crds/src. Refresh with: cargo run -p roost-crds\n";
+
+/// A generated file: its path below the repository's root, and its text.
+pub struct Generated {
+    /// Path below the repository's root.
+    pub path: String,
+    /// Text.
+    pub text: String,
+}
+
+/// Every generated file: plain definitions in `crds/yaml`, and the same as templates of the chart `roost-crds`.
+pub fn generated() -> Result<Vec<Generated>, DefinitionError> {
+    let mut files = Vec::new();
+    for crd in all()? {
+        let name = crd.metadata.name.clone().unwrap_or_default();
+        let plural = &crd.spec.names.plural;
+        let yaml = serde_yaml::to_string(&crd)
+            .map_err(|source| DefinitionError::Yaml { name: name.clone(), source })?;
+        files.push(Generated { path: format!("crds/yaml/{plural}.yaml"), text: format!("{HEADER}{yaml}") });
+        files.push(Generated {
+            path: format!("charts/roost-crds/templates/{plural}.yaml"),
+            text: format!("{HEADER}{}", templated(&yaml, &name)),
+        });
+    }
+    Ok(files)
+}
+
+/// The definition with the chart's labels and annotations in its metadata.
+fn templated(yaml: &str, name: &str) -> String {
+    let plain = format!("metadata:\n  name: {name}\n");
+    let metadata = format!(
+        "metadata:\n  name: {name}\n  labels:\n    {{{{- include \"roost-crds.labels\" . | nindent 4 }}}}\n  \
+         annotations:\n    {{{{- include \"roost-crds.annotations\" . | nindent 4 }}}}\n"
+    );
+    yaml.replacen(&plain, &metadata, 1)
 }

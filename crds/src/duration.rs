@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for text in ["", "5", "m", "-5m", "5d", "5m ", " 5m", "1.5h", "5ms", "100000s", "1h1h1h1h", "5M", "١s"] {
+        for text in
+            ["", "5", "m", "-5m", "5d", "5m ", " 5m", "1.5h", "5ms", "100000s", "1h1h1h1h", "5M", "١s"]
+        {
             let error = text.parse::<Duration>().unwrap_err();
             assert!(error.to_string().contains("1h30m"), "{text}: {error}");
         }

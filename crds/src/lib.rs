@@ -11,6 +11,7 @@ pub mod duration;
 pub mod names;
 pub mod quantity;
 pub mod reasons;
+pub mod resolve;
 mod schema;
 pub mod settings;
 pub mod shared;
@@ -19,13 +20,14 @@ mod tenant;
 
 pub use branch::{Branch, BranchOrigin, BranchSpec, BranchStatus};
 pub use class::{
-    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, MemoryLimit, ResourceList, RuntimePods,
-    SecretReference, Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
+    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, ResourceList, RuntimePods, SecretReference,
+    Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
 };
 pub use conditions::ConditionType;
 pub use duration::Duration;
 pub use quantity::Quantity;
 pub use reasons::Reason;
+pub use resolve::MemoryLimit;
 pub use shared::{
     DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat, SnapshotSummary,
     StorageLocation,

@@ -187,7 +187,10 @@ mod tests {
     fn ready_excludes_reconciling_and_stalled() {
         for reason in Reason::ALL {
             let row = reason.row();
-            assert!(!(row.reconciling && row.stalled), "{reason}: kstatus knows either in progress or failed");
+            assert!(
+                !(row.reconciling && row.stalled),
+                "{reason}: kstatus knows either in progress or failed"
+            );
             match row.ready {
                 Truth::True => assert!(!row.reconciling && !row.stalled, "{reason}"),
                 Truth::False => assert!(row.reconciling || row.stalled, "{reason}: a tool could not say why"),

@@ -69,15 +69,16 @@ pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Bytes of an object of this cluster's own making, as text without bound would be refused by the cost limit.
+/// DuckDB settings, by name, out of the allowlist.
 pub(crate) fn settings(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<_> = crate::settings::ALLOWED.iter().map(|setting| setting.name).collect();
     json_schema!({
         "type": "object",
         "maxProperties": 32,
         "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 64},
         "x-kubernetes-validations": [{
-            "rule": format!("self.all(name, name in [{}])", crate::settings::ALLOWED.iter().map(|s| format!("'{}'", s.name)).collect::<Vec<_>>().join(", ")),
-            "message": format!("only these settings can be set for a class: {}", crate::settings::ALLOWED.iter().map(|s| s.name).collect::<Vec<_>>().join(", "))
+            "rule": format!("self.all(name, name in ['{}'])", names.join("', '")),
+            "message": format!("only these settings can be set for a class: {}", names.join(", "))
         }]
     })
 }

@@ -30,5 +30,8 @@ pub const ALLOWED: &[AllowedSetting] = &[
     setting("pivot_filter_threshold", "when PIVOT filters before aggregating"),
     setting("pivot_limit", "how many columns PIVOT may make"),
     setting("preserve_insertion_order", "whether rows keep their order without ORDER BY"),
-    setting("scalar_subquery_error_on_multiple_rows", "whether a scalar subquery with several rows is an error"),
+    setting(
+        "scalar_subquery_error_on_multiple_rows",
+        "whether a scalar subquery with several rows is an error",
+    ),
 ];

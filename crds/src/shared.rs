@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// Whether connections are served.
+/// Running (default): woken by its first query. Suspended: connections are refused and nothing wakes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OperatingMode {
     /// Woken by its first query.
@@ -16,7 +16,8 @@ pub enum OperatingMode {
     Suspended,
 }
 
-/// What happens to the data when the object is deleted.
+/// What happens to the data when the object is deleted. Retain (default): it stays in the bucket. Delete: it is
+/// deleted before the object goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// The data stays in the bucket.
@@ -26,7 +27,8 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Form of a snapshot.
+/// Form of a snapshot. Parquet (default): files that anyone can read. Native: a pinned position, instant, to
+/// restore and branch from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SnapshotFormat {
     /// Parquet files, a schema and metadata that anyone can read, in a folder of their own.
@@ -113,7 +115,6 @@ pub struct StorageLocation {
     #[schemars(length(max = 64))]
     pub region: Option<String>,
     /// Whether the bucket is part of the path instead of the host name.
-    #[serde(default)]
     pub path_style: bool,
     /// Secret with the credentials, in the operator's namespace.
     #[schemars(length(max = 253))]

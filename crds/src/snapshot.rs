@@ -5,9 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Duration;
 use crate::schema;
 use crate::shared::{DeletionPolicy, Position, SnapshotFormat, StorageLocation};
-use crate::Duration;
 
 /// What the author of a Snapshot decides. Immutable but ttl.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

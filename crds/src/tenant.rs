@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::Duration;
 use crate::schema;
 use crate::shared::{DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotSummary};
-use crate::Duration;
 
 /// What the author of a Tenant decides. All optional: `spec: {}` is a working tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,16 @@
 //! What holds for every schema, whatever the types look like.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
 use serde_json::Value;
 
 fn walk<'a>(path: &str, value: &'a Value, visit: &mut dyn FnMut(&str, &'a Value)) {
     visit(path, value);
     match value {
         Value::Object(members) => members.iter().for_each(|(k, v)| walk(&format!("{path}.{k}"), v, visit)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| walk(&format!("{path}[{i}]"), v, visit)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, v)| walk(&format!("{path}[{i}]"), v, visit))
+        }
         _ => {}
     }
 }
@@ -70,4 +74,24 @@ fn every_rule_says_what_to_write() {
         });
     }
     assert!(rules > 25, "only {rules} rules found");
+}
+
+#[test]
+fn generated_files_are_fresh() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = roost_crds::definitions::generated().unwrap();
+    assert_eq!(files.len(), 8);
+    for file in files {
+        let found = std::fs::read_to_string(root.join(&file.path)).unwrap_or_default();
+        assert!(
+            found == file.text,
+            "{} is stale: run `cargo run -p roost-crds` and commit the result",
+            file.path
+        );
+        if file.path.starts_with("charts/") {
+            assert_eq!(file.text.matches("{{").count(), 2, "{}: only metadata is templated", file.path);
+        } else {
+            assert!(!file.text.contains("{{"), "{}: Helm would read this as a template", file.path);
+        }
+    }
 }
