@@ -26,8 +26,8 @@ lint: engine ## rustfmt, clippy and cargo-deny
 test: ## everything, with a real cluster; ARGS are passed to it (see tests/run --help)
 	@tests/run $(ARGS)
 
-demo: ## a tenant's life on a local cluster; CONTEXT= and REGISTRY= for your own
-	@deploy/demo/up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
+demo: ## a tenant's life on a local cluster
+	@deploy/demo/up
 
 demo-down: ## remove every trace of the demo
 	@deploy/demo/down
