@@ -127,6 +127,8 @@ pub struct ExportParquet {
     pub snapshot_uid: String,
     /// The position to read, as roost-store's `Position` in JSON.
     pub position: serde_json::Value,
+    /// Key of the pin that keeps the position, relative to the tenant's prefix; the operator wrote it and removes it.
+    pub pin: String,
 }
 
 /// Limits of the engine that serves a tenant.
