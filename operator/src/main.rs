@@ -1,2 +1,3 @@
-//! Entry point.
+//! The operator's process.
+
 fn main() {}

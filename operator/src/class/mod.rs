@@ -1,0 +1,3 @@
+//! TenantClass.
+
+pub mod settings;

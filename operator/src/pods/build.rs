@@ -1,0 +1,333 @@
+//! Runtime pods as objects: a pure function of the class, the place and the pod's identity.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
+        ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile,
+        SecurityContext, Toleration, Volume, VolumeMount,
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+        util::intstr::IntOrString,
+    },
+};
+use kube::{Resource as _, ResourceExt as _};
+use roost_crds::{TenantClass, names as crd};
+use roost_protocol::{
+    names::{HEALTH_PORT, INTERNAL_TLS_PORT},
+    signing::VerifyingKey,
+};
+
+use super::{names, view::SLOT_ANNOTATION};
+use crate::{class::settings, trust::Identity};
+
+/// User and group of every process of ours.
+const UID: i64 = 10001;
+/// Where the cache volume is mounted.
+const CACHE_DIR: &str = "/cache";
+/// Name of the only container.
+const CONTAINER: &str = "runtime";
+
+/// What every runtime pod of this installation has in common.
+#[derive(Clone, Debug)]
+pub struct PodDefaults {
+    /// Namespace of runtime pods.
+    pub namespace: String,
+    /// Image.
+    pub image: String,
+    /// Always, IfNotPresent or Never.
+    pub pull_policy: String,
+    /// Log filter.
+    pub log: String,
+}
+
+/// What a pod is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves a branch.
+    Serve {
+        /// The branch.
+        branch: String,
+        /// The slot it occupies.
+        slot: String,
+    },
+    /// Takes a Parquet snapshot.
+    Worker {
+        /// Name of the Snapshot.
+        snapshot: String,
+        /// UID of the Snapshot.
+        snapshot_uid: String,
+        /// The branch it is taken of.
+        branch: String,
+    },
+}
+
+/// Whose pod it is.
+#[derive(Clone, Debug)]
+pub struct PodOf<'a> {
+    /// Namespace of the Tenant.
+    pub namespace: &'a str,
+    /// Name of the Tenant.
+    pub tenant: &'a str,
+    /// UID of the Tenant.
+    pub tenant_uid: &'a str,
+    /// What the pod is for.
+    pub role: Role,
+}
+
+impl PodOf<'_> {
+    /// Name of the pod.
+    pub fn name(&self) -> String {
+        match &self.role {
+            Role::Serve { branch, .. } => names::serving_pod(self.tenant_uid, branch),
+            Role::Worker { snapshot_uid, .. } => names::worker_pod(snapshot_uid),
+        }
+    }
+}
+
+/// Proof of which pod this is, and whom it obeys.
+#[derive(Debug)]
+pub struct PodTrust<'a> {
+    /// The pod's certificate and key.
+    pub identity: &'a Identity,
+    /// Certificate of the internal CA.
+    pub authority: &'a str,
+    /// Key that grants and commands are signed with.
+    pub operator_key: VerifyingKey,
+}
+
+/// The pod.
+pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust: &PodTrust<'_>) -> Pod {
+    let runtime = class.spec.runtime.clone().unwrap_or_default();
+    let grace = settings::termination_grace(&class.spec).as_secs();
+    Pod {
+        metadata: metadata(defaults, class, of),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            containers: vec![container(defaults, class, trust)],
+            enable_service_links: Some(false),
+            node_selector: runtime.node_selector,
+            restart_policy: Some("Never".into()),
+            runtime_class_name: runtime.runtime_class_name,
+            security_context: Some(PodSecurityContext {
+                fs_group: Some(UID),
+                run_as_group: Some(UID),
+                run_as_non_root: Some(true),
+                run_as_user: Some(UID),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".into(),
+                    ..SeccompProfile::default()
+                }),
+                ..PodSecurityContext::default()
+            }),
+            termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
+            tolerations: runtime.tolerations.map(|all| all.into_iter().map(toleration).collect()),
+            volumes: Some(vec![Volume {
+                name: "cache".into(),
+                empty_dir: Some(EmptyDirVolumeSource {
+                    size_limit: Some(Quantity(settings::cache_size(&class.spec))),
+                    ..EmptyDirVolumeSource::default()
+                }),
+                ..Volume::default()
+            }]),
+            ..PodSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> ObjectMeta {
+    let class_name = class.name_any();
+    let mut labels = BTreeMap::from([
+        ("app.kubernetes.io/name", "tenant-runtime".to_owned()),
+        (crd::MANAGED_BY_LABEL, crd::MANAGED_BY.to_owned()),
+        (crd::TENANT_UID_LABEL, of.tenant_uid.to_owned()),
+        (crd::CLASS_LABEL, names::class_hash(&class_name)),
+    ]);
+    if class.spec.storage.egress.is_some() {
+        labels.insert(crd::EGRESS_LABEL, crd::EGRESS_OF_CLASS.to_owned());
+    }
+    let mut annotations = BTreeMap::from([
+        (crd::NAMESPACE_ANNOTATION, of.namespace.to_owned()),
+        (crd::TENANT_ANNOTATION, of.tenant.to_owned()),
+        (crd::CLASS_ANNOTATION, class_name.clone()),
+    ]);
+    match &of.role {
+        Role::Serve { branch, slot } => {
+            labels.insert(crd::ROLE_LABEL, crd::ROLE_SERVE.to_owned());
+            labels.insert(crd::BRANCH_LABEL, branch.clone());
+            annotations.insert(SLOT_ANNOTATION, slot.clone());
+        }
+        Role::Worker { snapshot, snapshot_uid, branch } => {
+            labels.insert(crd::ROLE_LABEL, crd::ROLE_WORKER.to_owned());
+            labels.insert(crd::BRANCH_LABEL, branch.clone());
+            labels.insert(crd::SNAPSHOT_UID_LABEL, snapshot_uid.clone());
+            annotations.insert(crd::SNAPSHOT_ANNOTATION, snapshot.clone());
+        }
+    }
+    let own =
+        |map: BTreeMap<&str, String>| map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    ObjectMeta {
+        name: Some(of.name()),
+        namespace: Some(defaults.namespace.clone()),
+        labels: Some(own(labels)),
+        annotations: Some(own(annotations)),
+        owner_references: Some(vec![OwnerReference {
+            api_version: TenantClass::api_version(&()).into_owned(),
+            kind: TenantClass::kind(&()).into_owned(),
+            name: class_name,
+            uid: class.uid().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: Some(false),
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) -> Container {
+    let (requests, limits) = settings::resources(&class.spec);
+    let quantities = |map: BTreeMap<String, String>| {
+        (!map.is_empty()).then(|| map.into_iter().map(|(name, size)| (name, Quantity(size))).collect())
+    };
+    let port = |name: &str, port: u16| ContainerPort {
+        name: Some(name.into()),
+        container_port: port.into(),
+        ..ContainerPort::default()
+    };
+    Container {
+        name: CONTAINER.into(),
+        image: Some(defaults.image.clone()),
+        image_pull_policy: Some(defaults.pull_policy.clone()),
+        env: Some(environment(defaults, trust)),
+        liveness_probe: Some(probe("/healthz", 10, 6)),
+        ports: Some(vec![port("internal", INTERNAL_TLS_PORT), port("health", HEALTH_PORT)]),
+        readiness_probe: Some(probe("/readyz", 1, 1)),
+        resources: Some(ResourceRequirements {
+            requests: quantities(requests),
+            limits: quantities(limits),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        termination_message_path: Some("/dev/termination-log".into()),
+        termination_message_policy: Some("File".into()),
+        volume_mounts: Some(vec![VolumeMount {
+            name: "cache".into(),
+            mount_path: CACHE_DIR.into(),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn environment(defaults: &PodDefaults, trust: &PodTrust<'_>) -> Vec<EnvVar> {
+    let field = |name: &str, path: &str| EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.into(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    let value = |name: &str, value: &str| EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        ..EnvVar::default()
+    };
+    vec![
+        field("ROOST_POD_NAME", "metadata.name"),
+        field("ROOST_POD_UID", "metadata.uid"),
+        value("ROOST_TLS_CERT", &trust.identity.certificate),
+        value("ROOST_TLS_KEY", &trust.identity.key),
+        value("ROOST_CA_CERT", trust.authority),
+        value("ROOST_OPERATOR_KEY", &trust.operator_key.to_string()),
+        value("ROOST_CACHE_DIR", CACHE_DIR),
+        value("ROOST_LOG", &defaults.log),
+    ]
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::Int(HEALTH_PORT.into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+fn toleration(toleration: roost_crds::Toleration) -> Toleration {
+    Toleration {
+        key: toleration.key,
+        operator: toleration.operator,
+        value: toleration.value,
+        effect: toleration.effect,
+        toleration_seconds: toleration.toleration_seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn golden(class: serde_json::Value, role: Role) -> String {
+        let class: TenantClass = serde_json::from_value(json!({
+            "apiVersion": "roostdb.dev/v1alpha1", "kind": "TenantClass",
+            "metadata": {"name": "standard", "uid": "class-uid"}, "spec": class,
+        }))
+        .unwrap();
+        let defaults = PodDefaults {
+            namespace: "roost-runtime".into(),
+            image: "localhost/tenant-runtime:1".into(),
+            pull_policy: "IfNotPresent".into(),
+            log: "info".into(),
+        };
+        let identity = Identity { certificate: "CERTIFICATE".into(), key: "KEY".into() };
+        let operator_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        let of = PodOf { namespace: "shop", tenant: "acme", tenant_uid: "tenant-uid", role };
+        let trust = PodTrust { identity: &identity, authority: "AUTHORITY", operator_key };
+        serde_yaml::to_string(&build(&defaults, &class, &of, &trust)).unwrap()
+    }
+
+    fn storage() -> serde_json::Value {
+        json!({"bucket": "tenants", "credentials": {"secretRef": {"name": "r2"}}})
+    }
+
+    #[test]
+    fn a_serving_pod_of_the_plainest_class() {
+        let role = Role::Serve { branch: "main".into(), slot: "abc-7".into() };
+        insta::assert_snapshot!(golden(json!({"storage": storage()}), role));
+    }
+
+    #[test]
+    fn a_worker_of_a_class_that_states_everything() {
+        let mut storage = storage();
+        storage["egress"] = json!([{"namespace": "s3"}]);
+        let class = json!({"storage": storage, "runtime": {
+            "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+            "cacheSize": "5Gi", "nodeSelector": {"pool": "duck"}, "runtimeClassName": "gvisor",
+            "tolerations": [{"key": "duck", "operator": "Exists", "effect": "NoSchedule"}],
+            "terminationGracePeriod": "1m"}});
+        let role = Role::Worker {
+            snapshot: "nightly".into(),
+            snapshot_uid: "snapshot-uid".into(),
+            branch: "dev".into(),
+        };
+        insta::assert_snapshot!(golden(class, role));
+    }
+}

@@ -1,0 +1,7 @@
+//! Runtime pods: their names, how they are built, what is read of them, how they end.
+
+pub mod build;
+pub mod names;
+pub mod view;
+
+pub use view::{PodView, Stage};

@@ -1,0 +1,200 @@
+//! What matters of a runtime pod, folded out of the Pod object.
+
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use kube::ResourceExt as _;
+use roost_crds::names::{BRANCH_LABEL, TENANT_UID_LABEL};
+use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
+
+use crate::runtime_client::PodAddress;
+
+/// Annotation with the name of the slot that the pod occupies.
+pub const SLOT_ANNOTATION: &str = "roostdb.dev/slot";
+
+/// How far a pod is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Exists; has no address yet.
+    Starting,
+    /// Has an address; its process may listen.
+    Running {
+        /// IP address.
+        address: String,
+        /// Whether its readiness probe says that it serves.
+        ready: bool,
+    },
+    /// Its process ended.
+    Finished {
+        /// Its last words, if it left any that can be read.
+        ending: Option<Box<Ending>>,
+        /// What the kubelet says about the end.
+        reason: String,
+    },
+}
+
+/// A runtime pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodView {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Version, to watch from.
+    pub resource_version: Option<String>,
+    /// UID of the tenant it serves.
+    pub tenant_uid: String,
+    /// Branch it serves.
+    pub branch: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// Whether its deletion was asked for.
+    pub leaving: bool,
+    /// Slot it occupies.
+    pub slot: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Why it does not start, when the kubelet or the scheduler says so.
+    pub obstacle: Option<String>,
+}
+
+impl PodView {
+    /// Folds a Pod.
+    pub fn of(pod: &Pod) -> Self {
+        let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
+        Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            resource_version: pod.resource_version(),
+            tenant_uid: label(TENANT_UID_LABEL),
+            branch: label(BRANCH_LABEL),
+            stage: stage(pod),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
+            slot: pod.annotations().get(SLOT_ANNOTATION).cloned(),
+            created: pod.creation_timestamp().map(|time| time.0),
+            obstacle: obstacle(pod),
+        }
+    }
+
+    /// Where to call it, once it has an address and as long as it has not ended.
+    pub fn address(&self) -> Option<PodAddress> {
+        match &self.stage {
+            Stage::Running { address, .. } => Some(PodAddress {
+                name: self.name.clone(),
+                address: address.clone(),
+                port: INTERNAL_TLS_PORT,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether its process ended.
+    pub fn finished(&self) -> bool {
+        matches!(self.stage, Stage::Finished { .. })
+    }
+
+    /// Its last words.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.stage {
+            Stage::Finished { ending, .. } => ending.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn stage(pod: &Pod) -> Stage {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    // The container's state is seen before the phase follows it.
+    let terminated = status
+        .and_then(|status| status.container_statuses.as_ref()?.first()?.state.as_ref()?.terminated.clone());
+    if let Some(terminated) = terminated {
+        let ending = terminated.message.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let reason = terminated.reason.unwrap_or_default();
+        return Stage::Finished { ending, reason: format!("{reason}, exit code {}", terminated.exit_code) };
+    }
+    if matches!(phase, "Succeeded" | "Failed") {
+        let reason = status.and_then(|status| status.reason.clone()).unwrap_or_else(|| phase.to_owned());
+        return Stage::Finished { ending: None, reason };
+    }
+    match status.and_then(|status| status.pod_ip.clone()) {
+        Some(address) => {
+            let ready = status
+                .and_then(|status| status.conditions.as_ref())
+                .is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+            Stage::Running { address, ready }
+        }
+        None => Stage::Starting,
+    }
+}
+
+fn obstacle(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let waiting = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
+        .find(|waiting| {
+            !matches!(waiting.reason.as_deref(), None | Some("ContainerCreating" | "PodInitializing"))
+        });
+    if let Some(waiting) = waiting {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        return Some(format!("{reason}: {}", waiting.message.as_deref().unwrap_or_default()));
+    }
+    let condition =
+        status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    Some(format!(
+        "{}: {}",
+        condition.reason.as_deref().unwrap_or_default(),
+        condition.message.as_deref().unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(status: serde_json::Value) -> PodView {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "rt-1", "uid": "u", "labels": {"roostdb.dev/tenant-uid": "t", "roostdb.dev/branch": "main"}},
+            "status": status,
+        }))
+        .unwrap();
+        PodView::of(&pod)
+    }
+
+    #[test]
+    fn stages() {
+        assert_eq!(pod(json!({"phase": "Pending"})).stage, Stage::Starting);
+        let running = pod(json!({"phase": "Running", "podIP": "10.0.0.1",
+            "conditions": [{"type": "Ready", "status": "True"}]}));
+        assert_eq!(running.stage, Stage::Running { address: "10.0.0.1".into(), ready: true });
+        assert_eq!(running.address().unwrap().port, 8443);
+        let evicted = pod(json!({"phase": "Failed", "reason": "Evicted", "podIP": "10.0.0.1"}));
+        assert_eq!(evicted.stage, Stage::Finished { ending: None, reason: "Evicted".into() });
+        assert!(evicted.address().is_none());
+    }
+
+    #[test]
+    fn last_words_are_read_and_nonsense_is_not() {
+        let words = |message: &str| {
+            pod(json!({"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{
+                "name": "runtime", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0, "reason": "Completed", "message": message}}}]}))
+        };
+        let sealed = words(
+            r#"{"state":"sealed","position":null,"databaseSize":4096,"lastActive":7,"problem":null,"snapshot":null}"#,
+        );
+        assert_eq!(sealed.ending().unwrap().database_size, Some(4096));
+        let killed = words("panicked at");
+        assert!(killed.finished() && killed.ending().is_none());
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_told() {
+        let stuck = pod(json!({"phase": "Pending", "containerStatuses": [{
+            "name": "runtime", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}));
+        assert_eq!(stuck.obstacle.as_deref(), Some("ImagePullBackOff: no such image"));
+    }
+}

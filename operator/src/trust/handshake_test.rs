@@ -1,0 +1,36 @@
+//! The authority, TLS and names together: a real handshake in memory.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::{Authority, authority::new_authority, client_config, server_config};
+
+async fn handshake(trusted: &str, issuer: &Authority, issued: &str, expected: &str) -> Result<(), String> {
+    let identity = issuer.issue(issued, Timestamp::now()).unwrap();
+    let (client, server) = tokio::io::duplex(16 * 1024);
+    let acceptor = TlsAcceptor::from(server_config(&identity).unwrap());
+    let connector = TlsConnector::from(client_config(trusted).unwrap());
+    let name = ServerName::try_from(expected.to_owned()).unwrap();
+    let (client, _server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+    client.map(drop).map_err(|error| error.to_string())
+}
+
+fn authority() -> Authority {
+    let made = new_authority(Timestamp::now()).unwrap();
+    Authority::from_pem(&made.certificate, &made.key).unwrap()
+}
+
+#[tokio::test]
+async fn only_the_right_name_of_the_right_authority_is_accepted() {
+    let (ours, other) = (Arc::new(authority()), authority());
+    let name = "rt-1.runtime.roost.internal";
+    handshake(ours.certificate(), &ours, name, name).await.unwrap();
+    let wrong_name =
+        handshake(ours.certificate(), &ours, name, "rt-2.runtime.roost.internal").await.unwrap_err();
+    assert!(wrong_name.contains("not valid for"), "{wrong_name}");
+    let wrong_authority = handshake(other.certificate(), &ours, name, name).await.unwrap_err();
+    assert!(wrong_authority.contains("invalid peer certificate"), "{wrong_authority}");
+}

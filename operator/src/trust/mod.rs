@@ -1,0 +1,12 @@
+//! Internal trust: the certificate authority, the signing keys, and TLS between Roost's processes.
+
+mod authority;
+mod secrets;
+mod tls;
+
+pub use authority::{Authority, AuthorityError, Identity};
+pub use secrets::{Trust, TrustError, ensure, load};
+pub use tls::{TlsError, client_config, server_config};
+
+#[cfg(test)]
+mod handshake_test;
