@@ -1,1 +1,487 @@
-#include "roost.h"
+// Walks a bound plan and tells Rust what is in it. src/plan_records.rs reads these records: same tags, same fields.
+#include "shim.hpp"
+
+#include "duckdb/catalog/catalog_entry/schema_catalog_entry.hpp"
+#include "duckdb/catalog/catalog_entry/table_catalog_entry.hpp"
+#include "duckdb/function/lambda_functions.hpp"
+#include "duckdb/main/prepared_statement_data.hpp"
+#include "duckdb/parser/expression/function_expression.hpp"
+#include "duckdb/parser/parsed_data/alter_table_info.hpp"
+#include "duckdb/parser/parsed_data/attach_info.hpp"
+#include "duckdb/parser/parsed_data/copy_database_info.hpp"
+#include "duckdb/parser/parsed_data/create_function_info.hpp"
+#include "duckdb/parser/parsed_data/create_index_info.hpp"
+#include "duckdb/parser/parsed_data/create_sequence_info.hpp"
+#include "duckdb/parser/parsed_data/create_table_info.hpp"
+#include "duckdb/parser/parsed_data/create_type_info.hpp"
+#include "duckdb/parser/parsed_data/create_view_info.hpp"
+#include "duckdb/parser/parsed_data/detach_info.hpp"
+#include "duckdb/parser/parsed_data/drop_info.hpp"
+#include "duckdb/parser/parsed_data/load_info.hpp"
+#include "duckdb/parser/parsed_data/transaction_info.hpp"
+#include "duckdb/parser/parsed_expression_iterator.hpp"
+#include "duckdb/planner/binder.hpp"
+#include "duckdb/planner/expression/list.hpp"
+#include "duckdb/planner/expression_iterator.hpp"
+#include "duckdb/planner/logical_operator_visitor.hpp"
+#include "duckdb/planner/operator/list.hpp"
+#include "duckdb/planner/parsed_data/bound_create_table_info.hpp"
+
+using namespace duckdb;
+using roost::ToText;
+
+namespace {
+
+enum Tag : uint8_t {
+	TABLE_FUNCTION = 1,
+	SCALAR_FUNCTION = 2,
+	AGGREGATE_FUNCTION = 3,
+	WINDOW_FUNCTION = 4,
+	PRAGMA_NAME = 5,
+	COPY_FUNCTION = 6,
+	PATH = 7,
+	MODIFIED_DATABASE = 8,
+	READ_DATABASE = 9,
+	UNKNOWN = 10,
+	// Operators: field 0 is the operator's kind.
+	PLAIN = 20,
+	SCAN = 21,
+	MODIFY = 22,
+	CREATE = 23,
+	DROP = 24,
+	ALTER = 25,
+	COPY_TO_FILE = 26,
+	EXPORT = 27,
+	COPY_DATABASE = 28,
+	ATTACH = 29,
+	DETACH = 30,
+	LOAD = 31,
+	UPDATE_EXTENSIONS = 32,
+	TRANSACTION = 33,
+	SETTING = 34,
+	PRAGMA = 35,
+	PREPARE = 36,
+	EXECUTE = 37,
+	EXPLAIN = 38,
+	VACUUM = 39,
+	EXTENSION = 40,
+};
+
+class Walker {
+public:
+	Walker(const roost_guard &guard_p, void *facts_p) : guard(guard_p), facts(facts_p) {
+	}
+
+	void Record(Tag tag, const vector<string> &fields) {
+		vector<roost_text> texts;
+		for (auto &field : fields) {
+			texts.push_back(ToText(field));
+		}
+		guard.record(facts, tag, texts.data(), texts.size());
+	}
+
+	void WalkPlan(LogicalOperator &op) {
+		RecordOperator(op);
+		LogicalOperatorVisitor::EnumerateExpressions(op, [&](unique_ptr<Expression> *child) { WalkOptional(*child); });
+		for (auto &child : op.children) {
+			WalkPlan(*child);
+		}
+	}
+
+private:
+	const roost_guard &guard;
+	void *facts;
+
+	void RecordOperator(LogicalOperator &op);
+	void RecordScan(LogicalGet &get, const string &kind);
+	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
+	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
+	void RecordAlter(AlterInfo &info, const string &kind);
+	void RecordAttach(const AttachInfo &info, const string &kind);
+	void RecordTransaction(const TransactionInfo &info, const string &kind);
+	void RecordLoad(const LoadInfo &info, const string &kind);
+	void RecordExecute(const PreparedStatementData &prepared, const string &kind);
+	void RecordModify(TableCatalogEntry &table, const string &kind) {
+		Record(MODIFY, {kind, table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
+	}
+	void RecordFunction(Tag tag, const Function &function) {
+		Record(tag, {function.catalog_name, function.schema_name, function.name});
+	}
+
+	void WalkOptional(const unique_ptr<Expression> &expression) {
+		if (expression) {
+			WalkExpression(*expression);
+		}
+	}
+	void WalkAll(const vector<unique_ptr<Expression>> &expressions) {
+		for (auto &expression : expressions) {
+			WalkOptional(expression);
+		}
+	}
+	void WalkExpression(Expression &expression);
+	// For what DuckDB binds only when it executes it (defaults and USING of ALTER, generated columns).
+	void WalkParsed(const ParsedExpression &expression);
+	void WalkColumn(const ColumnDefinition &column);
+};
+
+void Walker::WalkExpression(Expression &expression) {
+	switch (expression.GetExpressionClass()) {
+	case ExpressionClass::BOUND_FUNCTION: {
+		auto &call = expression.Cast<BoundFunctionExpression>();
+		RecordFunction(SCALAR_FUNCTION, call.function);
+		// The body of a lambda is no child any more, it lies in the bind data.
+		if (call.bind_info && call.function.HasBindLambdaCallback()) {
+			WalkOptional(static_cast<ListLambdaBindData &>(*call.bind_info).lambda_expr);
+		}
+		break;
+	}
+	case ExpressionClass::BOUND_AGGREGATE:
+		RecordFunction(AGGREGATE_FUNCTION, expression.Cast<BoundAggregateExpression>().function);
+		break;
+	case ExpressionClass::BOUND_WINDOW: {
+		auto &window = expression.Cast<BoundWindowExpression>();
+		if (window.aggregate) {
+			RecordFunction(AGGREGATE_FUNCTION, *window.aggregate);
+		} else {
+			Record(WINDOW_FUNCTION, {ExpressionTypeToString(window.GetExpressionType())});
+		}
+		break;
+	}
+	case ExpressionClass::BOUND_SUBQUERY: {
+		auto &subquery = expression.Cast<BoundSubqueryExpression>();
+		if (subquery.subquery.plan) {
+			WalkPlan(*subquery.subquery.plan);
+		} else {
+			Record(UNKNOWN, {"a subquery without a plan"});
+		}
+		break;
+	}
+	case ExpressionClass::BOUND_BETWEEN:
+	case ExpressionClass::BOUND_CASE:
+	case ExpressionClass::BOUND_CAST:
+	case ExpressionClass::BOUND_COLUMN_REF:
+	case ExpressionClass::BOUND_COMPARISON:
+	case ExpressionClass::BOUND_CONJUNCTION:
+	case ExpressionClass::BOUND_CONSTANT:
+	case ExpressionClass::BOUND_DEFAULT:
+	case ExpressionClass::BOUND_LAMBDA_REF:
+	case ExpressionClass::BOUND_OPERATOR:
+	case ExpressionClass::BOUND_PARAMETER:
+	case ExpressionClass::BOUND_REF:
+	case ExpressionClass::BOUND_UNNEST:
+		break;
+	default:
+		Record(UNKNOWN, {"expression " + ExpressionTypeToString(expression.GetExpressionType())});
+		return;
+	}
+	ExpressionIterator::EnumerateChildren(expression, [&](unique_ptr<Expression> &child) { WalkOptional(child); });
+}
+
+void Walker::WalkParsed(const ParsedExpression &expression) {
+	if (expression.GetExpressionClass() == ExpressionClass::FUNCTION) {
+		auto &call = expression.Cast<FunctionExpression>();
+		Record(SCALAR_FUNCTION, {call.catalog, call.schema, call.function_name});
+	} else if (expression.GetExpressionClass() == ExpressionClass::SUBQUERY) {
+		Record(UNKNOWN, {"a subquery that is bound while it is executed"});
+	}
+	ParsedExpressionIterator::EnumerateChildren(expression,
+	                                            [&](const ParsedExpression &child) { WalkParsed(child); });
+}
+
+void Walker::WalkColumn(const ColumnDefinition &column) {
+	if (column.Generated()) {
+		WalkParsed(column.GeneratedExpression());
+	} else if (column.HasDefaultValue()) {
+		WalkParsed(column.DefaultValue());
+	}
+}
+
+void Walker::RecordScan(LogicalGet &get, const string &kind) {
+	vector<string> fields {kind, get.function.catalog_name, get.function.schema_name, get.function.name};
+	if (auto table = get.GetTable()) {
+		fields.insert(fields.end(), {table->ParentCatalog().GetName(), table->ParentSchema().name, table->name});
+	}
+	Record(SCAN, fields);
+	RecordFunction(TABLE_FUNCTION, get.function);
+}
+
+static string NameOf(const CreateInfo &info) {
+	switch (info.type) {
+	case CatalogType::TABLE_ENTRY:
+		return info.Cast<CreateTableInfo>().table;
+	case CatalogType::VIEW_ENTRY:
+		return info.Cast<CreateViewInfo>().view_name;
+	case CatalogType::SEQUENCE_ENTRY:
+		return info.Cast<CreateSequenceInfo>().name;
+	case CatalogType::TYPE_ENTRY:
+		return info.Cast<CreateTypeInfo>().name;
+	case CatalogType::INDEX_ENTRY:
+		return info.Cast<CreateIndexInfo>().index_name;
+	case CatalogType::SCHEMA_ENTRY:
+		return info.schema;
+	case CatalogType::MACRO_ENTRY:
+	case CatalogType::TABLE_MACRO_ENTRY:
+	case CatalogType::SCALAR_FUNCTION_ENTRY:
+	case CatalogType::TABLE_FUNCTION_ENTRY:
+		return static_cast<const CreateFunctionInfo &>(info).name;
+	default:
+		return string();
+	}
+}
+
+void Walker::RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema) {
+	auto catalog = schema ? schema->ParentCatalog().GetName() : info.catalog;
+	auto schema_name = schema ? schema->name : info.schema;
+	Record(CREATE, {kind, CatalogTypeToString(info.type), catalog, schema_name, NameOf(info), info.temporary ? "1" : "0"});
+}
+
+void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind) {
+	RecordCreate(*info.base, kind, &schema);
+	auto &base = info.Base();
+	for (auto &column : base.columns.Logical()) {
+		WalkColumn(column);
+	}
+	if (info.query) {
+		WalkPlan(*info.query);
+	}
+}
+
+void Walker::RecordAlter(AlterInfo &info, const string &kind) {
+	Record(ALTER, {kind, CatalogTypeToString(info.GetCatalogType()), info.catalog, info.schema, info.name});
+	if (info.type != AlterType::ALTER_TABLE) {
+		return;
+	}
+	auto &table = static_cast<AlterTableInfo &>(info);
+	switch (table.alter_table_type) {
+	case AlterTableType::ADD_COLUMN:
+		WalkColumn(static_cast<AddColumnInfo &>(table).new_column);
+		break;
+	case AlterTableType::ALTER_COLUMN_TYPE:
+		if (auto &expression = static_cast<ChangeColumnTypeInfo &>(table).expression) {
+			WalkParsed(*expression);
+		}
+		break;
+	case AlterTableType::SET_DEFAULT:
+		if (auto &expression = static_cast<SetDefaultInfo &>(table).expression) {
+			WalkParsed(*expression);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+void Walker::RecordAttach(const AttachInfo &info, const string &kind) {
+	Record(ATTACH, {kind, info.name, info.path});
+	Record(PATH, {info.path});
+}
+
+void Walker::RecordLoad(const LoadInfo &info, const string &kind) {
+	const char *action = info.load_type == LoadType::LOAD      ? "LOAD"
+	                     : info.load_type == LoadType::INSTALL ? "INSTALL"
+	                                                           : "FORCE INSTALL";
+	Record(LOAD, {kind, action, info.filename});
+	Record(PATH, {info.filename});
+}
+
+void Walker::RecordTransaction(const TransactionInfo &info, const string &kind) {
+	switch (info.type) {
+	case TransactionType::BEGIN_TRANSACTION:
+		Record(TRANSACTION,
+		       {kind, info.modifier == TransactionModifierType::TRANSACTION_READ_ONLY ? "begin read only" : "begin"});
+		break;
+	case TransactionType::COMMIT:
+		Record(TRANSACTION, {kind, "commit"});
+		break;
+	case TransactionType::ROLLBACK:
+		Record(TRANSACTION, {kind, "rollback"});
+		break;
+	default:
+		Record(TRANSACTION, {kind, "?"});
+	}
+}
+
+void Walker::RecordExecute(const PreparedStatementData &prepared, const string &kind) {
+	vector<string> fields {kind, std::to_string(static_cast<int>(prepared.statement_type))};
+	for (auto &entry : prepared.properties.modified_databases) {
+		fields.push_back(entry.first);
+	}
+	Record(EXECUTE, fields);
+}
+
+void Walker::RecordOperator(LogicalOperator &op) {
+	auto kind = LogicalOperatorToString(op.type);
+	switch (op.type) {
+	case LogicalOperatorType::LOGICAL_GET:
+		return RecordScan(op.Cast<LogicalGet>(), kind);
+	case LogicalOperatorType::LOGICAL_INSERT: {
+		auto &insert = op.Cast<LogicalInsert>();
+		RecordModify(insert.table, kind);
+		WalkAll(insert.bound_defaults);
+		for (auto &row : insert.insert_values) {
+			WalkAll(row);
+		}
+		return;
+	}
+	case LogicalOperatorType::LOGICAL_UPDATE: {
+		auto &update = op.Cast<LogicalUpdate>();
+		RecordModify(update.table, kind);
+		return WalkAll(update.bound_defaults);
+	}
+	case LogicalOperatorType::LOGICAL_DELETE:
+		return RecordModify(op.Cast<LogicalDelete>().table, kind);
+	case LogicalOperatorType::LOGICAL_MERGE_INTO: {
+		auto &merge = op.Cast<LogicalMergeInto>();
+		RecordModify(merge.table, kind);
+		return WalkAll(merge.bound_defaults);
+	}
+	case LogicalOperatorType::LOGICAL_CREATE_TABLE: {
+		auto &create = op.Cast<LogicalCreateTable>();
+		return RecordCreateTable(*create.info, create.schema, kind);
+	}
+	case LogicalOperatorType::LOGICAL_CREATE_INDEX: {
+		auto &create = op.Cast<LogicalCreateIndex>();
+		RecordCreate(*create.info, kind, &create.table.ParentSchema());
+		return WalkAll(create.unbound_expressions);
+	}
+	case LogicalOperatorType::LOGICAL_CREATE_SCHEMA:
+	case LogicalOperatorType::LOGICAL_CREATE_SEQUENCE:
+	case LogicalOperatorType::LOGICAL_CREATE_VIEW:
+	case LogicalOperatorType::LOGICAL_CREATE_MACRO:
+	case LogicalOperatorType::LOGICAL_CREATE_TYPE: {
+		auto &create = static_cast<LogicalCreate &>(op);
+		return RecordCreate(*create.info, kind, create.schema);
+	}
+	case LogicalOperatorType::LOGICAL_CREATE_SECRET: {
+		auto &input = op.Cast<LogicalCreateSecret>().secret_input;
+		return Record(CREATE, {kind, CatalogTypeToString(CatalogType::SECRET_ENTRY), "", "", input.name, "0"});
+	}
+	case LogicalOperatorType::LOGICAL_DROP: {
+		auto &info = static_cast<LogicalSimple &>(op).info->Cast<DropInfo>();
+		return Record(DROP, {kind, CatalogTypeToString(info.type), info.catalog, info.schema, info.name});
+	}
+	case LogicalOperatorType::LOGICAL_ALTER:
+		return RecordAlter(static_cast<LogicalSimple &>(op).info->Cast<AlterInfo>(), kind);
+	case LogicalOperatorType::LOGICAL_TRANSACTION:
+		return RecordTransaction(static_cast<LogicalSimple &>(op).info->Cast<TransactionInfo>(), kind);
+	case LogicalOperatorType::LOGICAL_ATTACH:
+		return RecordAttach(static_cast<LogicalSimple &>(op).info->Cast<AttachInfo>(), kind);
+	case LogicalOperatorType::LOGICAL_DETACH:
+		return Record(DETACH, {kind, static_cast<LogicalSimple &>(op).info->Cast<DetachInfo>().name});
+	case LogicalOperatorType::LOGICAL_LOAD:
+		return RecordLoad(static_cast<LogicalSimple &>(op).info->Cast<LoadInfo>(), kind);
+	case LogicalOperatorType::LOGICAL_UPDATE_EXTENSIONS:
+		return Record(UPDATE_EXTENSIONS, {kind});
+	case LogicalOperatorType::LOGICAL_SET: {
+		auto &set = op.Cast<LogicalSet>();
+		// With a child the value is computed by it.
+		auto value = set.children.empty() ? set.value.ToString() : string();
+		return Record(SETTING, {kind, set.name, "set", std::to_string(static_cast<int>(set.scope)), value});
+	}
+	case LogicalOperatorType::LOGICAL_RESET: {
+		auto &reset = op.Cast<LogicalReset>();
+		return Record(SETTING, {kind, reset.name, "reset", std::to_string(static_cast<int>(reset.scope)), ""});
+	}
+	case LogicalOperatorType::LOGICAL_PRAGMA: {
+		auto &name = op.Cast<LogicalPragma>().info->function.name;
+		Record(PRAGMA_NAME, {name});
+		return Record(PRAGMA, {kind, name});
+	}
+	case LogicalOperatorType::LOGICAL_COPY_TO_FILE: {
+		auto &copy = op.Cast<LogicalCopyToFile>();
+		Record(COPY_FUNCTION, {copy.function.name});
+		Record(PATH, {copy.file_path});
+		return Record(COPY_TO_FILE, {kind, copy.function.name, copy.file_path});
+	}
+	case LogicalOperatorType::LOGICAL_EXPORT: {
+		auto &exported = op.Cast<LogicalExport>();
+		Record(COPY_FUNCTION, {exported.function.name});
+		Record(PATH, {exported.copy_info->file_path});
+		return Record(EXPORT, {kind, exported.function.name, exported.copy_info->file_path});
+	}
+	case LogicalOperatorType::LOGICAL_COPY_DATABASE:
+		return Record(COPY_DATABASE, {kind, "", op.Cast<LogicalCopyDatabase>().info->target_database});
+	case LogicalOperatorType::LOGICAL_PREPARE:
+		return Record(PREPARE, {kind, op.Cast<LogicalPrepare>().name});
+	case LogicalOperatorType::LOGICAL_EXECUTE:
+		return RecordExecute(*op.Cast<LogicalExecute>().prepared, kind);
+	case LogicalOperatorType::LOGICAL_EXPLAIN: {
+		auto &explain = op.Cast<LogicalExplain>();
+		return Record(EXPLAIN, {kind, explain.explain_type == ExplainType::EXPLAIN_ANALYZE ? "1" : "0"});
+	}
+	case LogicalOperatorType::LOGICAL_VACUUM: {
+		auto &options = op.Cast<LogicalVacuum>().GetInfo().options;
+		return Record(VACUUM, {kind, options.vacuum ? "1" : "0", options.analyze ? "1" : "0"});
+	}
+	case LogicalOperatorType::LOGICAL_EXTENSION_OPERATOR:
+		return Record(EXTENSION, {kind, static_cast<LogicalExtensionOperator &>(op).GetExtensionName()});
+	default:
+		return Record(PLAIN, {kind});
+	}
+}
+
+// One verdict: Rust collects the facts, and frees them when it judges, or when the walk throws.
+class Case {
+public:
+	Case(ClientContext &context, const roost_guard &guard_p, uint8_t stage)
+	    : guard(guard_p), state(roost::ConnectionState::Get(context)),
+	      facts(guard.begin(guard.self, stage, state ? state->statement.load() : 0)) {
+	}
+	~Case() {
+		if (facts) {
+			guard.discard(facts);
+		}
+	}
+	void *Facts() {
+		return facts;
+	}
+	void Judge() {
+		roost::CallbackSlot slot;
+		auto given = facts;
+		facts = nullptr;
+		auto status = guard.judge(guard.self, given, slot.Pointer(), state ? state->id : 0,
+		                          state ? state->trust : UNKNOWN_TRUST);
+		slot.Check(status);
+	}
+
+private:
+	static constexpr uint8_t UNKNOWN_TRUST = 2;
+	const roost_guard &guard;
+	shared_ptr<roost::ConnectionState> state;
+	void *facts;
+};
+
+} // namespace
+
+namespace roost {
+
+void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
+	auto &guard = static_cast<GuardInfo &>(*input.info).guard;
+	Case judged(input.context, guard, 1);
+	Walker walker(guard, judged.Facts());
+	if (statement.plan) {
+		walker.WalkPlan(*statement.plan);
+	} else {
+		walker.Record(UNKNOWN, {"a statement without a plan"});
+	}
+	auto &properties = input.binder.GetStatementProperties();
+	for (auto &entry : properties.modified_databases) {
+		walker.Record(MODIFIED_DATABASE, {entry.first});
+	}
+	for (auto &entry : properties.read_databases) {
+		walker.Record(READ_DATABASE, {entry.first});
+	}
+	judged.Judge();
+	if (auto state = ConnectionState::Get(input.context)) {
+		state->judged = true;
+	}
+}
+
+void JudgePragma(ClientContext &context, const roost_guard &guard, const string &name) {
+	Case judged(context, guard, 0);
+	Walker walker(guard, judged.Facts());
+	walker.Record(PRAGMA_NAME, {name});
+	judged.Judge();
+}
+
+} // namespace roost

@@ -57,6 +57,8 @@ struct roost_guard {
 	void (*record)(void *facts, uint8_t tag, const roost_text *fields, size_t count);
 	// Frees `facts`. 0 = go on, 1 = refused, after roost_callback_fail(slot, ...).
 	int32_t (*judge)(void *self, void *facts, void *slot, uint64_t context, uint8_t trust);
+	// Frees `facts` without a verdict: the walk failed.
+	void (*discard)(void *facts);
 	void (*drop)(void *self);
 };
 

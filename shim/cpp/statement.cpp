@@ -1,1 +1,224 @@
-#include "roost.h"
+// Statements: parse, prepare, bind, execute, fetch as Arrow.
+#include "shim.hpp"
+
+#include "duckdb/common/arrow/arrow_converter.hpp"
+#include "duckdb/common/arrow/arrow_type_extension.hpp"
+#include "duckdb/main/prepared_statement_data.hpp"
+#include "duckdb/parser/parsed_data/pragma_info.hpp"
+#include "duckdb/parser/parser.hpp"
+#include "duckdb/parser/statement/pragma_statement.hpp"
+#include "duckdb/planner/expression/bound_parameter_data.hpp"
+
+using namespace duckdb;
+using roost::ConnectionState;
+using roost::Guarded;
+using roost::ToString;
+using roost::ToText;
+
+struct roost_statement {
+	unique_ptr<SQLStatement> statement;
+};
+
+struct roost_prepared {
+	unique_ptr<PreparedStatement> prepared;
+	case_insensitive_map_t<BoundParameterData> values;
+	shared_ptr<ConnectionState> state;
+};
+
+struct roost_result {
+	unique_ptr<QueryResult> result;
+	ClientProperties arrow;
+	unordered_map<idx_t, const shared_ptr<ArrowTypeExtensionData>> extensions;
+	shared_ptr<ClientContext> context;
+};
+
+typedef void (*pair_sink)(void *into, roost_text first, roost_text second);
+
+static void EmitColumns(const vector<string> &names, const vector<LogicalType> &types, void *into, pair_sink sink) {
+	for (idx_t i = 0; i < names.size() && i < types.size(); i++) {
+		auto type = types[i].ToString();
+		sink(into, ToText(names[i]), ToText(type));
+	}
+}
+
+extern "C" roost_failure *roost_extract(roost_connection *connection, roost_text sql, void *into,
+                                        void (*found)(void *into, roost_statement *statement, uint8_t type,
+                                                      uint64_t source, uint64_t start, uint64_t length)) {
+	string text;
+	return Guarded([&] {
+		text = ToString(sql);
+		auto &context = *connection->connection->context;
+		Parser parser(context.GetParserOptions());
+		parser.ParseQuery(text);
+		connection->state->judged = false;
+		idx_t source = 0;
+		for (auto &parsed : parser.statements) {
+			if (parsed->type == StatementType::PRAGMA_STATEMENT) {
+				connection->state->statement = static_cast<uint8_t>(StatementType::PRAGMA_STATEMENT);
+				roost::JudgePragma(context, connection->guard->guard, parsed->Cast<PragmaStatement>().info->name);
+			}
+			auto start = parsed->stmt_location;
+			auto length = parsed->stmt_length;
+			vector<unique_ptr<SQLStatement>> expanded;
+			expanded.push_back(std::move(parsed));
+			context.PreprocessStatements(expanded);
+			for (auto &statement : expanded) {
+				auto type = static_cast<uint8_t>(statement->type);
+				found(into, new roost_statement {std::move(statement)}, type, source, start, length);
+			}
+			source++;
+		}
+	});
+}
+
+extern "C" void roost_statement_free(roost_statement *statement) {
+	delete statement;
+}
+
+extern "C" roost_failure *roost_prepare(roost_connection *connection, roost_statement *statement, roost_prepared **out) {
+	return Guarded([&] {
+		unique_ptr<roost_statement> owned(statement);
+		connection->state->statement = static_cast<uint8_t>(owned->statement->type);
+		connection->state->judged = false;
+		auto prepared = connection->connection->context->Prepare(std::move(owned->statement));
+		if (prepared->HasError()) {
+			prepared->GetErrorObject().Throw();
+		}
+		*out = new roost_prepared {std::move(prepared), {}, connection->state};
+	});
+}
+
+extern "C" void roost_prepared_free(roost_prepared *prepared) {
+	delete prepared;
+}
+
+extern "C" void roost_prepared_properties(const roost_prepared *prepared, roost_properties *out) {
+	auto &data = *prepared->prepared->data;
+	out->statement = static_cast<uint8_t>(data.statement_type);
+	out->returns = static_cast<uint8_t>(data.properties.return_type);
+	out->requires_valid_transaction = data.properties.requires_valid_transaction;
+	out->complete = data.properties.bound_all_parameters;
+	out->streams = data.properties.output_type == QueryResultOutputType::ALLOW_STREAMING;
+	out->parameters = prepared->prepared->named_param_map.size();
+}
+
+extern "C" void roost_prepared_databases(const roost_prepared *prepared, bool modified, void *into,
+                                         roost_text_sink sink) {
+	auto &properties = prepared->prepared->data->properties;
+	if (modified) {
+		for (auto &entry : properties.modified_databases) {
+			sink(into, ToText(entry.first));
+		}
+	} else {
+		for (auto &entry : properties.read_databases) {
+			sink(into, ToText(entry.first));
+		}
+	}
+}
+
+extern "C" void roost_prepared_columns(const roost_prepared *prepared, void *into, pair_sink column) {
+	EmitColumns(prepared->prepared->data->names, prepared->prepared->data->types, into, column);
+}
+
+extern "C" void roost_prepared_parameters(const roost_prepared *prepared, void *into,
+                                          void (*parameter)(void *into, roost_text name, uint64_t index)) {
+	for (auto &entry : prepared->prepared->named_param_map) {
+		parameter(into, ToText(entry.first), entry.second);
+	}
+}
+
+static Value ToValue(const roost_value &value) {
+	switch (value.kind) {
+	case 0:
+		return Value();
+	case 1:
+		return Value::BOOLEAN(value.low != 0);
+	case 2:
+		return Value::BIGINT(static_cast<int64_t>(value.low));
+	case 3:
+		return Value::HUGEINT(hugeint_t(static_cast<int64_t>(value.high), value.low));
+	case 4:
+		return Value::UHUGEINT(uhugeint_t(value.high, value.low));
+	case 5:
+		return Value::DOUBLE(value.number);
+	case 6:
+		return Value(ToString(value.bytes));
+	case 7:
+		return Value::BLOB(const_data_ptr_cast(value.bytes.data), value.bytes.size);
+	default:
+		throw InvalidInputException("a parameter value of no known kind");
+	}
+}
+
+extern "C" roost_failure *roost_prepared_bind(roost_prepared *prepared, roost_text name, const roost_value *value) {
+	return Guarded([&] { prepared->values[ToString(name)] = BoundParameterData(ToValue(*value)); });
+}
+
+extern "C" void roost_prepared_clear(roost_prepared *prepared) {
+	prepared->values.clear();
+}
+
+// Fixed for every result: what a client may SET about Arrow must not change what its bytes mean to us.
+static ClientProperties ArrowProperties(ClientContext &context) {
+	auto properties = context.GetClientProperties();
+	properties.arrow_lossless_conversion = true;
+	properties.arrow_offset_size = ArrowOffsetSize::REGULAR;
+	properties.arrow_use_list_view = false;
+	properties.produce_arrow_string_view = false;
+	properties.arrow_output_version = ArrowFormatVersion::V1_0;
+	return properties;
+}
+
+extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result **out) {
+	return Guarded([&] {
+		auto &statement = *prepared->prepared;
+		prepared->state->statement = static_cast<uint8_t>(statement.data->statement_type);
+		auto pending = statement.PendingQuery(prepared->values, true);
+		if (pending->HasError()) {
+			pending->ThrowError();
+		}
+		auto result = pending->Execute();
+		if (result->HasError()) {
+			result->ThrowError();
+		}
+		auto arrow = ArrowProperties(*statement.context);
+		auto extensions = ArrowTypeExtensionData::GetExtensionTypes(*statement.context, result->types);
+		*out = new roost_result {std::move(result), std::move(arrow), std::move(extensions), statement.context};
+	});
+}
+
+extern "C" void roost_result_free(roost_result *result) {
+	delete result;
+}
+
+extern "C" void roost_result_columns(const roost_result *result, void *into, pair_sink column) {
+	EmitColumns(result->result->names, result->result->types, into, column);
+}
+
+extern "C" uint8_t roost_result_returns(const roost_result *result) {
+	return static_cast<uint8_t>(result->result->properties.return_type);
+}
+
+extern "C" roost_failure *roost_result_schema(roost_result *result, void *schema) {
+	return Guarded([&] {
+		ArrowConverter::ToArrowSchema(static_cast<ArrowSchema *>(schema), result->result->types, result->result->names,
+		                              result->arrow);
+	});
+}
+
+extern "C" roost_failure *roost_result_next(roost_result *result, void *array, uint64_t *rows) {
+	return Guarded([&] {
+		auto &source = *result->result;
+		*rows = 0;
+		auto chunk = source.FetchRaw();
+		// A stream that fails half way ends like one that is complete, but for its error.
+		if (source.HasError()) {
+			source.ThrowError();
+		}
+		if (!chunk || chunk->size() == 0) {
+			return;
+		}
+		ArrowConverter::ToArrowArray(*chunk, static_cast<ArrowArray *>(array), result->arrow, result->extensions);
+		*rows = chunk->size();
+	});
+}

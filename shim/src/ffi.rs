@@ -79,6 +79,7 @@ pub struct GuardTable {
     pub begin: unsafe extern "C" fn(*mut c_void, u8, u8) -> *mut c_void,
     pub record: unsafe extern "C" fn(*mut c_void, u8, *const Text, usize),
     pub judge: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, u64, u8) -> Status,
+    pub discard: unsafe extern "C" fn(*mut c_void),
     pub drop: unsafe extern "C" fn(*mut c_void),
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 type SharedGuard = Arc<dyn PlanGuard>;
 
 pub fn guard_table(guard: SharedGuard) -> GuardTable {
-    GuardTable { this: Box::into_raw(Box::new(guard)).cast(), begin, record, judge, drop: drop_guard }
+    GuardTable { this: Box::into_raw(Box::new(guard)).cast(), begin, record, judge, discard, drop: drop_guard }
 }
 
 unsafe extern "C" fn begin(_this: *mut c_void, stage: u8, statement: u8) -> *mut c_void {
@@ -56,6 +56,11 @@ unsafe extern "C" fn judge(
     // SAFETY: C++ passed the slot for this call; the texts are borrowed.
     unsafe { roost_callback_fail(slot, 1, Text::new(&refusal.message), Text::new(refusal.code)) };
     1
+}
+
+unsafe extern "C" fn discard(facts: *mut c_void) {
+    // SAFETY: C++ passes, for the last time, what `begin` made.
+    drop(unsafe { Box::from_raw(facts.cast::<PlanFacts>()) });
 }
 
 unsafe extern "C" fn drop_guard(this: *mut c_void) {

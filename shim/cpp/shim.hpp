@@ -1,0 +1,115 @@
+// What the C++ files share: the objects behind roost.h, and the way from exceptions to failures and back.
+#pragma once
+#include "roost.h"
+
+#include "duckdb.hpp"
+#include "duckdb/common/error_data.hpp"
+#include "duckdb/main/client_context_state.hpp"
+#include "duckdb/planner/planner_extension.hpp"
+
+struct roost_failure {
+	duckdb::ErrorData error;
+};
+
+namespace roost {
+
+inline std::string ToString(roost_text text) {
+	return std::string(text.data, text.size);
+}
+
+inline roost_text ToText(const std::string &text) {
+	return roost_text {text.data(), text.size()};
+}
+
+// Runs `body`; an exception becomes a failure.
+template <class BODY>
+roost_failure *Guarded(BODY body) {
+	try {
+		body();
+		return nullptr;
+	} catch (const std::exception &exception) {
+		return new roost_failure {duckdb::ErrorData(exception)};
+	} catch (...) {
+		return new roost_failure {duckdb::ErrorData(duckdb::ExceptionType::INTERNAL, "an exception of no known type")};
+	}
+}
+
+// Receives the error of a Rust callback, and throws it as the DuckDB exception that it stands for.
+struct CallbackSlot {
+	uint8_t kind = 0;
+	std::string message;
+	std::string code;
+
+	void *Pointer() {
+		return this;
+	}
+	void Check(int32_t status) const {
+		if (status != 0) {
+			Throw();
+		}
+	}
+	[[noreturn]] void Throw() const;
+};
+
+// Who a connection is, for as long as its ClientContext lives.
+class ConnectionState : public duckdb::ClientContextState {
+public:
+	static constexpr const char *KEY = "roost";
+
+	ConnectionState(uint64_t id_p, uint8_t trust_p) : id(id_p), trust(trust_p) {
+	}
+
+	const uint64_t id;
+	const uint8_t trust;
+	//! Type of the client's statement that is being prepared or executed.
+	std::atomic<uint8_t> statement {0};
+	//! Whether the plan of the running statement was judged. Until then nothing that it calls may write.
+	std::atomic<bool> judged {false};
+
+	// A query begins before it is bound.
+	void QueryBegin(duckdb::ClientContext &) override {
+		judged = false;
+	}
+
+	// A plan that is executed as it was prepared was judged then; one that is bound again will be.
+	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &,
+	                                          duckdb::RebindQueryInfo rebind) override {
+		judged = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
+		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
+	}
+
+	static duckdb::shared_ptr<ConnectionState> Get(duckdb::ClientContext &context) {
+		return context.registered_state->Get<ConnectionState>(KEY);
+	}
+};
+
+// Rust's PlanGuard, owned by DuckDB's configuration.
+struct GuardInfo : public duckdb::PlannerExtensionInfo {
+	explicit GuardInfo(const roost_guard &guard_p) : guard(guard_p) {
+	}
+	GuardInfo(const GuardInfo &) = delete;
+	~GuardInfo() override {
+		guard.drop(guard.self);
+	}
+	const roost_guard guard;
+};
+
+// The extension's callback: records the plan's facts, has them judged, throws what is refused.
+void JudgePlan(duckdb::PlannerExtensionInput &input, duckdb::BoundStatement &statement);
+// The same for a PRAGMA that is about to be replaced by other SQL.
+void JudgePragma(duckdb::ClientContext &context, const roost_guard &guard, const std::string &name);
+
+duckdb::unique_ptr<duckdb::FileSystem> MakeFileSystem(const roost_vfs &vfs);
+
+} // namespace roost
+
+struct roost_database {
+	duckdb::unique_ptr<duckdb::DuckDB> database;
+	duckdb::shared_ptr<roost::GuardInfo> guard;
+};
+
+struct roost_connection {
+	duckdb::unique_ptr<duckdb::Connection> connection;
+	duckdb::shared_ptr<roost::GuardInfo> guard;
+	duckdb::shared_ptr<roost::ConnectionState> state;
+};
