@@ -1,1 +1,33 @@
-//! Roost: see docs/.
+//! One tenant's DuckDB: sessions on threads of their own, statement policy, write gate, lock-down, Parquet export.
+//!
+//! An [`Engine`] opens the tenant's database through a [`Vfs`], locks the instance down, and then runs clients'
+//! statements: every bound plan is judged by [`policy`], every transaction that modifies the tenant's database
+//! holds the write gate, and results are streamed as Arrow batches with back-pressure.
+
+mod activity;
+mod config;
+mod engine;
+mod error;
+mod export;
+mod gate;
+mod guard;
+mod lockdown;
+mod opening;
+mod parameters;
+pub mod policy;
+mod request;
+mod running;
+mod session;
+mod session_thread;
+mod stream;
+
+pub use activity::Activity;
+pub use config::{EngineConfig, STREAM_DEPTH};
+pub use engine::{ClosedGate, Engine};
+pub use error::{OpenError, QueryError, QueryErrorKind};
+pub use export::{ExportError, ExportProgress, ExportSummary, ExportedColumn, ExportedKey, ExportedTable};
+pub use gate::GateError;
+pub use lockdown::{Wall, Walls};
+pub use request::{QueryRequest, Role};
+pub use roost_duckdb::{Lock, OpenFlags, Progress, Vfs, VfsError, VfsErrorKind, VfsFile};
+pub use stream::{Column, Outcome, QueryStream};

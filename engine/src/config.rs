@@ -1,0 +1,62 @@
+//! What an engine is opened with, and the bounds that hold in it.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Batches (of at most 2048 rows) that a query may have made ahead of its reader.
+pub const STREAM_DEPTH: usize = 4;
+/// Statements that one request may hold.
+pub(crate) const MAX_STATEMENTS: usize = 1_000;
+/// Commands that wait for the engine's own connection.
+pub(crate) const OWN_QUEUE: usize = 16;
+/// How long an interrupted holder of the gate may take to roll back before closing the gate fails.
+pub(crate) const ROLLBACK_GRACE: Duration = Duration::from_secs(10);
+/// How often an interrupt is repeated until the statement has ended (one that meets the gap between two statements
+/// is lost).
+pub(crate) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What an engine is opened with.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Name under which the tenant's database is attached and used. Not `memory`, `system` or `temp`.
+    pub database_name: String,
+    /// The database file, under `roost://` (`roost://main`).
+    pub main_path: String,
+    /// DuckDB's memory limit, in bytes.
+    pub memory_limit_bytes: u64,
+    /// DuckDB's threads.
+    pub threads: usize,
+    /// A folder that holds nothing else, for spilling.
+    pub temp_directory: PathBuf,
+    /// Most that may be spilled, in bytes.
+    pub temp_limit_bytes: u64,
+    /// `storage_compatibility_version` of a new database (`v1.5.0`); a file keeps what it was made with.
+    pub storage_version: String,
+    /// Settings of the tenant's class; only those of [`crate::policy::CLASS_SETTINGS`].
+    pub settings: BTreeMap<String, String>,
+    /// Attach the database read-only (snapshot workers).
+    pub read_only: bool,
+    /// Folder into which [`crate::Engine::export_parquet`] may write; none where tenants are served.
+    pub export_directory: Option<PathBuf>,
+    /// Sessions at once; more are refused as busy.
+    pub max_sessions: usize,
+}
+
+impl EngineConfig {
+    /// A configuration with defaults for what is not given: 1 GiB, 2 threads, 4 GiB of spill, 64 sessions.
+    pub fn new(database_name: impl Into<String>, temp_directory: impl Into<PathBuf>) -> Self {
+        Self {
+            database_name: database_name.into(),
+            main_path: "roost://main".into(),
+            memory_limit_bytes: 1 << 30,
+            threads: 2,
+            temp_directory: temp_directory.into(),
+            temp_limit_bytes: 4 << 30,
+            storage_version: "v1.5.0".into(),
+            settings: BTreeMap::new(),
+            read_only: false,
+            export_directory: None,
+            max_sessions: 64,
+        }
+    }
+}

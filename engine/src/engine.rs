@@ -1,0 +1,331 @@
+//! The engine: one DuckDB instance with the tenant's database, and what may be asked of it.
+use crate::activity::{Activity, ActivityCounters};
+use crate::config::{EngineConfig, STREAM_DEPTH};
+use crate::error::{OpenError, QueryError, QueryErrorKind};
+use crate::export::{self, ExportError, ExportProgress, ExportSummary};
+use crate::gate::{GateClosure, GateError, GateHold, WriteGate};
+use crate::guard::SessionGuard;
+use crate::lockdown::Walls;
+use crate::opening;
+use crate::request::{QueryRequest, Role};
+use crate::running::{Running, RunningRequests, StopCause};
+use crate::session::{Header, Mode, Reply, Session};
+use crate::session_thread::ConnectionThread;
+use crate::stream::QueryStream;
+use roost_duckdb::{Connection, Database, EngineError, ErrorKind, Progress, Trust, Vfs};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+/// What sessions share. The instance lives until the last of them ends.
+pub(crate) struct Shared {
+    pub instance: Database,
+    pub database: String,
+    pub guard: Arc<SessionGuard>,
+    pub activity: ActivityCounters,
+    gate: WriteGate,
+    writes_refused: RwLock<Option<String>>,
+    failed: AtomicBool,
+    requests: Arc<RunningRequests>,
+}
+
+impl Shared {
+    /// A connection for a client's statements, placed in the tenant's database.
+    pub fn client_connection(&self, role: Role) -> Result<Connection, EngineError> {
+        let mut connection = self.instance.connect(Trust::Client)?;
+        self.guard.enter(connection.id(), role);
+        let placed = connection.run(&format!("USE {}", opening::quoted(&self.database)));
+        if let Err(error) = placed {
+            self.guard.leave(connection.id());
+            return Err(error);
+        }
+        Ok(connection)
+    }
+
+    /// Takes the write gate for a session's transaction; waits while a publish has it closed.
+    pub fn take_gate(&self, running: &Arc<Running>, runtime: &Handle) -> Result<GateHold, QueryError> {
+        self.check_writes()?;
+        let stop = Arc::downgrade(running);
+        let interrupter = Arc::new(move || {
+            if let Some(running) = stop.upgrade() {
+                running.stop(StopCause::Publish);
+            }
+        });
+        let hold = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                cause = running.stopped() => Err(cause.error()),
+                taken = self.gate.take(interrupter) => taken.map_err(|_| QueryError::new(
+                    QueryErrorKind::Draining,
+                    "57P03",
+                    "The database is being sealed; nothing of this statement was executed",
+                ).hint("Send the request again")),
+            }
+        })?;
+        self.check_writes()?;
+        Ok(hold)
+    }
+
+    fn check_writes(&self) -> Result<(), QueryError> {
+        let refused = self.writes_refused.read().unwrap_or_else(PoisonError::into_inner).clone();
+        refused.map_or(Ok(()), |reason| {
+            Err(QueryError::new(
+                QueryErrorKind::WritesPaused,
+                "53100",
+                format!("Writes are paused: {reason}"),
+            )
+            .hint("Reads go on; try the write again later"))
+        })
+    }
+
+    /// Notes an error that may have killed the instance.
+    pub fn note(&self, error: &EngineError) {
+        if !matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal) {
+            return;
+        }
+        let dead = self.instance.invalidated();
+        if (error.kind == ErrorKind::Fatal || dead.is_some()) && !self.failed.swap(true, Ordering::SeqCst) {
+            tracing::error!(%error, reason = dead.as_deref().unwrap_or(""), "the engine has failed");
+            self.requests.stop_all(StopCause::EngineFailed);
+        }
+    }
+
+    /// DuckDB's error for a client; one that killed the instance is noted.
+    pub fn query_error(&self, error: EngineError) -> QueryError {
+        self.note(&error);
+        error.into()
+    }
+}
+
+/// One tenant's database, open. Cheap to clone; all methods are for async callers and never block.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    own: Arc<ConnectionThread>,
+    sessions: Arc<Semaphore>,
+    max_sessions: usize,
+    export_directory: Option<std::path::PathBuf>,
+}
+
+impl Engine {
+    /// Opens the tenant's database through `vfs` and locks the instance down. Blocks: call it on a thread that may.
+    pub fn open(config: EngineConfig, vfs: Arc<dyn Vfs>) -> Result<Self, OpenError> {
+        Self::open_behind(config, vfs, Walls::all())
+    }
+
+    /// Opens with only some walls up, so that a test can show which of them stops an attack.
+    #[cfg(feature = "test-walls")]
+    pub fn open_with_walls(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Result<Self, OpenError> {
+        Self::open_behind(config, vfs, walls)
+    }
+
+    fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Result<Self, OpenError> {
+        let opened = opening::open(&config, vfs, walls)?;
+        let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;
+        let shared = Shared {
+            instance: opened.instance,
+            database: config.database_name,
+            guard: opened.guard,
+            activity: ActivityCounters::new(),
+            gate: WriteGate::new(),
+            writes_refused: RwLock::default(),
+            failed: AtomicBool::new(false),
+            requests: Arc::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            own: Arc::new(own),
+            sessions: Arc::new(Semaphore::new(config.max_sessions)),
+            max_sessions: config.max_sessions,
+            export_directory: config.export_directory,
+        })
+    }
+
+    /// Runs a request. Answers once the last statement has its first rows (or its end); what was not committed
+    /// when this future or the stream is dropped is rolled back.
+    pub async fn start(&self, request: QueryRequest) -> Result<QueryStream, QueryError> {
+        self.begin(request, Mode::Query).await
+    }
+
+    /// Runs a script (several statements, no BEGIN or COMMIT) as a read-write user in one transaction:
+    /// all of it, or nothing.
+    pub async fn run_script(&self, sql: &str, timeout: Duration) -> Result<(), QueryError> {
+        let request = QueryRequest {
+            id: Uuid::new_v4(),
+            sql: sql.to_owned(),
+            parameters: Vec::new(),
+            role: Role::ReadWrite,
+            timeout,
+        };
+        let mut stream = self.begin(request, Mode::Script).await?;
+        while let Some(batch) = stream.next().await {
+            batch?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, request: QueryRequest, mode: Mode) -> Result<QueryStream, QueryError> {
+        if self.has_failed() {
+            return Err(QueryError::failed_engine());
+        }
+        self.shared.activity.received();
+        let slot = Arc::clone(&self.sessions).try_acquire_owned().map_err(|_| {
+            let message = format!("All {} sessions of this tenant are in use", self.max_sessions);
+            QueryError::new(QueryErrorKind::Busy, "53300", message).hint("Try again in a moment")
+        })?;
+        let runtime = Handle::current();
+        let running = Running::new(request.id, runtime.clone());
+        let Some(registration) = self.shared.requests.register(&running) else {
+            let message = format!("A query with the id {} runs already", request.id);
+            return Err(QueryError::new(QueryErrorKind::IdInUse, "42710", message));
+        };
+        let (header, header_comes) = oneshot::channel();
+        let (batches, batches_come) = mpsc::channel(STREAM_DEPTH);
+        let (end, end_comes) = oneshot::channel();
+        // Made before the thread starts: dropping this future drops it, which stops the session.
+        let mut stream = QueryStream {
+            columns: Vec::new(),
+            schema: Arc::new(arrow_schema::Schema::empty()),
+            batches: batches_come,
+            end: end_comes,
+            running: Arc::clone(&running),
+            outcome: None,
+            ended: false,
+        };
+        watch_timeout(&running, request.timeout);
+        let shared = Arc::clone(&self.shared);
+        let reply = Reply { header: Some(header), batches, end };
+        let thread = std::thread::Builder::new().name("session".into()).spawn(move || {
+            match Session::open(Arc::clone(&shared), running, runtime, request.role, reply) {
+                Ok(session) => session.serve(&request, mode),
+                Err((error, reply)) => reply.finish(Err(error)),
+            }
+            drop(registration);
+            drop(shared);
+            drop(slot);
+        });
+        if let Err(error) = thread {
+            let message = format!("No thread could be started for the session: {error}");
+            return Err(QueryError::new(QueryErrorKind::Busy, "53300", message));
+        }
+        let Header { columns, schema } = match header_comes.await {
+            Ok(Ok(header)) => header,
+            Ok(Err(error)) => {
+                stream.ended = true;
+                return Err(error);
+            }
+            Err(_) => return Err(stream.running.vanished()),
+        };
+        stream.columns = columns;
+        stream.schema = schema;
+        Ok(stream)
+    }
+
+    /// Cancels a request; false when none with this id runs.
+    pub fn cancel(&self, id: Uuid) -> bool {
+        self.shared.requests.find(id).map(|running| running.stop(StopCause::Cancelled)).is_some()
+    }
+
+    /// How far a request is and how long it has been running; `None` when none with this id runs.
+    pub fn progress(&self, id: Uuid) -> Option<(Option<Progress>, Duration)> {
+        self.shared.requests.find(id).map(|running| (running.progress(), running.started.elapsed()))
+    }
+
+    /// Closes the write gate: nobody takes it any more; transactions that hold it may go on for `patience`, then
+    /// they are interrupted and rolled back. Readers are not disturbed.
+    pub async fn close_gate(&self, patience: Duration) -> Result<ClosedGate, GateError> {
+        self.shared.gate.close(patience).await.map(|closure| ClosedGate { closure })
+    }
+
+    /// Writes everything committed into the main file. The closed gate says that no transaction that writes is open.
+    pub async fn checkpoint(&self, _closed: &ClosedGate) -> Result<(), QueryError> {
+        let sql = format!("CHECKPOINT {}", opening::quoted(&self.shared.database));
+        self.on_own(move |connection| connection.run(&sql)).await
+    }
+
+    /// Refuses new writes with this reason, or allows them again. Transactions that already write go on.
+    pub fn refuse_writes(&self, reason: Option<String>) {
+        *self.shared.writes_refused.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// What goes on.
+    pub fn activity(&self) -> Activity {
+        self.shared.activity.read(self.shared.requests.count())
+    }
+
+    /// Whether a fatal error killed the instance. It answers nothing any more: drop it and take over again.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::SeqCst)
+    }
+
+    /// Writes every table as Parquet, and `schema.sql`, into `directory`, which lies in the configured
+    /// [`EngineConfig::export_directory`]. `progress` is told before each table.
+    pub async fn export_parquet(
+        &self,
+        directory: &Path,
+        progress: impl Fn(ExportProgress) + Send + 'static,
+    ) -> Result<ExportSummary, ExportError> {
+        let allowed = self.export_directory.as_deref().is_some_and(|allowed| directory.starts_with(allowed));
+        if !allowed {
+            return Err(ExportError::OutsideExportDirectory(directory.to_owned()));
+        }
+        let (database, directory) = (self.shared.database.clone(), directory.to_owned());
+        self.own
+            .run(move |connection| export::export(connection, &database, &directory, &progress))
+            .await
+            .unwrap_or(Err(ExportError::EngineGone))
+    }
+
+    /// Stops all requests, waits until every session has ended, and closes the engine's own connection.
+    /// The file handles are closed once every clone of this engine is dropped.
+    pub async fn close(self) {
+        self.shared.requests.stop_all(StopCause::Cancelled);
+        let all = u32::try_from(self.max_sessions).unwrap_or(u32::MAX);
+        if let Ok(slots) = self.sessions.acquire_many(all).await {
+            slots.forget();
+        }
+        if let Ok(own) = Arc::try_unwrap(self.own) {
+            own.end().await;
+        }
+        let shared = self.shared;
+        // Closing the instance may wait for DuckDB's threads.
+        let _ = tokio::task::spawn_blocking(move || drop(shared)).await;
+    }
+
+    async fn on_own(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<(), EngineError> + Send + 'static,
+    ) -> Result<(), QueryError> {
+        let result = self.own.run(job).await;
+        result.map_or_else(
+            || Err(QueryError::failed_engine()),
+            |done| done.map_err(|error| self.shared.query_error(error)),
+        )
+    }
+}
+
+/// The write gate is closed and no transaction that writes is open. Dropping it opens the gate again.
+pub struct ClosedGate {
+    closure: GateClosure,
+}
+
+impl ClosedGate {
+    /// The gate never opens again: writes that wait for it, and later ones, are answered with
+    /// [`QueryErrorKind::Draining`] and execute nothing. For the last publish.
+    pub fn seal(&self) {
+        self.closure.seal();
+    }
+}
+
+fn watch_timeout(running: &Arc<Running>, timeout: Duration) {
+    let running = Arc::clone(running);
+    tokio::spawn(async move {
+        if tokio::time::timeout(timeout, running.until_ended()).await.is_err() {
+            running.stop(StopCause::Timeout);
+        }
+    });
+}

@@ -1,0 +1,174 @@
+//! Errors of opening and of queries, and the one table from DuckDB's error types to SQLSTATEs.
+use roost_duckdb::{EngineError, ErrorKind};
+use std::fmt;
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database's name is one of DuckDB's own.
+    #[error("the database name {0:?} is reserved by DuckDB; choose another tenant name")]
+    ReservedName(String),
+    /// A class setting that is not in the allowlist.
+    #[error("the class's engine setting {0:?} is not one that may be set; see the documented list")]
+    SettingNotAllowed(String),
+    /// DuckDB refused a step.
+    #[error("DuckDB failed to {step}: {source}")]
+    Engine {
+        /// What was being done.
+        step: &'static str,
+        /// DuckDB's error.
+        source: EngineError,
+    },
+    /// The attached database did not open through our file system: it would not be durable.
+    #[error(
+        "{path} was attached, but our file system never saw it opened; the database is not where it should be"
+    )]
+    NotThroughVfs {
+        /// The path that was attached.
+        path: String,
+    },
+    /// A wall does not stand after it was put up.
+    #[error("the lock-down is incomplete: {0}")]
+    WallMissing(String),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What kind of failure a query met; the caller maps it to its public error of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueryErrorKind {
+    /// The request itself is wrong: parameters with several statements, values that do not fit.
+    BadRequest,
+    /// The SQL could not be parsed or bound.
+    InvalidSql,
+    /// The policy or the lock-down refused the statement.
+    NotAllowed,
+    /// A read-only user tried to write.
+    ReadOnly,
+    /// The statement failed while it ran.
+    Failed,
+    /// Memory or spill space ran out.
+    OutOfMemory,
+    /// The request took longer than it may.
+    Timeout,
+    /// The query was cancelled, or its reader left.
+    Cancelled,
+    /// A transaction was open at the end of the request; it was rolled back.
+    TransactionLeftOpen,
+    /// The transaction conflicts with another one, or held a publish up for too long; it was rolled back.
+    TransactionConflict,
+    /// Writes are refused for now; the message says why.
+    WritesPaused,
+    /// The engine takes no more writes before it goes; nothing of this statement was executed.
+    Draining,
+    /// All sessions are taken; nothing was executed.
+    Busy,
+    /// A query with this id runs already; nothing was executed.
+    IdInUse,
+    /// The engine is dead ([`crate::Engine::has_failed`]).
+    EngineFailed,
+    /// A fault of ours or of DuckDB.
+    Internal,
+}
+
+/// Why a query failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryError {
+    /// What kind of failure.
+    pub kind: QueryErrorKind,
+    /// SQLSTATE.
+    pub sqlstate: &'static str,
+    /// DuckDB's error type (`Binder`), when the error is DuckDB's.
+    pub error_type: Option<&'static str>,
+    /// What happened.
+    pub message: String,
+    /// Byte offset into the request's SQL, where known.
+    pub position: Option<usize>,
+    /// A suggestion.
+    pub hint: Option<String>,
+    /// The policy's stable name for what it refused.
+    pub refusal: Option<String>,
+}
+
+impl QueryError {
+    pub(crate) fn new(kind: QueryErrorKind, sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            sqlstate,
+            error_type: None,
+            message: message.into(),
+            position: None,
+            hint: None,
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn failed_engine() -> Self {
+        Self::new(QueryErrorKind::EngineFailed, "58000", "The engine met a fatal error and is starting again")
+            .hint("Try again in a few seconds")
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.error_type {
+            Some(error_type) => write!(out, "{error_type} Error: {}", self.message),
+            None => out.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// The table: what a DuckDB error type means to a client.
+fn meaning(kind: ErrorKind) -> (QueryErrorKind, &'static str) {
+    use QueryErrorKind as Q;
+    match kind {
+        ErrorKind::Parser | ErrorKind::Syntax => (Q::InvalidSql, "42601"),
+        ErrorKind::Catalog => (Q::InvalidSql, "42P01"),
+        ErrorKind::Binder => (Q::InvalidSql, "42P10"),
+        ErrorKind::Planner | ErrorKind::Expression => (Q::InvalidSql, "42000"),
+        ErrorKind::UnknownType | ErrorKind::InvalidType => (Q::InvalidSql, "42704"),
+        ErrorKind::ParameterNotResolved => (Q::InvalidSql, "42P18"),
+        ErrorKind::ParameterNotAllowed => (Q::InvalidSql, "42P02"),
+        ErrorKind::MismatchType => (Q::InvalidSql, "42804"),
+        ErrorKind::MissingExtension | ErrorKind::Autoload => (Q::NotAllowed, "42501"),
+        ErrorKind::Permission => (Q::NotAllowed, "42501"),
+        ErrorKind::OutOfRange | ErrorKind::Decimal => (Q::Failed, "22003"),
+        ErrorKind::Conversion => (Q::Failed, "22P02"),
+        ErrorKind::DivideByZero => (Q::Failed, "22012"),
+        ErrorKind::InvalidInput => (Q::Failed, "22023"),
+        ErrorKind::ObjectSize => (Q::Failed, "54000"),
+        ErrorKind::Constraint => (Q::Failed, "23000"),
+        ErrorKind::Index => (Q::Failed, "23505"),
+        ErrorKind::Sequence => (Q::Failed, "2200H"),
+        ErrorKind::Dependency => (Q::Failed, "2BP01"),
+        ErrorKind::Settings | ErrorKind::InvalidConfiguration => (Q::Failed, "22023"),
+        ErrorKind::NotImplemented => (Q::Failed, "0A000"),
+        ErrorKind::Transaction => (Q::TransactionConflict, "40001"),
+        ErrorKind::OutOfMemory => (Q::OutOfMemory, "53200"),
+        ErrorKind::Interrupt => (Q::Cancelled, "57014"),
+        ErrorKind::Io | ErrorKind::Network | ErrorKind::Http => (Q::Failed, "58030"),
+        ErrorKind::Fatal => (Q::EngineFailed, "58000"),
+        _ => (Q::Internal, "XX000"),
+    }
+}
+
+impl From<EngineError> for QueryError {
+    fn from(error: EngineError) -> Self {
+        let (kind, sqlstate) = meaning(error.kind);
+        let refusal = error.extra.get("refusal").cloned();
+        let mut query = Self::new(kind, sqlstate, error.message);
+        query.error_type = Some(error.kind.name());
+        query.position = error.position;
+        query.hint = error.extra.get("candidates").map(|names| format!("Did you mean {names}?"));
+        query.refusal = refusal;
+        query
+    }
+}

@@ -1,0 +1,297 @@
+//! The write gate: transactions that modify the tenant's database hold it, shared; a checkpoint needs it closed.
+//!
+//! DuckDB lets CHECKPOINT run beside an open INSERT, whose later commit would then be missing blocks in what was
+//! published. So whoever writes takes the gate before its transaction's first modifying statement runs and gives
+//! it back after commit or rollback, and a checkpoint runs only when nobody holds it.
+use crate::config::ROLLBACK_GRACE;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+/// Makes a holder roll back; called at most once per closing.
+pub(crate) type Interrupter = Arc<dyn Fn() + Send + Sync>;
+
+/// Why the gate could not be closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Interrupted holders did not roll back in time; the gate is open again.
+    #[error(
+        "{holders} transactions did not end after they were interrupted; nothing was checkpointed, try again"
+    )]
+    HoldersStuck {
+        /// How many.
+        holders: usize,
+    },
+    /// The gate was closed for ever.
+    #[error("the write gate was closed for ever: the database is sealed")]
+    Sealed,
+}
+
+/// The gate was closed for ever while somebody waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sealed;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closed,
+    Sealed,
+}
+
+struct GateState {
+    phase: Phase,
+    next_holder: u64,
+    holders: BTreeMap<u64, Interrupter>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct WriteGate {
+    state: Arc<watch::Sender<GateState>>,
+    closer: Arc<Mutex<()>>,
+}
+
+impl WriteGate {
+    pub fn new() -> Self {
+        let state = GateState { phase: Phase::Open, next_holder: 0, holders: BTreeMap::new() };
+        Self { state: Arc::new(watch::Sender::new(state)), closer: Arc::default() }
+    }
+
+    /// Takes the gate, waiting while it is closed. `interrupter` is what a closing calls when its patience ends.
+    pub async fn take(&self, interrupter: Interrupter) -> Result<GateHold, Sealed> {
+        let mut changes = self.state.subscribe();
+        loop {
+            match self.try_take(&interrupter) {
+                Ok(Some(hold)) => return Ok(hold),
+                Ok(None) => {}
+                Err(sealed) => return Err(sealed),
+            }
+            // The sender lives as long as `self`: this cannot fail.
+            let _ = changes.wait_for(|state| state.phase != Phase::Closed).await;
+        }
+    }
+
+    fn try_take(&self, interrupter: &Interrupter) -> Result<Option<GateHold>, Sealed> {
+        let mut taken = Ok(None);
+        self.state.send_if_modified(|state| {
+            match state.phase {
+                Phase::Closed => {}
+                Phase::Sealed => taken = Err(Sealed),
+                Phase::Open => {
+                    let holder = state.next_holder;
+                    state.next_holder += 1;
+                    state.holders.insert(holder, Arc::clone(interrupter));
+                    taken = Ok(Some(holder));
+                }
+            }
+            matches!(taken, Ok(Some(_)))
+        });
+        taken.map(|holder| holder.map(|holder| GateHold { gate: self.clone(), holder }))
+    }
+
+    /// Transactions that hold the gate.
+    pub fn holders(&self) -> usize {
+        self.state.borrow().holders.len()
+    }
+
+    /// Closes the gate: nobody takes it any more, holders may go on for `patience` and are then interrupted.
+    /// Returns once nobody holds it. If this future is dropped, the gate is open again.
+    pub async fn close(&self, patience: Duration) -> Result<GateClosure, GateError> {
+        let alone = Arc::clone(&self.closer).lock_owned().await;
+        let mut sealed = false;
+        self.state.send_modify(|state| match state.phase {
+            Phase::Sealed => sealed = true,
+            Phase::Open | Phase::Closed => state.phase = Phase::Closed,
+        });
+        if sealed {
+            return Err(GateError::Sealed);
+        }
+        let closure = GateClosure { gate: self.clone(), _alone: alone };
+        if self.wait_until_free(patience).await {
+            return Ok(closure);
+        }
+        let holders: Vec<Interrupter> = self.state.borrow().holders.values().cloned().collect();
+        for interrupt in holders {
+            interrupt();
+        }
+        if self.wait_until_free(ROLLBACK_GRACE).await {
+            return Ok(closure);
+        }
+        Err(GateError::HoldersStuck { holders: self.holders() })
+    }
+
+    async fn wait_until_free(&self, patience: Duration) -> bool {
+        let mut changes = self.state.subscribe();
+        let free = changes.wait_for(|state| state.holders.is_empty());
+        tokio::time::timeout(patience, free).await.is_ok()
+    }
+}
+
+/// One transaction's share of the gate; dropping it gives it back.
+pub(crate) struct GateHold {
+    gate: WriteGate,
+    holder: u64,
+}
+
+impl Drop for GateHold {
+    fn drop(&mut self) {
+        self.gate.state.send_modify(|state| {
+            state.holders.remove(&self.holder);
+        });
+    }
+}
+
+/// The gate is closed and nobody holds it; dropping this opens it, unless it was sealed.
+pub(crate) struct GateClosure {
+    gate: WriteGate,
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl GateClosure {
+    /// The gate never opens again; who waits for it is told so.
+    pub fn seal(&self) {
+        self.gate.state.send_modify(|state| state.phase = Phase::Sealed);
+    }
+}
+
+impl Drop for GateClosure {
+    fn drop(&mut self) {
+        self.gate.state.send_modify(|state| {
+            if state.phase == Phase::Closed {
+                state.phase = Phase::Open;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    fn nothing() -> Interrupter {
+        Arc::new(|| {})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_waits_for_holders_and_keeps_takers_out() {
+        let gate = WriteGate::new();
+        let hold = gate.take(nothing()).await.unwrap();
+        let closing = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.close(Duration::from_secs(10)).await }
+        });
+        tokio::task::yield_now().await;
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.take(nothing()).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished() && !waiting.is_finished());
+        drop(hold);
+        let closure = closing.await.unwrap().unwrap();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "a taker passed a closed gate");
+        drop(closure);
+        waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_is_interrupted_at_the_bound() {
+        let gate = WriteGate::new();
+        let hold = Arc::new(std::sync::Mutex::new(None));
+        let release = Arc::clone(&hold);
+        let taken = gate.take(Arc::new(move || drop(release.lock().unwrap().take()))).await.unwrap();
+        *hold.lock().unwrap() = Some(taken);
+        let begun = tokio::time::Instant::now();
+        gate.close(Duration::from_secs(10)).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_holder_fails_the_closing_and_opens_the_gate() {
+        let gate = WriteGate::new();
+        let _hold = gate.take(nothing()).await.unwrap();
+        let error = gate.close(Duration::from_secs(1)).await.err();
+        assert_eq!(error, Some(GateError::HoldersStuck { holders: 1 }));
+        gate.take(nothing()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sealed_gate_tells_who_waits() {
+        let gate = WriteGate::new();
+        let closure = gate.close(Duration::ZERO).await.unwrap();
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.take(nothing()).await.err() }
+        });
+        tokio::task::yield_now().await;
+        closure.seal();
+        assert_eq!(waiting.await.unwrap(), Some(Sealed));
+        drop(closure);
+        assert!(gate.take(nothing()).await.is_err(), "dropping the closure opened a sealed gate");
+        assert_eq!(gate.close(Duration::ZERO).await.err(), Some(GateError::Sealed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_abandoned_closing_opens_the_gate() {
+        let gate = WriteGate::new();
+        let hold = gate.take(nothing()).await.unwrap();
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), gate.close(Duration::from_secs(60))).await.is_err()
+        );
+        drop(hold);
+        gate.take(nothing()).await.unwrap();
+    }
+
+    /// Random takers and closers: never a holder while the gate is closed, and everybody gets through.
+    #[test]
+    fn nobody_holds_a_closed_gate_whatever_the_order() {
+        for seed in 0..50 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let gate = WriteGate::new();
+                let inside = Arc::new(AtomicUsize::new(0));
+                let closed = Arc::new(AtomicBool::new(false));
+                let mut tasks = Vec::new();
+                for task in 0..12_u64 {
+                    let mut random = StdRng::seed_from_u64(seed * 100 + task);
+                    let (gate, inside, closed) = (gate.clone(), Arc::clone(&inside), Arc::clone(&closed));
+                    tasks.push(tokio::spawn(async move {
+                        for _ in 0..20 {
+                            let pause = Duration::from_millis(random.random_range(0..30));
+                            if task < 3 {
+                                let closure = gate.close(Duration::from_secs(3600)).await.unwrap();
+                                assert!(!closed.swap(true, Ordering::SeqCst), "seed {seed}: closed twice");
+                                assert_eq!(inside.load(Ordering::SeqCst), 0, "seed {seed}");
+                                tokio::time::sleep(pause).await;
+                                assert_eq!(inside.load(Ordering::SeqCst), 0, "seed {seed}");
+                                closed.store(false, Ordering::SeqCst);
+                                drop(closure);
+                            } else {
+                                let hold = gate.take(nothing()).await.unwrap();
+                                inside.fetch_add(1, Ordering::SeqCst);
+                                assert!(!closed.load(Ordering::SeqCst), "seed {seed}: held while closed");
+                                tokio::time::sleep(pause).await;
+                                inside.fetch_sub(1, Ordering::SeqCst);
+                                drop(hold);
+                            }
+                            tokio::time::sleep(pause).await;
+                        }
+                    }));
+                }
+                for task in tasks {
+                    task.await.unwrap();
+                }
+                assert_eq!(gate.holders(), 0);
+            });
+        }
+    }
+}

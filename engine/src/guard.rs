@@ -1,0 +1,117 @@
+//! Which session a plan belongs to, and what that session may do just now: feeds [`crate::policy`].
+use crate::policy::{self, Rules};
+use crate::request::Role;
+use roost_duckdb::{
+    Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Code of the refusal of a plan that began to modify the database after it was prepared (a view or macro that it
+/// uses was replaced meanwhile), without holding the gate.
+pub(crate) const CHANGED_WHILE_PREPARED: &str = "changed-while-prepared";
+
+/// What a session is doing with its statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is being prepared; nothing runs yet.
+    Preparing,
+    /// It runs, and may bind again.
+    Executing {
+        /// The session holds the write gate.
+        gate_held: bool,
+    },
+}
+
+struct SessionState {
+    role: Role,
+    phase: Phase,
+    implicit: bool,
+    transaction: Option<TransactionAction>,
+}
+
+/// Judges plans of known sessions; refuses those of unknown connections.
+pub(crate) struct SessionGuard {
+    database: String,
+    policy: bool,
+    roles: bool,
+    sessions: RwLock<HashMap<ContextId, SessionState>>,
+}
+
+impl SessionGuard {
+    /// `policy` and `roles` say whether these walls stand (tests take them down one by one).
+    pub fn new(database: &str, policy: bool, roles: bool) -> Arc<Self> {
+        Arc::new(Self { database: database.to_owned(), policy, roles, sessions: RwLock::default() })
+    }
+
+    fn change<R>(&self, context: ContextId, change: impl FnOnce(&mut SessionState) -> R) -> Option<R> {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).get_mut(&context).map(change)
+    }
+
+    /// Takes a session in; until [`Self::leave`] its plans are judged by this role.
+    pub fn enter(&self, context: ContextId, role: Role) {
+        let state = SessionState { role, phase: Phase::Preparing, implicit: false, transaction: None };
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(context, state);
+    }
+
+    pub fn leave(&self, context: ContextId) {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).remove(&context);
+    }
+
+    /// Says that a statement is about to be prepared; `implicit` when DuckDB made it by itself (PIVOT's type).
+    pub fn preparing(&self, context: ContextId, implicit: bool) {
+        self.change(context, |state| {
+            (state.phase, state.implicit, state.transaction) = (Phase::Preparing, implicit, None);
+        });
+    }
+
+    /// Says that the prepared statement is about to run.
+    pub fn executing(&self, context: ContextId, gate_held: bool) {
+        self.change(context, |state| state.phase = Phase::Executing { gate_held });
+    }
+
+    /// What the statement prepared last does to the transaction, when it is BEGIN, COMMIT or ROLLBACK.
+    pub fn transaction_action(&self, context: ContextId) -> Option<TransactionAction> {
+        self.change(context, |state| state.transaction).flatten()
+    }
+}
+
+impl PlanGuard for SessionGuard {
+    fn judge(&self, caller: Caller, plan: &PlanFacts) -> Result<(), Refusal> {
+        if caller.trust == Trust::Own {
+            return Ok(());
+        }
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = sessions.get_mut(&caller.context) else {
+            return if self.policy {
+                Err(Refusal {
+                    message: "Statements on connections that DuckDB opens by itself are not available".into(),
+                    code: "unknown-connection",
+                })
+            } else {
+                Ok(())
+            };
+        };
+        let rules = Rules { role: state.role, database: &self.database, implicit: state.implicit };
+        if self.policy {
+            policy::judge(rules, plan)?;
+        }
+        if self.roles {
+            policy::judge_writes(rules, plan)?;
+        }
+        let writes = plan.modified_databases.iter().any(|name| *name == self.database);
+        if writes && state.phase == (Phase::Executing { gate_held: false }) {
+            return Err(Refusal {
+                message: "What the statement refers to was changed while it was prepared; run it again"
+                    .into(),
+                code: CHANGED_WHILE_PREPARED,
+            });
+        }
+        for operator in &plan.operators {
+            if let OperatorDetail::Transaction(action) = operator.detail {
+                state.transaction = Some(action);
+            }
+        }
+        Ok(())
+    }
+}

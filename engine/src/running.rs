@@ -1,0 +1,186 @@
+//! Requests under way: stopping them, asking how far they are.
+use crate::config::INTERRUPT_INTERVAL;
+use crate::error::{QueryError, QueryErrorKind};
+use roost_duckdb::{InterruptHandle, Progress};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Why a request is made to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopCause {
+    /// Its time is over.
+    Timeout,
+    /// Somebody cancelled it by its id.
+    Cancelled,
+    /// Nobody reads its result any more.
+    ReaderLeft,
+    /// Its open transaction held a publish up for too long.
+    Publish,
+    /// The engine is dead.
+    EngineFailed,
+}
+
+impl StopCause {
+    pub fn error(self) -> QueryError {
+        use QueryErrorKind as Kind;
+        match self {
+            Self::Timeout => QueryError::new(Kind::Timeout, "57014", "The request took longer than it may")
+                .hint("Ask for less at once, or have the tenant class's statement timeout raised"),
+            Self::Cancelled => QueryError::new(Kind::Cancelled, "57014", "The query was cancelled"),
+            Self::ReaderLeft => {
+                QueryError::new(Kind::Cancelled, "57014", "The query was stopped because its reader left")
+            }
+            Self::Publish => QueryError::new(
+                Kind::TransactionConflict,
+                "25P03",
+                "The transaction stayed open for so long that it held up publishing; it was rolled back",
+            )
+            .hint("Run it again, in smaller transactions, and read results without pausing"),
+            Self::EngineFailed => QueryError::failed_engine(),
+        }
+    }
+}
+
+/// One request under way.
+pub(crate) struct Running {
+    pub id: Uuid,
+    pub started: Instant,
+    interrupt: OnceLock<InterruptHandle>,
+    cause: watch::Sender<Option<StopCause>>,
+    ended: watch::Sender<bool>,
+    runtime: Handle,
+}
+
+impl Running {
+    pub fn new(id: Uuid, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            started: Instant::now(),
+            interrupt: OnceLock::new(),
+            cause: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
+            runtime,
+        })
+    }
+
+    /// The session has its connection; from now on a stop reaches DuckDB.
+    pub fn connected(&self, interrupt: InterruptHandle) {
+        let _ = self.interrupt.set(interrupt);
+    }
+
+    /// Makes the request stop; the first cause is the one reported. The interrupt is repeated until the request
+    /// has ended, because DuckDB forgets one that comes between two statements.
+    pub fn stop(self: &Arc<Self>, cause: StopCause) {
+        let first = self.cause.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(cause);
+            first
+        });
+        if !first || *self.ended.borrow() {
+            return;
+        }
+        let running = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let mut ended = running.ended.subscribe();
+            loop {
+                if let Some(interrupt) = running.interrupt.get() {
+                    interrupt.interrupt();
+                }
+                let over = ended.wait_for(|ended| *ended);
+                if tokio::time::timeout(INTERRUPT_INTERVAL, over).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Why it has to stop, if it has.
+    pub fn stop_cause(&self) -> Option<StopCause> {
+        *self.cause.borrow()
+    }
+
+    /// Waits until it has to stop.
+    pub async fn stopped(&self) -> StopCause {
+        let mut cause = self.cause.subscribe();
+        let stopped = cause.wait_for(Option::is_some).await.map(|cause| *cause);
+        match stopped {
+            Ok(Some(cause)) => cause,
+            // The sender is a field of `self`: the channel cannot close, and `Some` was waited for.
+            Ok(None) | Err(_) => StopCause::Cancelled,
+        }
+    }
+
+    /// Waits until its session is over.
+    pub async fn until_ended(&self) {
+        let mut ended = self.ended.subscribe();
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    pub fn progress(&self) -> Option<Progress> {
+        self.interrupt.get().and_then(InterruptHandle::progress)
+    }
+
+    /// What to report when the session ended without a word.
+    pub fn vanished(&self) -> QueryError {
+        self.stop_cause().map_or_else(
+            || QueryError::new(QueryErrorKind::Internal, "XX000", "The session ended without an answer"),
+            StopCause::error,
+        )
+    }
+}
+
+/// All requests under way, by id.
+#[derive(Default)]
+pub(crate) struct RunningRequests {
+    by_id: Mutex<HashMap<Uuid, Arc<Running>>>,
+}
+
+impl RunningRequests {
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Running>>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request in; `None` when its id is in use.
+    pub fn register(self: &Arc<Self>, running: &Arc<Running>) -> Option<Registration> {
+        use std::collections::hash_map::Entry;
+        match self.map().entry(running.id) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => {
+                free.insert(Arc::clone(running));
+                Some(Registration { requests: Arc::clone(self), running: Arc::clone(running) })
+            }
+        }
+    }
+
+    pub fn find(&self, id: Uuid) -> Option<Arc<Running>> {
+        self.map().get(&id).cloned()
+    }
+
+    pub fn count(&self) -> usize {
+        self.map().len()
+    }
+
+    pub fn stop_all(&self, cause: StopCause) {
+        let all: Vec<_> = self.map().values().cloned().collect();
+        for running in all {
+            running.stop(cause);
+        }
+    }
+}
+
+/// Keeps a request in the list; dropping it takes the request out and ends its interrupts.
+pub(crate) struct Registration {
+    requests: Arc<RunningRequests>,
+    running: Arc<Running>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.requests.map().remove(&self.running.id);
+        self.running.ended.send_replace(true);
+    }
+}

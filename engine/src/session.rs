@@ -1,0 +1,356 @@
+//! One request on its own connection and thread: statements in order, the last one's result streamed.
+use crate::config::MAX_STATEMENTS;
+use crate::engine::Shared;
+use crate::error::{QueryError, QueryErrorKind};
+use crate::gate::GateHold;
+use crate::guard::CHANGED_WHILE_PREPARED;
+use crate::parameters;
+use crate::request::{QueryRequest, Role};
+use crate::running::{Running, StopCause};
+use crate::stream::{Column, Outcome};
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use roost_duckdb::{Connection, EngineError, ErrorKind, Extracted, Prepared, ResultStream, Returns};
+use roost_duckdb::{StatementKind, TransactionAction};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a reader gets first.
+pub(crate) struct Header {
+    pub columns: Vec<Column>,
+    pub schema: SchemaRef,
+}
+
+/// How the statements of a request hang together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As the client wrote them; the last result is streamed.
+    Query,
+    /// All in one transaction, results dropped, transaction statements refused.
+    Script,
+}
+
+/// Where the answer goes.
+pub(crate) struct Reply {
+    pub header: Option<oneshot::Sender<Result<Header, QueryError>>>,
+    pub batches: mpsc::Sender<RecordBatch>,
+    /// How it ended; the reader looks here after the last batch.
+    pub end: oneshot::Sender<Result<Outcome, QueryError>>,
+}
+
+/// A session: a connection, what it holds, and where its answer goes.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+    runtime: Handle,
+    connection: Connection,
+    role: Role,
+    reply: Option<Reply>,
+    hold: Option<GateHold>,
+    /// The client's own BEGIN is open.
+    in_transaction: bool,
+    outcome: Outcome,
+}
+
+impl Session {
+    /// A session on a fresh connection, placed in the tenant's database.
+    pub fn open(
+        shared: Arc<Shared>,
+        running: Arc<Running>,
+        runtime: Handle,
+        role: Role,
+        reply: Reply,
+    ) -> Result<Self, (QueryError, Reply)> {
+        let connection = match shared.client_connection(role) {
+            Ok(connection) => connection,
+            Err(error) => return Err((shared.query_error(error), reply)),
+        };
+        running.connected(connection.interrupt_handle());
+        let outcome = Outcome { rows_changed: None, rows_returned: 0, committed_writes: false };
+        Ok(Self {
+            shared,
+            running,
+            runtime,
+            connection,
+            role,
+            reply: Some(reply),
+            hold: None,
+            in_transaction: false,
+            outcome,
+        })
+    }
+
+    /// Runs the request to its end and answers.
+    pub fn serve(mut self, request: &QueryRequest, mode: Mode) {
+        let result = self.run(request, mode);
+        let result = self.finish(result);
+        let outcome = self.outcome;
+        if let Some(reply) = self.reply.take() {
+            reply.finish(result.map(|()| outcome));
+        }
+    }
+
+    fn send(&self, batch: RecordBatch) -> Result<(), QueryError> {
+        self.reply.as_ref().map_or(Ok(()), |reply| reply.send(batch, &self.running, &self.runtime))
+    }
+
+    fn run(&mut self, request: &QueryRequest, mode: Mode) -> Result<(), QueryError> {
+        self.check_stopped()?;
+        let statements =
+            self.connection.extract(&request.sql).map_err(|error| self.shared.query_error(error))?;
+        check_form(&statements, request)?;
+        if mode == Mode::Script {
+            self.command("BEGIN TRANSACTION")?;
+            self.in_transaction = true;
+            self.shared.activity.transaction_opened();
+        }
+        let last = statements.len() - 1;
+        for (index, statement) in statements.into_iter().enumerate() {
+            self.check_stopped()?;
+            if mode == Mode::Script && statement.kind() == StatementKind::Transaction {
+                return Err(QueryError::new(
+                    QueryErrorKind::NotAllowed,
+                    "25001",
+                    "A script runs in one transaction; it may not begin or end transactions",
+                ));
+            }
+            self.statement(statement, request, mode == Mode::Query && index == last)?;
+        }
+        if mode == Mode::Script {
+            self.command("COMMIT")?;
+            self.transaction_over(true);
+        }
+        Ok(())
+    }
+
+    /// Ends what is still open.
+    fn finish(&mut self, result: Result<(), QueryError>) -> Result<(), QueryError> {
+        if !self.connection.in_transaction() {
+            self.transaction_over(false);
+            return result;
+        }
+        if let Err(error) = self.connection.run("ROLLBACK") {
+            tracing::warn!(%error, "rolling back at the end of a session failed");
+            self.shared.note(&error);
+        }
+        let own = std::mem::take(&mut self.in_transaction);
+        if own {
+            self.shared.activity.transaction_ended();
+        }
+        self.hold = None;
+        result?;
+        Err(QueryError::new(
+            QueryErrorKind::TransactionLeftOpen,
+            "25000",
+            "A transaction was open at the end of the request; it was rolled back",
+        )
+        .hint("End it with COMMIT in the same request"))
+    }
+
+    /// Prepares (which judges), takes the gate if it modifies, executes.
+    fn statement(
+        &mut self,
+        extracted: Extracted,
+        request: &QueryRequest,
+        last: bool,
+    ) -> Result<(), QueryError> {
+        let implicit = extracted.range().is_empty();
+        let is_transaction = extracted.kind() == StatementKind::Transaction;
+        let wrapped = self.role == Role::ReadOnly && !is_transaction && !self.connection.in_transaction();
+        if wrapped {
+            self.command("BEGIN TRANSACTION READ ONLY")?;
+        }
+        self.shared.guard.preparing(self.connection.id(), implicit);
+        let prepared = self.connection.prepare(extracted);
+        let mut prepared = prepared.map_err(|error| self.error(error))?;
+        bind(&mut prepared, request).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
+        let action = self.shared.guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
+        let writes = self.writes(&prepared);
+        if writes && self.hold.is_none() {
+            self.hold = Some(self.shared.take_gate(&self.running, &self.runtime)?);
+        }
+        if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
+            drop(prepared);
+            self.command("BEGIN TRANSACTION READ ONLY")?;
+            if last {
+                self.send_header(None)?;
+            }
+        } else {
+            self.shared.guard.executing(self.connection.id(), self.hold.is_some());
+            let stream = prepared.execute_stream().map_err(|error| self.error(error))?;
+            self.drain(stream, last)?;
+        }
+        if wrapped {
+            self.command("COMMIT")?;
+        }
+        self.after_statement(action);
+        Ok(())
+    }
+
+    /// Whether executing may modify the tenant's database.
+    fn writes(&self, prepared: &Prepared) -> bool {
+        if self.role == Role::ReadOnly {
+            return false;
+        }
+        !prepared.is_complete()
+            || matches!(prepared.kind(), StatementKind::Vacuum | StatementKind::Analyze)
+            || prepared.modified_databases().iter().any(|name| *name == self.shared.database)
+    }
+
+    /// Notes what the statement did to the transaction, and gives the gate back when none is open.
+    fn after_statement(&mut self, action: Option<TransactionAction>) {
+        let open = self.connection.in_transaction();
+        if open && !self.in_transaction {
+            self.in_transaction = true;
+            self.shared.activity.transaction_opened();
+        }
+        if !open {
+            self.transaction_over(action != Some(TransactionAction::Rollback));
+        }
+    }
+
+    fn transaction_over(&mut self, committed: bool) {
+        if std::mem::take(&mut self.in_transaction) {
+            self.shared.activity.transaction_ended();
+        }
+        if self.hold.take().is_some() && committed {
+            self.outcome.committed_writes = true;
+        }
+    }
+
+    /// Reads a result to its end, handing the last one's rows on.
+    fn drain(&mut self, mut stream: ResultStream, last: bool) -> Result<(), QueryError> {
+        if last {
+            self.send_header(Some(&stream))?;
+        }
+        let visible = last && stream.returns() != Returns::Nothing;
+        while let Some(batch) = stream.next().map_err(|error| self.error(error))? {
+            if visible {
+                self.outcome.rows_returned += batch.num_rows() as u64;
+                self.send(batch)?;
+            } else {
+                self.check_stopped()?;
+            }
+        }
+        if last {
+            self.outcome.rows_changed = stream.rows_changed();
+        }
+        Ok(())
+    }
+
+    fn send_header(&mut self, stream: Option<&ResultStream>) -> Result<(), QueryError> {
+        let header = match stream.filter(|stream| stream.returns() != Returns::Nothing) {
+            Some(stream) => Header {
+                columns: stream
+                    .columns()
+                    .iter()
+                    .map(|column| Column {
+                        name: column.name.clone(),
+                        logical_type: column.logical_type.clone(),
+                    })
+                    .collect(),
+                schema: stream.schema(),
+            },
+            None => Header { columns: Vec::new(), schema: Arc::new(Schema::empty()) },
+        };
+        let sender = self.reply.as_mut().and_then(|reply| reply.header.take());
+        let sent = sender.is_none_or(|sender| sender.send(Ok(header)).is_ok());
+        if sent { Ok(()) } else { Err(StopCause::ReaderLeft.error()) }
+    }
+
+    /// A statement of our own on the client's connection.
+    fn command(&mut self, sql: &str) -> Result<(), QueryError> {
+        self.shared.guard.preparing(self.connection.id(), false);
+        self.shared.guard.executing(self.connection.id(), self.hold.is_some());
+        self.connection.run(sql).map_err(|error| self.error(error))
+    }
+
+    fn check_stopped(&self) -> Result<(), QueryError> {
+        self.running.stop_cause().map_or(Ok(()), |cause| Err(cause.error()))
+    }
+
+    /// DuckDB's error, or why the request was stopped if that is what broke it.
+    fn error(&self, error: EngineError) -> QueryError {
+        if error.kind == ErrorKind::Interrupt
+            && let Some(cause) = self.running.stop_cause()
+        {
+            return cause.error();
+        }
+        if error.extra.get("refusal").is_some_and(|code| code == CHANGED_WHILE_PREPARED) {
+            return QueryError::new(QueryErrorKind::TransactionConflict, "40001", error.message);
+        }
+        self.shared.query_error(error)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.guard.leave(self.connection.id());
+    }
+}
+
+impl Reply {
+    /// Sends one batch when there is room, unless the request is stopped before.
+    fn send(&self, batch: RecordBatch, running: &Running, runtime: &Handle) -> Result<(), QueryError> {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                cause = running.stopped() => Err(cause.error()),
+                sent = self.batches.send(batch) => sent.map_err(|_| StopCause::ReaderLeft.error()),
+            }
+        })
+    }
+
+    /// Says how it ended: in place of the header if none was sent. Never waits for the reader.
+    pub fn finish(mut self, result: Result<Outcome, QueryError>) {
+        match (self.header.take(), result) {
+            (Some(header), Err(error)) => {
+                let _ = header.send(Err(error));
+            }
+            (header, result) => {
+                let _ = self.end.send(result);
+                if let Some(header) = header {
+                    let _ =
+                        header.send(Ok(Header { columns: Vec::new(), schema: Arc::new(Schema::empty()) }));
+                }
+            }
+        }
+    }
+}
+
+/// What can be refused before anything runs.
+fn check_form(statements: &[Extracted], request: &QueryRequest) -> Result<(), QueryError> {
+    let bad = |sqlstate, message: String| Err(QueryError::new(QueryErrorKind::BadRequest, sqlstate, message));
+    let Some(last) = statements.last() else {
+        return bad("42601", "The request holds no statement".into());
+    };
+    if statements.len() > MAX_STATEMENTS {
+        return bad("54000", format!("A request may hold at most {MAX_STATEMENTS} statements"));
+    }
+    if !request.parameters.is_empty() && last.source() > 0 {
+        return bad("08P01", "Parameters go with one statement only".into());
+    }
+    Ok(())
+}
+
+/// Gives the statement its parameters. Statements that DuckDB put beside it (PIVOT's type) have none.
+fn bind(prepared: &mut Prepared, request: &QueryRequest) -> Result<(), Result<QueryError, EngineError>> {
+    let (wanted, given) = (prepared.parameter_count(), request.parameters.len());
+    if wanted == 0
+        && prepared.kind() != StatementKind::Select
+        && given > 0
+        && prepared.returns() == Returns::Nothing
+    {
+        return Ok(());
+    }
+    if wanted != given {
+        let message = format!("The statement has {wanted} parameters, and {given} were given");
+        return Err(Ok(QueryError::new(QueryErrorKind::BadRequest, "08P01", message)));
+    }
+    for (index, json) in request.parameters.iter().enumerate() {
+        let value = parameters::value(index + 1, json).map_err(Ok)?;
+        prepared.bind(index + 1, &value).map_err(Err)?;
+    }
+    Ok(())
+}
