@@ -22,7 +22,7 @@ use roost_protocol::{
 };
 
 use super::{names, view::SLOT_ANNOTATION};
-use crate::{class::settings, trust::Identity};
+use crate::{class::settings, slots::Taken, trust::Identity};
 
 /// User and group of every process of ours.
 const UID: i64 = 10001;
@@ -52,7 +52,7 @@ pub enum Role {
         /// The branch.
         branch: String,
         /// The slot it occupies.
-        slot: String,
+        slot: Taken,
     },
     /// Takes a Parquet snapshot.
     Worker {
@@ -159,7 +159,7 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
         Role::Serve { branch, slot } => {
             labels.insert(crd::ROLE_LABEL, crd::ROLE_SERVE.to_owned());
             labels.insert(crd::BRANCH_LABEL, branch.clone());
-            annotations.insert(SLOT_ANNOTATION, slot.clone());
+            annotations.insert(SLOT_ANNOTATION, slot.to_string());
         }
         Role::Worker { snapshot, snapshot_uid, branch } => {
             labels.insert(crd::ROLE_LABEL, crd::ROLE_WORKER.to_owned());
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_serving_pod_of_the_plainest_class() {
-        let role = Role::Serve { branch: "main".into(), slot: "abc-7".into() };
+        let role = Role::Serve { branch: "main".into(), slot: Taken { name: "abc-7".into(), token: "t".into() } };
         insta::assert_snapshot!(golden(json!({"storage": storage()}), role));
     }
 

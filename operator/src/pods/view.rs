@@ -5,9 +5,9 @@ use kube::ResourceExt as _;
 use roost_crds::names::{BRANCH_LABEL, TENANT_UID_LABEL};
 use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
 
-use crate::runtime_client::PodAddress;
+use crate::{runtime_client::PodAddress, slots::Taken};
 
-/// Annotation with the name of the slot that the pod occupies.
+/// Annotation with the slot that the pod occupies: Lease and token.
 pub const SLOT_ANNOTATION: &str = "roostdb.dev/slot";
 
 /// How far a pod is.
@@ -49,7 +49,7 @@ pub struct PodView {
     /// Whether its deletion was asked for.
     pub leaving: bool,
     /// Slot it occupies.
-    pub slot: Option<String>,
+    pub slot: Option<Taken>,
     /// When it was created.
     pub created: Option<Timestamp>,
     /// Why it does not start, when the kubelet or the scheduler says so.
@@ -68,7 +68,7 @@ impl PodView {
             branch: label(BRANCH_LABEL),
             stage: stage(pod),
             leaving: pod.metadata.deletion_timestamp.is_some(),
-            slot: pod.annotations().get(SLOT_ANNOTATION).cloned(),
+            slot: pod.annotations().get(SLOT_ANNOTATION).and_then(|text| Taken::parse(text)),
             created: pod.creation_timestamp().map(|time| time.0),
             obstacle: obstacle(pod),
         }

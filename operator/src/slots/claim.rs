@@ -14,6 +14,8 @@ pub struct Slot {
     pub number: u32,
     /// Pod that it was taken for.
     pub pod: String,
+    /// Distinguishes this taking from every other.
+    pub token: String,
     /// How long ago it was taken.
     pub age: Duration,
 }
@@ -45,12 +47,12 @@ pub fn next(slots: &[Slot], active: u32, pod: &str, spread: u32) -> Next {
 }
 
 /// Slots whose pod does not exist or occupies another slot, and whose taker had time enough. `pods` maps the names
-/// of existing pods to the slots that they name.
+/// of existing pods to the slots that they name, as [`super::Taken`] writes them.
 pub fn unused<'a>(slots: &'a [Slot], pods: &BTreeMap<String, Option<String>>) -> Vec<&'a Slot> {
     slots
         .iter()
         .filter(|slot| slot.age >= UNUSED_GRACE)
-        .filter(|slot| pods.get(&slot.pod).is_none_or(|occupied| occupied.as_ref() != Some(&slot.name)))
+        .filter(|slot| pods.get(&slot.pod).is_none_or(|occupied| occupied.as_ref() != Some(&format!("{}/{}", slot.name, slot.token))))
         .collect()
 }
 
@@ -60,7 +62,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn slot(number: u32, pod: &str, age: u64) -> Slot {
-        Slot { name: format!("c-{number}"), number, pod: pod.into(), age: Duration::from_secs(age) }
+        let age = Duration::from_secs(age);
+        Slot { name: format!("c-{number}"), number, pod: pod.into(), token: "t".into(), age }
     }
 
     #[test]
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn unused_ones_are_old_and_name_no_pod_of_theirs() {
         let slots = [slot(0, "rt-a", 90), slot(1, "rt-b", 90), slot(2, "rt-c", 90), slot(3, "rt-d", 5)];
-        let pods = [("rt-a", Some("c-0")), ("rt-b", Some("c-7"))]
+        let pods = [("rt-a", Some("c-0/t")), ("rt-b", Some("c-1/u"))]
             .map(|(pod, slot)| (pod.to_owned(), slot.map(str::to_owned)))
             .into();
         let names: Vec<_> = unused(&slots, &pods).into_iter().map(|slot| slot.name.as_str()).collect();

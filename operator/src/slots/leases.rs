@@ -1,6 +1,6 @@
 //! Slots as Leases of the runtime namespace: take, renew, free.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -24,11 +24,27 @@ const MAX_RACES: u32 = 8;
 #[error("the slots of a class could not be read or changed: {0}")]
 pub struct SlotError(#[from] kube::Error);
 
-/// A slot that was taken for a pod.
+/// A slot as it was taken for a pod, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Name of the Lease.
     pub name: String,
+    /// Distinguishes this taking from every other: whoever renews the slot makes a new one.
+    pub token: String,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.token)
+    }
+}
+
+impl Taken {
+    /// Reads what `Display` wrote into a pod's annotation.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, token) = text.split_once('/')?;
+        Some(Self { name: name.to_owned(), token: token.to_owned() })
+    }
 }
 
 /// The Leases.
@@ -67,10 +83,12 @@ impl Slots {
         for _ in 0..MAX_RACES {
             let leases = self.list(class_hash).await?;
             let slots: Vec<_> = leases.iter().filter_map(|lease| fold(lease, now)).collect();
+            let token = format!("{:016x}", rand::random::<u64>());
+            let holder = holder(pod, &token);
             let result = match next(&slots, active, pod, rand::random()) {
                 Next::Full => return Ok(None),
                 Next::Create(number) => {
-                    self.api.create(&PostParams::default(), &lease(class_hash, number, pod, now)).await
+                    self.api.create(&PostParams::default(), &lease(class_hash, number, holder, now)).await
                 }
                 Next::Renew(name) => {
                     let Some(mut own) = leases.into_iter().find(|lease| lease.name_any() == name) else {
@@ -78,12 +96,13 @@ impl Slots {
                     };
                     if let Some(spec) = own.spec.as_mut() {
                         spec.acquire_time = Some(MicroTime(now));
+                        spec.holder_identity = Some(holder);
                     }
                     self.api.replace(&name, &PostParams::default(), &own).await
                 }
             };
             match result {
-                Ok(lease) => return Ok(Some(Taken { name: lease.name_any() })),
+                Ok(lease) => return Ok(Some(Taken { name: lease.name_any(), token })),
                 Err(error) if is_conflict(&error) || is_absent(&error) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -91,10 +110,11 @@ impl Slots {
         Ok(None)
     }
 
-    /// Gives a slot back, unless it was renewed or taken anew since `seen` said which version is meant.
-    pub async fn free(&self, name: &str, pod: &str) -> Result<(), SlotError> {
-        let Some(lease) = self.api.get_opt(name).await? else { return Ok(()) };
-        if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(pod) {
+    /// Gives a slot back, unless somebody renewed it since.
+    pub async fn free(&self, slot: &Taken, pod: &str) -> Result<(), SlotError> {
+        let Some(lease) = self.api.get_opt(&slot.name).await? else { return Ok(()) };
+        let ours = holder(pod, &slot.token);
+        if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) != Some(&ours) {
             return Ok(());
         }
         self.delete(&lease).await
@@ -137,7 +157,11 @@ impl Slots {
     }
 }
 
-fn lease(class_hash: &str, number: u32, pod: &str, now: Timestamp) -> Lease {
+fn holder(pod: &str, token: &str) -> String {
+    format!("{pod}/{token}")
+}
+
+fn lease(class_hash: &str, number: u32, holder: String, now: Timestamp) -> Lease {
     let labels = BTreeMap::from([
         (crd::CLASS_LABEL.to_owned(), class_hash.to_owned()),
         (crd::MANAGED_BY_LABEL.to_owned(), crd::MANAGED_BY.to_owned()),
@@ -149,7 +173,7 @@ fn lease(class_hash: &str, number: u32, pod: &str, now: Timestamp) -> Lease {
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
-            holder_identity: Some(pod.to_owned()),
+            holder_identity: Some(holder),
             acquire_time: Some(MicroTime(now)),
             ..LeaseSpec::default()
         }),
@@ -162,5 +186,6 @@ fn fold(lease: &Lease, now: Timestamp) -> Option<Slot> {
     let spec = lease.spec.as_ref()?;
     let taken = spec.acquire_time.as_ref()?.0;
     let age = Duration::try_from(now.duration_since(taken)).unwrap_or_default();
-    Some(Slot { name, number, pod: spec.holder_identity.clone()?, age })
+    let (pod, token) = spec.holder_identity.as_deref()?.split_once('/')?;
+    Some(Slot { name, number, pod: pod.to_owned(), token: token.to_owned(), age })
 }

@@ -1,0 +1,217 @@
+//! One wake, from a key to a route. Every step looks at the world again: nothing but the deadline is remembered
+//! between two of them, so it does not matter which replica did what.
+
+use std::time::Duration;
+
+use roost_protocol::{
+    PROTOCOL_VERSION,
+    names::INTERNAL_TLS_PORT,
+    problem::{ErrorCode, Problem},
+    status::{RuntimeState, RuntimeStatus},
+    wake::Route,
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{
+    limits::StartRate,
+    target::Target,
+    world::{Cluster, Created, Runtimes},
+};
+use crate::{pods::PodView, runtime_client::CallError};
+
+/// Shortest and longest pause between two looks at a pod that is on its way.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
+/// How long the elected replica has to remove a finished pod before a wake does it.
+const RETIRE_PATIENCE: Duration = Duration::from_millis(1500);
+/// Pause between two tries at a ceiling.
+const SLOT_PAUSE: Duration = Duration::from_millis(250);
+/// How long after its grace a leaving pod may still be seen.
+const LEAVE_MARGIN: Duration = Duration::from_secs(10);
+/// What Retry-After says when time ran out.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// What one look ended with.
+enum Look {
+    /// The branch is served there.
+    Served(Box<Route>),
+    /// Look again; the pod is on its way up.
+    Again,
+    /// Look again; the pod is on its way out.
+    Leaving,
+}
+
+/// One wake.
+pub(super) struct Flight<'a, C, R> {
+    pub cluster: &'a C,
+    pub runtimes: &'a R,
+    pub rate: &'a StartRate,
+    /// Turnstile of the class: one flight at a time asks for a slot at the ceiling.
+    pub turnstile: &'a Mutex<()>,
+    pub target: &'a Target,
+    pub deadline: Instant,
+}
+
+impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
+    /// Wakes the branch, or finds it awake.
+    pub(super) async fn run(&self) -> Result<Route, Problem> {
+        let mut pause = PAUSES.0;
+        let mut leaving_since = None;
+        loop {
+            let left = self.left()?;
+            let look = match self.cluster.pod(self.target).await? {
+                None => self.start().await?,
+                Some(pod) if pod.finished() => self.remove(&pod, left).await?,
+                Some(pod) if pod.leaving => {
+                    self.cluster.changed(&pod, left.min(RETIRE_PATIENCE)).await;
+                    Look::Leaving
+                }
+                Some(pod) if pod.address().is_none() => {
+                    self.cluster.changed(&pod, left).await;
+                    Look::Again
+                }
+                Some(pod) => self.ask(&pod).await?,
+            };
+            match look {
+                Look::Served(route) => return Ok(*route),
+                Look::Again => leaving_since = None,
+                Look::Leaving => self.leaves_in_time(*leaving_since.get_or_insert_with(Instant::now))?,
+            }
+            tokio::time::sleep(pause.min(self.left()?)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// The route if the branch is served at this moment; starts nothing and waits for nothing.
+    pub(super) async fn look(&self) -> Result<Route, Problem> {
+        let asleep = || Problem::new(ErrorCode::NotFound, format!("{} is not running", self.target.key));
+        let pod = self.cluster.pod(self.target).await?.ok_or_else(asleep)?;
+        if pod.finished() || pod.address().is_none() {
+            return Err(asleep());
+        }
+        match self.runtimes.report(&pod).await {
+            Ok(status) if status.state == RuntimeState::Serving => Ok(self.route(&pod)),
+            _ => Err(asleep()),
+        }
+    }
+
+    fn left(&self) -> Result<Duration, Problem> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(self.timeout("it is still starting")) } else { Ok(left) }
+    }
+
+    fn timeout(&self, why: &str) -> Problem {
+        Problem::new(ErrorCode::WakeTimeout, format!("{} did not wake in time: {why}", self.target.key))
+            .retry_after(RETRY_AFTER_SECONDS)
+    }
+
+    fn leaves_in_time(&self, since: Instant) -> Result<(), Problem> {
+        let bound = self.target.termination_grace + LEAVE_MARGIN;
+        if since.elapsed() <= bound {
+            return Ok(());
+        }
+        Err(self.timeout(&format!("its previous pod {} has not left within {bound:?}", self.target.pod)))
+    }
+
+    async fn start(&self) -> Result<Look, Problem> {
+        let slot = self.slot().await?;
+        self.rate.acquire().await;
+        match self.cluster.create(self.target, &slot).await {
+            Ok(Created::Pod(pod)) => {
+                tracing::info!(branch = %self.target.key, pod = %pod.name, uid = %pod.uid, "pod created");
+                Ok(Look::Again)
+            }
+            Ok(Created::Exists) => {
+                self.cluster.free_slot(self.target, &slot).await;
+                Ok(Look::Again)
+            }
+            Err(problem) => {
+                self.cluster.free_slot(self.target, &slot).await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn slot(&self) -> Result<crate::slots::Taken, Problem> {
+        let full = || {
+            let active = self
+                .target
+                .state
+                .as_ref()
+                .map_or_else(|| "all".to_owned(), |s| crate::class::settings::active(&s.class.spec).to_string());
+            Problem::new(
+                ErrorCode::CapacityReached,
+                format!("{active} places of the class are taken; {} waits for one to be free", self.target.key),
+            )
+            .retry_after(RETRY_AFTER_SECONDS)
+        };
+        let wait = async {
+            let _turn = self.turnstile.lock().await;
+            loop {
+                if let Some(slot) = self.cluster.take_slot(self.target).await? {
+                    return Ok(slot);
+                }
+                tokio::time::sleep(SLOT_PAUSE).await;
+            }
+        };
+        tokio::time::timeout_at(self.deadline, wait).await.unwrap_or_else(|_| Err(full()))
+    }
+
+    async fn remove(&self, pod: &PodView, left: Duration) -> Result<Look, Problem> {
+        if !pod.leaving {
+            self.cluster.changed(pod, left.min(RETIRE_PATIENCE)).await;
+        }
+        if self.cluster.pod(self.target).await?.is_some_and(|now| now.uid == pod.uid) {
+            self.cluster.retire(self.target, pod).await?;
+        }
+        Ok(Look::Leaving)
+    }
+
+    async fn ask(&self, pod: &PodView) -> Result<Look, Problem> {
+        match self.runtimes.report(pod).await {
+            Ok(status) if status.state == RuntimeState::Pooled => self.grant(pod).await,
+            Ok(status) => Ok(self.read(pod, &status)),
+            // Its process does not listen yet, or no longer; what the API server says next decides.
+            Err(CallError::Unreachable { .. } | CallError::NoAnswer { .. }) => Ok(Look::Again),
+            Err(CallError::Problem(problem)) if problem.code == ErrorCode::NotServing => self.grant(pod).await,
+            Err(CallError::Problem(problem)) => Err(*problem),
+        }
+    }
+
+    async fn grant(&self, pod: &PodView) -> Result<Look, Problem> {
+        let left = self.left()?;
+        match self.runtimes.grant(self.target, pod, left).await {
+            Ok(status) => Ok(self.read(pod, &status)),
+            Err(error @ (CallError::Unreachable { .. } | CallError::NoAnswer { .. })) => {
+                tracing::debug!(pod = %pod.name, %error, "grant not answered");
+                Ok(Look::Again)
+            }
+            Err(CallError::Problem(problem)) => match problem.code {
+                ErrorCode::AlreadyGranted => Ok(Look::Again),
+                ErrorCode::Draining => Ok(Look::Leaving),
+                _ => Err(*problem),
+            },
+        }
+    }
+
+    fn read(&self, pod: &PodView, status: &RuntimeStatus) -> Look {
+        match status.state {
+            RuntimeState::Serving => Look::Served(Box::new(self.route(pod))),
+            RuntimeState::Pooled | RuntimeState::Claimed | RuntimeState::Hydrating => Look::Again,
+            RuntimeState::Draining | RuntimeState::Sealed | RuntimeState::Fenced | RuntimeState::Failed => {
+                Look::Leaving
+            }
+        }
+    }
+
+    fn route(&self, pod: &PodView) -> Route {
+        Route {
+            version: PROTOCOL_VERSION,
+            pod: pod.name.clone(),
+            pod_uid: pod.uid.clone(),
+            address: pod.address().map(|address| address.address).unwrap_or_default(),
+            port: INTERNAL_TLS_PORT,
+            tenant_uid: self.target.tenant_uid.clone(),
+            statement_timeout: self.target.statement_timeout,
+        }
+    }
+}

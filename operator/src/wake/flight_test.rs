@@ -1,0 +1,397 @@
+//! Wakes against a scripted world: time is tokio's paused clock, pods are a few fields.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use roost_protocol::{
+    PROTOCOL_VERSION,
+    problem::{ErrorCode, Problem},
+    status::{RuntimeState, RuntimeStatus},
+    time::UnixMillis,
+    wake::{Route, WakeRequest},
+};
+use tokio::time::Instant;
+
+use super::{
+    service::{Limits, Waker},
+    target::{BranchKey, Target},
+    world::{Cluster, Created, Runtimes},
+};
+use crate::{
+    metrics::WakeMetrics,
+    pods::{PodView, Stage},
+    runtime_client::CallError,
+    slots::Taken,
+};
+
+const DEADLINE: Duration = Duration::from_mins(2);
+const GRACE: Duration = Duration::from_secs(30);
+
+/// One pod of the scripted world; it changes by itself as time passes.
+#[derive(Clone)]
+struct FakePod {
+    uid: String,
+    created: Instant,
+    /// After this it has an address.
+    address_after: Duration,
+    /// After this the grant is answered.
+    hydrate: Duration,
+    granted: Option<Instant>,
+    grant_problem: Option<ErrorCode>,
+    /// When it drains, and when its process ends.
+    drains: Option<Instant>,
+    ends: Option<Instant>,
+    leaving: bool,
+}
+
+#[derive(Default)]
+struct State {
+    pod: Option<FakePod>,
+    /// What the API server answers to a create while another replica is faster.
+    rival: Option<FakePod>,
+    slots_taken: u32,
+    ceiling: u32,
+    creates: u32,
+    grants: u32,
+    refusal: Option<ErrorCode>,
+    uids: u32,
+}
+
+#[derive(Clone, Default)]
+struct World(Arc<Mutex<State>>, Arc<AtomicU32>);
+
+fn fresh(uid: u32) -> FakePod {
+    FakePod {
+        uid: format!("uid-{uid}"),
+        created: Instant::now(),
+        address_after: Duration::from_millis(800),
+        hydrate: Duration::from_millis(300),
+        granted: None,
+        grant_problem: None,
+        drains: None,
+        ends: None,
+        leaving: false,
+    }
+}
+
+impl FakePod {
+    fn state(&self) -> RuntimeState {
+        let now = Instant::now();
+        match self.granted {
+            None => RuntimeState::Pooled,
+            _ if self.drains.is_some_and(|at| at <= now) => RuntimeState::Draining,
+            Some(at) if at + self.hydrate > now => RuntimeState::Hydrating,
+            Some(_) => RuntimeState::Serving,
+        }
+    }
+
+    fn view(&self) -> PodView {
+        let stage = if self.ends.is_some_and(|at| at <= Instant::now()) {
+            Stage::Finished { ending: None, reason: "Completed".into() }
+        } else if self.created.elapsed() >= self.address_after {
+            Stage::Running { address: "10.0.0.1".into(), ready: true }
+        } else {
+            Stage::Starting
+        };
+        PodView {
+            name: "rt-1".into(),
+            uid: self.uid.clone(),
+            resource_version: None,
+            tenant_uid: "tenant".into(),
+            branch: "main".into(),
+            stage,
+            leaving: self.leaving,
+            slot: None,
+            created: None,
+            obstacle: None,
+        }
+    }
+}
+
+fn status(state: RuntimeState) -> RuntimeStatus {
+    RuntimeStatus {
+        version: PROTOCOL_VERSION,
+        state,
+        position: None,
+        database_size: 0,
+        durable_lag_millis: 0,
+        last_active: UnixMillis(0),
+        running: 0,
+    }
+}
+
+#[async_trait]
+impl Cluster for World {
+    async fn target(&self, key: &BranchKey) -> Result<Target, Problem> {
+        if let Some(code) = self.0.lock().unwrap().refusal {
+            return Err(Problem::new(code, "refused"));
+        }
+        Ok(Target {
+            key: key.clone(),
+            tenant_uid: "tenant".into(),
+            pod: "rt-1".into(),
+            generation: 1,
+            statement_timeout: Duration::from_mins(1),
+            termination_grace: GRACE,
+            state: None,
+        })
+    }
+    async fn pod(&self, _: &Target) -> Result<Option<PodView>, Problem> {
+        Ok(self.0.lock().unwrap().pod.as_ref().map(FakePod::view))
+    }
+    async fn changed(&self, _: &PodView, at_most: Duration) {
+        tokio::time::sleep(at_most.min(Duration::from_millis(50))).await;
+    }
+    async fn take_slot(&self, _: &Target) -> Result<Option<Taken>, Problem> {
+        let mut state = self.0.lock().unwrap();
+        if state.slots_taken >= state.ceiling {
+            return Ok(None);
+        }
+        state.slots_taken += 1;
+        Ok(Some(Taken { name: "c-0".into(), token: "t".into() }))
+    }
+    async fn free_slot(&self, _: &Target, _: &Taken) {
+        self.0.lock().unwrap().slots_taken -= 1;
+    }
+    async fn create(&self, _: &Target, _: &Taken) -> Result<Created, Problem> {
+        let mut state = self.0.lock().unwrap();
+        state.creates += 1;
+        if let Some(rival) = state.rival.take() {
+            state.pod = Some(rival);
+        }
+        if state.pod.is_some() {
+            return Ok(Created::Exists);
+        }
+        state.uids += 1;
+        let pod = fresh(state.uids);
+        state.pod = Some(pod.clone());
+        Ok(Created::Pod(Box::new(pod.view())))
+    }
+    async fn retire(&self, _: &Target, _: &PodView) -> Result<(), Problem> {
+        let mut state = self.0.lock().unwrap();
+        state.pod = None;
+        state.slots_taken = state.slots_taken.saturating_sub(1);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Runtimes for World {
+    async fn grant(&self, _: &Target, pod: &PodView, _: Duration) -> Result<RuntimeStatus, CallError> {
+        let hydrate = {
+            let mut state = self.0.lock().unwrap();
+            state.grants += 1;
+            let fake = state.pod.as_mut().filter(|fake| fake.uid == pod.uid).unwrap();
+            if let Some(code) = fake.grant_problem {
+                return Err(CallError::Problem(Box::new(Problem::new(code, "scripted"))));
+            }
+            if fake.granted.is_some() {
+                return Err(CallError::Problem(Box::new(Problem::new(ErrorCode::AlreadyGranted, "scripted"))));
+            }
+            fake.granted = Some(Instant::now());
+            fake.hydrate
+        };
+        tokio::time::sleep(hydrate).await;
+        Ok(status(RuntimeState::Serving))
+    }
+    async fn report(&self, pod: &PodView) -> Result<RuntimeStatus, CallError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let state = self.0.lock().unwrap();
+        let fake = state.pod.as_ref().filter(|fake| fake.uid == pod.uid);
+        fake.map(|fake| status(fake.state())).ok_or_else(|| CallError::Unreachable {
+            pod: pod.name.clone(),
+            address: "10.0.0.1".into(),
+            reason: "gone".into(),
+        })
+    }
+}
+
+fn world(ceiling: u32, pod: Option<FakePod>) -> World {
+    let state = State { ceiling, slots_taken: u32::from(pod.is_some()), pod, uids: 100, ..State::default() };
+    World(Arc::new(Mutex::new(state)), Arc::default())
+}
+
+fn waker(world: &World) -> Arc<Waker<World, World>> {
+    Waker::new(world.clone(), world.clone(), Limits::with_deadline(DEADLINE), WakeMetrics::default())
+}
+
+fn request() -> WakeRequest {
+    WakeRequest {
+        version: PROTOCOL_VERSION,
+        namespace: "shop".into(),
+        tenant: "acme".into(),
+        branch: "main".into(),
+        not_pod_uid: None,
+        only_if_running: false,
+        patience: DEADLINE,
+    }
+}
+
+async fn wake(world: &World) -> Result<Route, Problem> {
+    waker(world).wake(&request()).await
+}
+
+fn serving(uid: u32) -> FakePod {
+    FakePod { granted: Some(Instant::now()), hydrate: Duration::ZERO, address_after: Duration::ZERO, ..fresh(uid) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_callers_share_one_flight() {
+    let world = world(1, None);
+    let waker = waker(&world);
+    let callers = (0..200).map(|_| {
+        let waker = Arc::clone(&waker);
+        async move { waker.wake(&request()).await }
+    });
+    let routes = futures::future::join_all(callers).await;
+    assert!(routes.iter().all(|route| route.as_ref().is_ok_and(|route| route.pod_uid == "uid-101")));
+    let state = world.0.lock().unwrap();
+    assert_eq!((state.creates, state.grants, state.slots_taken), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serving_pod_is_named_without_a_grant() {
+    let world = world(1, Some(serving(7)));
+    assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-7");
+    let state = world.0.lock().unwrap();
+    assert_eq!((state.creates, state.grants), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_replica_was_first() {
+    let world = world(2, None);
+    // It created the pod and granted it; ours waits until it serves and keeps no slot.
+    let rival = FakePod { granted: Some(Instant::now()), hydrate: Duration::from_secs(3), ..fresh(9) };
+    world.0.lock().unwrap().rival = Some(rival);
+    assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-9");
+    let state = world.0.lock().unwrap();
+    assert_eq!((state.creates, state.grants, state.slots_taken), (1, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_creator_died_before_the_grant_is_granted() {
+    let world = world(1, Some(FakePod { granted: None, ..serving(4) }));
+    assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-4");
+    assert_eq!(world.0.lock().unwrap().grants, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn already_granted_by_another_replica_is_waited_for() {
+    let world = world(1, Some(FakePod { granted: None, ..serving(5) }));
+    world.0.lock().unwrap().pod.as_mut().unwrap().grant_problem = Some(ErrorCode::AlreadyGranted);
+    let (other, started) = (world.clone(), Instant::now());
+    let rival = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        other.0.lock().unwrap().pod.as_mut().unwrap().granted = Some(Instant::now());
+    });
+    assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-5");
+    rival.await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_pod_is_waited_for_and_followed_by_a_new_one() {
+    let now = Instant::now();
+    let draining = FakePod { drains: Some(now), ends: Some(now + Duration::from_secs(4)), ..serving(1) };
+    let world = world(1, Some(draining));
+    let route = wake(&world).await.unwrap();
+    assert_eq!(route.pod_uid, "uid-101");
+    assert!(now.elapsed() >= Duration::from_secs(4), "the new pod came before the old one had ended");
+    assert_eq!(world.0.lock().unwrap().creates, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_never_leaves_ends_the_wake_after_its_grace() {
+    let stuck = FakePod { drains: Some(Instant::now()), ..serving(1) };
+    let world = world(1, Some(stuck));
+    let start = Instant::now();
+    let problem = wake(&world).await.unwrap_err();
+    assert_eq!(problem.code, ErrorCode::WakeTimeout);
+    assert!(problem.detail.contains("rt-1"), "{problem}");
+    assert!(start.elapsed() > GRACE && start.elapsed() < DEADLINE);
+    assert_eq!(world.0.lock().unwrap().creates, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_never_gets_an_address_ends_at_the_deadline() {
+    let world = world(1, Some(FakePod { address_after: Duration::from_hours(1), ..fresh(1) }));
+    let start = Instant::now();
+    assert_eq!(wake(&world).await.unwrap_err().code, ErrorCode::WakeTimeout);
+    assert!(start.elapsed() >= DEADLINE && start.elapsed() < DEADLINE + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ceiling_holds_until_a_place_is_free() {
+    let world = world(0, None);
+    let (other, start) = (world.clone(), Instant::now());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        other.0.lock().unwrap().ceiling = 1;
+    });
+    wake(&world).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_ceiling_the_deadline_says_so() {
+    let world = world(0, None);
+    let problem = waker(&world).wake(&request()).await.unwrap_err();
+    assert!(matches!(problem.code, ErrorCode::CapacityReached | ErrorCode::WakeTimeout), "{problem}");
+    assert!(problem.retry_after.is_some());
+    assert_eq!(world.0.lock().unwrap().creates, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_before_the_flight_and_the_next_caller_joins_it() {
+    let world = world(1, None);
+    let waker = waker(&world);
+    let impatient = WakeRequest { patience: Duration::from_millis(100), ..request() };
+    assert_eq!(waker.wake(&impatient).await.unwrap_err().code, ErrorCode::WakeTimeout);
+    assert_eq!(waker.wake(&request()).await.unwrap().pod_uid, "uid-101");
+    assert_eq!(world.0.lock().unwrap().creates, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_init_script_is_remembered_for_a_moment() {
+    let world = world(1, Some(FakePod { granted: None, ..serving(1) }));
+    world.0.lock().unwrap().pod.as_mut().unwrap().grant_problem = Some(ErrorCode::InitScriptFailed);
+    let waker = waker(&world);
+    assert_eq!(waker.wake(&request()).await.unwrap_err().code, ErrorCode::InitScriptFailed);
+    let again = waker.wake(&request()).await.unwrap_err();
+    assert_eq!(again.code, ErrorCode::InitScriptFailed);
+    assert!(again.retry_after.is_some());
+    assert_eq!(world.0.lock().unwrap().grants, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_wake_starts_nothing() {
+    for code in [ErrorCode::Suspended, ErrorCode::NotFound, ErrorCode::TenantNotReady] {
+        let world = world(1, None);
+        world.0.lock().unwrap().refusal = Some(code);
+        assert_eq!(wake(&world).await.unwrap_err().code, code);
+        assert_eq!(world.0.lock().unwrap().creates, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_if_running_starts_nothing() {
+    let asleep = world(1, None);
+    let looking = WakeRequest { only_if_running: true, ..request() };
+    assert_eq!(waker(&asleep).wake(&looking).await.unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!(asleep.0.lock().unwrap().creates, 0);
+    let awake = world(1, Some(serving(3)));
+    assert_eq!(waker(&awake).wake(&looking).await.unwrap().pod_uid, "uid-3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_pod_that_nobody_removes_is_removed() {
+    let world = world(1, Some(FakePod { ends: Some(Instant::now()), ..serving(1) }));
+    assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-101");
+    assert_eq!(world.0.lock().unwrap().slots_taken, 1);
+}

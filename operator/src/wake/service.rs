@@ -1,0 +1,207 @@
+//! Wakes for many callers: one flight per branch, bounded in number, in time and in what it remembers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use roost_protocol::{
+    problem::{ErrorCode, Problem},
+    wake::{Route, WakeRequest},
+};
+use tokio::time::Instant;
+
+use super::{
+    flight::Flight,
+    limits::{FailureMemory, StartRate},
+    target::{BranchKey, Target},
+    world::{Cluster, Runtimes},
+};
+use crate::metrics::WakeMetrics;
+
+/// Bounds of waking.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time one flight may take.
+    pub deadline: Duration,
+    /// Flights under way at a time.
+    pub flights: usize,
+    /// Callers waiting at a time.
+    pub callers: usize,
+    /// Pods created per second.
+    pub starts_per_second: u32,
+    /// Pods created at once after a quiet time.
+    pub start_burst: u32,
+}
+
+impl Limits {
+    /// The product's bounds around a deadline.
+    pub const fn with_deadline(deadline: Duration) -> Self {
+        Self { deadline, flights: 1_000, callers: 10_000, starts_per_second: 20, start_burst: 40 }
+    }
+}
+
+type Outcome = Result<Route, Box<Problem>>;
+type SharedFlight = Shared<BoxFuture<'static, Outcome>>;
+
+/// Wakes branches.
+pub struct Waker<C, R> {
+    cluster: C,
+    runtimes: R,
+    limits: Limits,
+    rate: StartRate,
+    failures: FailureMemory,
+    flights: Mutex<HashMap<BranchKey, SharedFlight>>,
+    turnstiles: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    callers: tokio::sync::Semaphore,
+    metrics: WakeMetrics,
+}
+
+impl<C: Cluster, R: Runtimes> Waker<C, R> {
+    /// Over the given worlds.
+    pub fn new(cluster: C, runtimes: R, limits: Limits, metrics: WakeMetrics) -> Arc<Self> {
+        Arc::new(Self {
+            cluster,
+            runtimes,
+            limits,
+            rate: StartRate::new(limits.starts_per_second, limits.start_burst),
+            failures: FailureMemory::default(),
+            flights: Mutex::default(),
+            turnstiles: Mutex::default(),
+            callers: tokio::sync::Semaphore::new(limits.callers),
+            metrics,
+        })
+    }
+
+    /// Answers a request with a route, within the caller's patience.
+    pub async fn wake(self: &Arc<Self>, request: &WakeRequest) -> Result<Route, Problem> {
+        let key = BranchKey {
+            namespace: request.namespace.clone(),
+            tenant: request.tenant.clone(),
+            branch: request.branch.clone(),
+        };
+        let busy = |what: &str| Problem::new(ErrorCode::Busy, format!("too many {what} wait at once")).retry_after(1);
+        let _caller = self.callers.try_acquire().map_err(|_| busy("callers"))?;
+        if request.only_if_running {
+            let target = self.cluster.target(&key).await?;
+            return self.flight(&target, Instant::now() + request.patience).look().await;
+        }
+        let flight = self.join(&key).ok_or_else(|| busy("wakes"))?;
+        match tokio::time::timeout(request.patience.min(self.limits.deadline), flight).await {
+            Ok(outcome) => outcome.map_err(|problem| *problem),
+            Err(_) => {
+                let detail = format!("{key} is still starting after {:?}; ask again", request.patience);
+                Err(Problem::new(ErrorCode::WakeTimeout, detail).retry_after(1))
+            }
+        }
+    }
+
+    /// The flight under way, or a new one; none when there are too many.
+    fn join(self: &Arc<Self>, key: &BranchKey) -> Option<SharedFlight> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(key) {
+            return Some(flight.clone());
+        }
+        if flights.len() >= self.limits.flights {
+            return None;
+        }
+        let (waker, flown) = (Arc::clone(self), key.clone());
+        // A task of its own: a caller that leaves does not take the wake of the others with it.
+        let task = tokio::spawn(async move {
+            let outcome = waker.fly(&flown).await;
+            waker.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&flown);
+            outcome
+        });
+        let flight = async move {
+            task.await.unwrap_or_else(|error| {
+                Err(Box::new(Problem::new(ErrorCode::Internal, format!("the wake ended abnormally: {error}"))))
+            })
+        };
+        let flight = flight.boxed().shared();
+        flights.insert(key.clone(), flight.clone());
+        Some(flight)
+    }
+
+    async fn fly(&self, key: &BranchKey) -> Outcome {
+        let start = Instant::now();
+        let target = self.cluster.target(key).await.map_err(Box::new)?;
+        if let Some(problem) = self.failures.recall(key, target.generation) {
+            return Err(Box::new(problem));
+        }
+        let outcome = self.flight(&target, start + self.limits.deadline).run().await;
+        self.metrics.observe(&outcome, start.elapsed());
+        match &outcome {
+            Ok(route) => {
+                self.failures.forget(key);
+                tracing::info!(branch = %key, pod = %route.pod, millis = start.elapsed().as_millis(), "awake");
+            }
+            Err(problem) => {
+                tracing::warn!(branch = %key, %problem, millis = start.elapsed().as_millis(), "wake failed");
+                if is_of_the_tenant(problem.code) {
+                    self.failures.remember(key, target.generation, problem);
+                }
+            }
+        }
+        outcome.map_err(Box::new)
+    }
+
+    fn flight<'a>(&'a self, target: &'a Target, deadline: Instant) -> FlightInClass<'a, C, R> {
+        FlightInClass { waker: self, target, deadline, turnstile: self.turnstile(target) }
+    }
+
+    fn turnstile(&self, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
+        let class = target.state.as_ref().and_then(|state| state.class.metadata.uid.clone()).unwrap_or_default();
+        let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
+        turnstiles.retain(|_, turnstile| Arc::strong_count(turnstile) > 1);
+        Arc::clone(turnstiles.entry(class).or_default())
+    }
+}
+
+/// A flight with its class's turnstile.
+struct FlightInClass<'a, C, R> {
+    waker: &'a Waker<C, R>,
+    target: &'a Target,
+    deadline: Instant,
+    turnstile: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
+    fn flight(&self) -> Flight<'_, C, R> {
+        Flight {
+            cluster: &self.waker.cluster,
+            runtimes: &self.waker.runtimes,
+            rate: &self.waker.rate,
+            turnstile: &self.turnstile,
+            target: self.target,
+            deadline: self.deadline,
+        }
+    }
+
+    async fn run(&self) -> Result<Route, Problem> {
+        self.flight().run().await
+    }
+
+    async fn look(&self) -> Result<Route, Problem> {
+        self.flight().look().await
+    }
+}
+
+/// Whether a failure says something about this tenant that will hold for a moment.
+fn is_of_the_tenant(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::NotFound
+            | ErrorCode::Suspended
+            | ErrorCode::Busy
+            | ErrorCode::CapacityReached
+            | ErrorCode::WakeTimeout
+            | ErrorCode::Draining
+            | ErrorCode::NotServing
+            | ErrorCode::AlreadyGranted
+    )
+}

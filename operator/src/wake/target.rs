@@ -1,0 +1,55 @@
+//! What is to be woken.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_crds::TenantClass;
+use roost_protocol::grant::TenantIdentity;
+
+/// Names a branch as clients do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BranchKey {
+    /// Namespace of the Tenant.
+    pub namespace: String,
+    /// Name of the Tenant.
+    pub tenant: String,
+    /// Branch within the tenant.
+    pub branch: String,
+}
+
+impl std::fmt::Display for BranchKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} branch {}", self.namespace, self.tenant, self.branch)
+    }
+}
+
+/// What a wake needs to know besides names; replaced by nothing in scripted tests.
+#[derive(Clone, Debug)]
+pub struct TargetState {
+    /// The class that its pod is of.
+    pub class: Arc<TenantClass>,
+    /// The identity that the bucket knows.
+    pub identity: TenantIdentity,
+    /// Idle time after which the runtime seals.
+    pub idle_timeout: Duration,
+    /// Init script, while the branch was never published.
+    pub init_script: Option<String>,
+}
+
+/// A branch that may be woken: its Tenant, its class and its spec allow it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its names.
+    pub key: BranchKey,
+    /// UID of the Tenant.
+    pub tenant_uid: String,
+    /// Name of its pod.
+    pub pod: String,
+    /// Changes with the spec: a failure is forgotten when it does.
+    pub generation: i64,
+    /// Longest time that one request may take.
+    pub statement_timeout: Duration,
+    /// How long its pod may take to leave.
+    pub termination_grace: Duration,
+    /// The rest.
+    pub state: Option<TargetState>,
+}
