@@ -1,6 +1,6 @@
 //! Durations as people write them in a spec: `90s`, `10m`, `1h30m`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -30,7 +30,8 @@ impl Duration {
         let mut text = String::new();
         for (count, unit) in [(hours, 'h'), (minutes, 'm'), (rest, 's')] {
             if count > 0 {
-                text.push_str(&format!("{count}{unit}"));
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{count}{unit}");
             }
         }
         if text.is_empty() {

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn class(spec: serde_json::Value) -> TenantClassSpec {
+    fn class(spec: &serde_json::Value) -> TenantClassSpec {
         let mut whole =
             json!({"storage": {"bucket": "tenants", "credentials": {"secretRef": {"name": "s3"}}}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
@@ -263,7 +263,7 @@ mod tests {
         ];
         for (spec, wanted, seconds) in table {
             let wanted = wanted.map(|text| text.parse::<Duration>().unwrap());
-            assert_eq!(class(spec.clone()).idle_timeout(wanted.as_ref()).as_secs(), seconds, "{spec}");
+            assert_eq!(class(&spec).idle_timeout(wanted.as_ref()).as_secs(), seconds, "{spec}");
         }
     }
 
@@ -277,13 +277,13 @@ mod tests {
             (json!({"engine": {"memoryLimit": "64Gi"}}), gib * 99 / 100),
         ];
         for (spec, bytes) in table {
-            assert_eq!(class(spec.clone()).memory_limit().bytes(gib), bytes, "{spec}");
+            assert_eq!(class(&spec).memory_limit().bytes(gib), bytes, "{spec}");
         }
     }
 
     #[test]
     fn an_empty_class_has_defaults() {
-        let class = class(json!({}));
+        let class = class(&json!({}));
         assert_eq!(class.active(), 100);
         assert_eq!(class.cache_size().units(), Some(10 << 30));
         assert_eq!(class.statement_timeout().as_secs(), 600);

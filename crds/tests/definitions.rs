@@ -9,7 +9,7 @@ fn walk<'a>(path: &str, value: &'a Value, visit: &mut dyn FnMut(&str, &'a Value)
     match value {
         Value::Object(members) => members.iter().for_each(|(k, v)| walk(&format!("{path}.{k}"), v, visit)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(i, v)| walk(&format!("{path}[{i}]"), v, visit))
+            items.iter().enumerate().for_each(|(i, v)| walk(&format!("{path}[{i}]"), v, visit));
         }
         _ => {}
     }
