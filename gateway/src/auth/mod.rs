@@ -1,0 +1,95 @@
+//! Who asks, and what they may do. Kubernetes is the authority: a TokenReview says who, a SubjectAccessReview what.
+
+mod bearer;
+mod remembered;
+mod reviews;
+
+pub use bearer::BearerToken;
+pub use reviews::ReviewError;
+
+use crate::{metrics::Metrics, target::BranchKey};
+use bearer::TokenHash;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use remembered::{Memory, Remembered};
+use reviews::Reviews;
+use roost_protocol::{
+    problem::{ErrorCode, Problem},
+    session::Role,
+};
+use std::{sync::Arc, time::Duration};
+
+/// How long a grant is believed without asking again.
+pub const FRESH: Duration = Duration::from_mins(1);
+/// How long a denial is believed without asking again.
+pub const DENIAL_MEMORY: Duration = Duration::from_secs(5);
+/// How old a grant may become while the API server does not answer.
+pub const STALE: Duration = Duration::from_mins(5);
+/// After the API server failed to answer, how long it is not asked again for the same thing.
+pub const FAILURE_MEMORY: Duration = Duration::from_secs(1);
+/// Most identities and most grants that are remembered.
+pub const MAX_REMEMBERED: u64 = 20_000;
+
+/// What a caller may do with a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Kubernetes user name.
+    pub user: String,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// Authenticates and authorizes, remembering both for a moment.
+pub struct Authenticator {
+    reviews: Reviews,
+    identities: Remembered<TokenHash, Arc<UserInfo>>,
+    roles: Remembered<(TokenHash, BranchKey), Role>,
+    metrics: Arc<Metrics>,
+}
+
+impl Authenticator {
+    /// Asks the API server that `client` reaches.
+    pub fn new(client: kube::Client, metrics: Arc<Metrics>) -> Self {
+        let memory = Memory {
+            fresh: FRESH,
+            denial: DENIAL_MEMORY,
+            stale: STALE,
+            failure: FAILURE_MEMORY,
+            capacity: MAX_REMEMBERED,
+        };
+        Self {
+            reviews: Reviews::new(client),
+            identities: Remembered::new(memory),
+            roles: Remembered::new(memory),
+            metrics,
+        }
+    }
+
+    /// Says who shows this token.
+    pub async fn identify(&self, token: &BearerToken) -> Result<Arc<UserInfo>, Problem> {
+        let result = self.identities.get(token.hash(), || self.reviews.identify(token)).await;
+        self.count(result)
+    }
+
+    /// Says what the owner of this token may do with the branch; [`ErrorCode::Forbidden`] when nothing.
+    pub async fn authorize(
+        &self,
+        token: &BearerToken,
+        user: &UserInfo,
+        key: &BranchKey,
+    ) -> Result<Access, Problem> {
+        let result =
+            self.roles.get((token.hash(), key.clone()), || self.reviews.authorize(token, user, key)).await;
+        let role = self.count(result)?;
+        Ok(Access { user: user.username.clone().unwrap_or_default(), role })
+    }
+
+    fn count<T>(&self, result: Result<T, Problem>) -> Result<T, Problem> {
+        if let Err(problem) = &result {
+            self.metrics.denied(problem.code);
+            if problem.code == ErrorCode::AccessUnknown {
+                tracing::warn!(problem = %problem.detail, "access cannot be checked");
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,48 @@
+//! Answers that the gateway gives itself.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use roost_protocol::problem::{ErrorCode, PROBLEM_MEDIA_TYPE, Problem};
+
+/// Why a body ended early.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// Body of every answer.
+pub type AnswerBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// A body that is there at once.
+pub fn full(bytes: impl Into<Bytes>) -> AnswerBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A problem as an answer.
+pub fn problem(problem: &Problem) -> Response<AnswerBody> {
+    let mut response = Response::new(full(serde_json::to_vec(problem).unwrap_or_default()));
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem.code == ErrorCode::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roostdb.dev\""));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_becomes_an_answer() {
+        let answer = problem(&Problem::new(ErrorCode::Busy, "too many").retry_after(2));
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.headers()["retry-after"], "2");
+        assert_eq!(answer.headers()["content-type"], PROBLEM_MEDIA_TYPE);
+        let answer = problem(&Problem::new(ErrorCode::Unauthenticated, "who?"));
+        assert!(answer.headers().contains_key("www-authenticate"));
+    }
+}
