@@ -5,8 +5,10 @@
 #include "duckdb/common/arrow/arrow_type_extension.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
 #include "duckdb/parser/parsed_data/pragma_info.hpp"
+#include "duckdb/parser/parsed_data/transaction_info.hpp"
 #include "duckdb/parser/parser.hpp"
 #include "duckdb/parser/statement/pragma_statement.hpp"
+#include "duckdb/parser/statement/transaction_statement.hpp"
 #include "duckdb/planner/expression/bound_parameter_data.hpp"
 
 using namespace duckdb;
@@ -41,6 +43,26 @@ static void EmitColumns(const vector<string> &names, const vector<LogicalType> &
 	}
 }
 
+// What DuckDB replaces a statement by. Some replacements are wrapped in a transaction, unless the statements before
+// it (`in_transaction`, kept up to date here) have opened one by then.
+static vector<unique_ptr<SQLStatement>> Expand(ClientContext &context, unique_ptr<SQLStatement> statement,
+                                               bool &in_transaction) {
+	vector<unique_ptr<SQLStatement>> expanded;
+	const bool was_in_transaction = in_transaction;
+	if (was_in_transaction) {
+		expanded.push_back(make_uniq<TransactionStatement>(make_uniq<TransactionInfo>(TransactionType::BEGIN_TRANSACTION)));
+	}
+	if (statement->type == StatementType::TRANSACTION_STATEMENT) {
+		in_transaction = statement->Cast<TransactionStatement>().info->type == TransactionType::BEGIN_TRANSACTION;
+	}
+	expanded.push_back(std::move(statement));
+	context.PreprocessStatements(expanded);
+	if (was_in_transaction) {
+		expanded.erase(expanded.begin());
+	}
+	return expanded;
+}
+
 extern "C" roost_failure *roost_extract(roost_connection *connection, roost_text sql, void *into,
                                         void (*found)(void *into, roost_statement *statement, uint8_t type,
                                                       uint64_t source, uint64_t start, uint64_t length)) {
@@ -52,6 +74,7 @@ extern "C" roost_failure *roost_extract(roost_connection *connection, roost_text
 		parser.ParseQuery(text);
 		connection->state->judged = false;
 		idx_t source = 0;
+		bool in_transaction = false;
 		for (auto &parsed : parser.statements) {
 			if (parsed->type == StatementType::PRAGMA_STATEMENT) {
 				connection->state->statement = static_cast<uint8_t>(StatementType::PRAGMA_STATEMENT);
@@ -59,10 +82,7 @@ extern "C" roost_failure *roost_extract(roost_connection *connection, roost_text
 			}
 			auto start = parsed->stmt_location;
 			auto length = parsed->stmt_length;
-			vector<unique_ptr<SQLStatement>> expanded;
-			expanded.push_back(std::move(parsed));
-			context.PreprocessStatements(expanded);
-			for (auto &statement : expanded) {
+			for (auto &statement : Expand(context, std::move(parsed), in_transaction)) {
 				auto type = static_cast<uint8_t>(statement->type);
 				found(into, new roost_statement {std::move(statement)}, type, source, start, length);
 			}

@@ -33,7 +33,9 @@ impl Connection {
     }
 
     /// Parses `sql` into its statements. Nothing is bound or run, except that a PRAGMA is judged
-    /// ([`crate::Stage::Parsed`]) and then replaced by the SQL that DuckDB defines for it, if any.
+    /// ([`crate::Stage::Parsed`]) and then replaced by the SQL that DuckDB defines for it, if any. DuckDB also
+    /// replaces others: `ALTER TABLE ... ADD COLUMN c DEFAULT nextval('s')` becomes BEGIN, ALTER, UPDATE, ALTER,
+    /// COMMIT (inside a transaction: SET `current_transaction_invalidation_policy` instead of BEGIN and COMMIT).
     pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, EngineError> {
         let mut found: Vec<Extracted> = Vec::new();
         // SAFETY: the connection is live, the text borrowed, and the sink takes a vector of this type.

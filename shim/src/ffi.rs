@@ -259,6 +259,11 @@ pub unsafe fn check(failure: *mut Failure) -> Result<(), EngineError> {
         roost_failure_read(failure, (&raw mut error).cast(), take_head, take_extra);
         roost_failure_free(failure);
     }
+    // INTERNAL errors carry a stack trace of this process, which is nobody's business outside.
+    error.extra.remove("stack_trace");
+    if let Some(at) = error.message.find("\n\nStack Trace:") {
+        error.message.truncate(at);
+    }
     error.position = error.extra.remove("position").and_then(|position| position.parse().ok());
     Err(error)
 }

@@ -8,6 +8,7 @@ mod database;
 mod error;
 mod ffi;
 mod guard_calls;
+pub mod interlock;
 mod plan;
 mod plan_records;
 mod result;

@@ -58,7 +58,9 @@ pub enum Stage {
     Bound,
 }
 
-/// A name in the catalog. Parts that DuckDB does not tell are empty.
+/// A name in the catalog. Parts that DuckDB does not tell are empty: functions that it put into the plan by itself
+/// (`seq_scan`, `max` of a subquery, `error`), and those in expressions that are bound only while they are executed
+/// (ALTER's defaults, generated columns).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct QualifiedName {
     /// Database.
@@ -199,7 +201,7 @@ pub enum OperatorDetail {
     },
     /// COPY FROM DATABASE.
     CopyDatabase {
-        /// Source.
+        /// Source; DuckDB 1.5.5 has bound it away, so this is empty. It is in `read_databases`, when it has tables.
         from: String,
         /// Target.
         to: String,
