@@ -1,8 +1,24 @@
 //! The bucket with bounded retries, and writes that end decided.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use crate::advice::Advice;
-use crate::format::ReadError;
-use crate::object::ObjectError;
+use crate::environment::Environment;
+use crate::format::json::{self, Document};
+use crate::format::{ReadError, pin, tenant};
+use crate::format::{catalogue::CatalogueEntry, head::Head, manifest::Manifest};
+use crate::identity::PutId;
+use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
+
+/// Tries of one request before it is given up.
+pub const MAX_ATTEMPTS: u32 = 8;
+/// Wait before the second try; doubled for each further one, with jitter.
+pub const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait between two tries. Above R2's one write a second to a key.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(3);
 
 /// Why a write has no good end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,5 +54,192 @@ impl WriteError {
             Self::Read(error) => error.advice(),
             Self::Other { .. } => Advice::Retry,
         }
+    }
+}
+
+/// A document that carries the identity of the write that made it.
+pub(crate) trait Signed: Document {
+    fn put_id(&self) -> PutId;
+}
+
+macro_rules! signed {
+    ($($document:ty),*) => {
+        $(impl Signed for $document {
+            fn put_id(&self) -> PutId {
+                self.put_id
+            }
+        })*
+    };
+}
+signed!(Head, Manifest, CatalogueEntry, pin::Pin, pin::Condemned, tenant::TenantRecord);
+
+/// How a conditional write ended. There is no third way but [`WriteError`].
+#[derive(Debug)]
+pub(crate) enum Settled<T> {
+    /// It is there.
+    Mine(ETag),
+    /// Someone else's is there; none: the object to replace is gone.
+    Other(Option<(T, ETag)>),
+}
+
+/// An object store, asked again while its answers decide nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) environment: Environment,
+}
+
+/// Repeats an idempotent request while its answer is undecided.
+macro_rules! retried {
+    ($bucket:expr, $request:expr) => {{
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match $request.await {
+                Err(ObjectError::Undecided { .. }) if attempt < MAX_ATTEMPTS => {
+                    $bucket.back_off(attempt).await
+                }
+                decided => break decided,
+            }
+        }
+    }};
+}
+
+impl Bucket {
+    pub(crate) async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError> {
+        retried!(self, self.store.get(key, limit))
+    }
+
+    pub(crate) async fn get_if_changed(
+        &self,
+        key: &str,
+        etag: &ETag,
+        limit: u64,
+    ) -> Result<Changed, ObjectError> {
+        retried!(self, self.store.get_if_changed(key, etag, limit))
+    }
+
+    pub(crate) async fn get_range(
+        &self,
+        key: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, ObjectError> {
+        retried!(self, self.store.get_range(key, range.clone()))
+    }
+
+    /// Writes an object whose name nobody else can have; repeating it writes the same bytes.
+    pub(crate) async fn put_immutable(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        retried!(self, self.store.put(key, bytes.clone(), Condition::Always)).map(drop)
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        retried!(self, self.store.delete(key))
+    }
+
+    /// Lists up to `limit` keys with a prefix, over as many pages as it takes.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, ObjectError> {
+        let mut listed: Vec<Listed> = Vec::new();
+        loop {
+            let from = listed.last().map(|last| last.key.clone()).or_else(|| after.map(str::to_owned));
+            let page = MAX_LIST_PAGE.min(limit - listed.len());
+            let listing = retried!(self, self.store.list(prefix, from.as_deref(), page))?;
+            let more = listing.truncated && !listing.objects.is_empty();
+            listed.extend(listing.objects);
+            if !more || listed.len() >= limit {
+                return Ok(listed);
+            }
+        }
+    }
+
+    /// Reads a document; none if the object does not exist.
+    pub(crate) async fn find<T: Document>(&self, key: &str) -> Result<Option<(T, ETag)>, ReadError> {
+        match self.get(key, T::LIMIT).await {
+            Ok(object) => {
+                let document = json::decode(&object.bytes).map_err(ReadError::content(key))?;
+                Ok(Some((document, object.etag)))
+            }
+            Err(ObjectError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a document that must exist.
+    pub(crate) async fn read<T: Document>(&self, key: &str) -> Result<(T, ETag), ReadError> {
+        match self.find(key).await? {
+            Some(found) => Ok(found),
+            None => Err(ObjectError::NotFound { key: key.into() }.into()),
+        }
+    }
+
+    /// Writes a document under a condition until it is known whose version is there.
+    ///
+    /// Every attempt repeats the same bytes and the same put-id. An answer that decides nothing, and also a
+    /// failed condition (it may be an earlier attempt of ours that holds the place), is settled by reading back.
+    pub(crate) async fn settle<T: Signed>(
+        &self,
+        key: &str,
+        document: &T,
+        condition: &Condition,
+    ) -> Result<Settled<T>, WriteError> {
+        let bytes = Bytes::from(json::encode(document));
+        let mut doubtful = false;
+        let mut last = String::new();
+        for attempt in 1..=MAX_ATTEMPTS {
+            match self.store.put(key, bytes.clone(), condition.clone()).await {
+                Ok(etag) => return Ok(Settled::Mine(etag)),
+                Err(ObjectError::PreconditionFailed { .. }) => {}
+                Err(ObjectError::Undecided { message, .. }) => {
+                    doubtful = true;
+                    last = message;
+                    self.back_off(attempt).await;
+                }
+                Err(error) if doubtful => {
+                    return Err(WriteError::Undecided {
+                        key: key.into(),
+                        message: format!("{last}; then {error}"),
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let found = match self.find::<T>(key).await {
+                Ok(found) => found,
+                Err(ReadError::Object(error)) => {
+                    return Err(WriteError::Undecided { key: key.into(), message: error.to_string() });
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match (found, condition) {
+                (Some((there, etag)), _) if there.put_id() == document.put_id() => {
+                    return Ok(Settled::Mine(etag));
+                }
+                // The place is as the write expects it: it has not taken effect (yet), so send it again.
+                (None, Condition::IfAbsent) => {}
+                (Some((_, etag)), Condition::IfMatch(expected)) if etag == *expected => {}
+                (found, _) => return Ok(Settled::Other(found)),
+            }
+        }
+        Err(WriteError::Undecided { key: key.into(), message: format!("{MAX_ATTEMPTS} attempts; {last}") })
+    }
+
+    /// Creates an object; someone else's in its place is an error.
+    pub(crate) async fn create<T: Signed>(&self, key: &str, document: &T) -> Result<(), WriteError> {
+        match self.settle(key, document, &Condition::IfAbsent).await? {
+            Settled::Mine(_) => Ok(()),
+            Settled::Other(_) => Err(WriteError::Other { key: key.into() }),
+        }
+    }
+
+    async fn back_off(&self, attempt: u32) {
+        let full = FIRST_BACKOFF.saturating_mul(1 << attempt.min(16).saturating_sub(1)).min(MAX_BACKOFF);
+        let mut byte = [0];
+        self.environment.randomness.fill(&mut byte);
+        // Between half and all of it, so that actors who collided spread out.
+        let wait = full / 2 + full / 2 * u32::from(byte[0]) / 255;
+        self.environment.clock.sleep(wait).await;
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::identity::DatabaseId;
+
 /// Bytes of chunk 0: DuckDB's three headers of 4,096 bytes.
 pub const HEADER_BYTES: u64 = 12_288;
 /// Bytes of every other chunk: one DuckDB block.
@@ -32,6 +34,18 @@ pub fn chunk_range(index: u64, file_size: u64) -> Range<u64> {
         block => (HEADER_BYTES + (block - 1) * BLOCK_BYTES, BLOCK_BYTES),
     };
     start.min(file_size)..(start + length).min(file_size)
+}
+
+/// Where DuckDB's main header keeps its magic.
+const MAGIC: Range<usize> = 8..12;
+/// Where it keeps the file's identifier.
+const IDENTIFIER: Range<usize> = 124..140;
+
+/// The id that DuckDB gave the file whose first bytes these are. None if it is not a `DuckDB` file, or has a
+/// storage version before v1.4.0, which has no id: attach with a `storage_version` of at least that.
+pub fn database_id(first_bytes: &[u8]) -> Option<DatabaseId> {
+    let identifier = <[u8; 16]>::try_from(first_bytes.get(IDENTIFIER)?).ok()?;
+    (first_bytes.get(MAGIC)? == b"DUCK" && identifier != [0; 16]).then(|| DatabaseId::from_bytes(identifier))
 }
 
 /// A set of chunk indices (a bitmap: one bit per 256 KiB of file).
@@ -132,6 +146,18 @@ mod tests {
             assert_eq!(end, size);
             assert!(chunk_range(chunk_count(size), size).is_empty());
         }
+    }
+
+    #[test]
+    fn the_id_is_read_from_duckdbs_header() {
+        let mut header = vec![0; 4_096];
+        header[8..12].copy_from_slice(b"DUCK");
+        assert_eq!(database_id(&header), None);
+        header[124..140].copy_from_slice(&[7; 16]);
+        assert_eq!(database_id(&header), Some(DatabaseId::from_bytes([7; 16])));
+        header[8] = 0;
+        assert_eq!(database_id(&header), None);
+        assert_eq!(database_id(&header[..100]), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod chunk;
 pub mod environment;
 pub mod format;
 pub mod identity;
+mod keys;
 pub mod local;
 pub mod object;
 pub mod position;

@@ -15,6 +15,9 @@ pub struct Head {
     pub put_id: PutId,
     /// The branch.
     pub branch: BranchName,
+    /// Uid of the Branch object that it was created for; none for main.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Its history.
     pub lineage: Lineage,
     /// Grows with every takeover; whoever wrote the highest may write.

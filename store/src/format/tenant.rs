@@ -33,6 +33,9 @@ pub struct TenantRecord {
     /// Owner that it was adopted from last, if ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_from: Option<Owner>,
+    /// Snapshot (`tenant/name`) that the tenant is being restored from: only that restore may create main.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restoring: Option<String>,
     /// The tenant's wrapped data key (later releases write it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_key: Option<String>,

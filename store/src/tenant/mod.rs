@@ -1,18 +1,29 @@
 //! Everything under one tenant's prefix that is not one branch's writer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::advice::Advice;
 use crate::branch::BranchStore;
-use crate::bucket::WriteError;
+use crate::bucket::Bucket;
 use crate::environment::Environment;
 use crate::format::ReadError;
-use crate::format::catalogue::CatalogueEntry;
 use crate::format::head::Head;
-use crate::format::pin::PinKind;
-use crate::identity::{BranchName, InvalidName, Owner, TenantPath};
-use crate::object::ObjectStore;
+use crate::format::tenant::{Stage, TenantRecord};
+use crate::identity::{BranchName, Lineage, Owner, PutId, TenantPath};
+use crate::keys::Keys;
+use crate::object::{ETag, ObjectStore};
 use crate::position::{DatedPosition, Position};
+
+mod branches;
+mod deletion;
+mod error;
+mod initialize;
+mod pins;
+mod restore;
+mod snapshots;
+
+pub use deletion::MAX_DELETE_ROUNDS;
+pub use error::TenantError;
 
 /// Whether the caller may create a database where none is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,118 +52,6 @@ pub struct Initialized {
     pub adopted_from: Option<Owner>,
     /// Main's HEAD.
     pub head: Head,
-}
-
-/// A step on a tenant's prefix failed.
-#[derive(Debug, thiserror::Error)]
-pub enum TenantError {
-    /// The prefix holds another owner's data. Nothing was written or deleted.
-    #[error("the data at {location} belongs to {by}; to take it over, name that owner in spec.adopt")]
-    OwnedElsewhere {
-        /// The prefix.
-        location: String,
-        /// Its owner.
-        by: Owner,
-    },
-    /// The tenant had data, and it is not there. Nothing was written.
-    #[error(
-        "the tenant's data is missing: {key} does not exist; restore the bucket, or delete and recreate the Tenant to start empty"
-    )]
-    DataMissing {
-        /// What is missing.
-        key: String,
-    },
-    /// There are objects, but no `tenant.json` says whose. Nothing was written or deleted.
-    #[error(
-        "{location} holds objects but no tenant.json, so nobody owns them; remove them by hand if they are not needed"
-    )]
-    OwnerUnknown {
-        /// The prefix.
-        location: String,
-    },
-    /// A deletion of this prefix is under way or was interrupted.
-    #[error("the data at {location} is being deleted; finish the deletion first")]
-    BeingDeleted {
-        /// The prefix.
-        location: String,
-    },
-    /// No such branch.
-    #[error("branch {0} does not exist")]
-    BranchNotFound(BranchName),
-    /// The name of a new branch is in use.
-    #[error("the branch name {0} is taken")]
-    BranchNameTaken(BranchName),
-    /// The branch has never been published, so there is nothing to copy.
-    #[error("branch {0} has no published state yet; connect to it once, then try again")]
-    NothingPublished(BranchName),
-    /// What was to be copied is no longer kept.
-    #[error("the source position (branch {}, manifest {}) is no longer kept", .0.branch, .0.manifest)]
-    SourceExpired(Box<Position>),
-    /// Another snapshot has this name.
-    #[error("snapshot {name} exists already, taken by {uid}")]
-    SnapshotExists {
-        /// The name.
-        name: String,
-        /// Uid of the one that has it.
-        uid: String,
-    },
-    /// No such snapshot.
-    #[error("snapshot {0} does not exist")]
-    SnapshotNotFound(String),
-    /// A snapshot that cannot be a source here.
-    #[error("snapshot {name} cannot be restored from: {why}")]
-    SourceUnsupported {
-        /// The name.
-        name: String,
-        /// Why.
-        why: String,
-    },
-    /// `main` cannot be deleted by itself.
-    #[error("the branch main goes only with its tenant")]
-    MainBranch,
-    /// Objects kept appearing while the prefix was emptied.
-    #[error("{left} objects are left under {location} after deleting; something still writes there")]
-    NotEmpty {
-        /// The prefix.
-        location: String,
-        /// How many.
-        left: usize,
-    },
-    /// Too many branches of branches.
-    #[error("the branch would have more than {0} ancestors; restore a snapshot into a new tenant instead")]
-    TooManyAncestors(usize),
-    /// A name is not valid.
-    #[error(transparent)]
-    InvalidName(#[from] InvalidName),
-    /// An object could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// An object could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
-
-impl TenantError {
-    /// What to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::BeingDeleted { .. } | Self::NothingPublished(_) | Self::NotEmpty { .. } => Advice::Retry,
-            Self::BranchNotFound(_)
-            | Self::BranchNameTaken(_)
-            | Self::SourceExpired(_)
-            | Self::SnapshotExists { .. }
-            | Self::SnapshotNotFound(_)
-            | Self::SourceUnsupported { .. }
-            | Self::MainBranch
-            | Self::TooManyAncestors(_)
-            | Self::InvalidName(_) => Advice::FixInput,
-            Self::OwnedElsewhere { .. } | Self::DataMissing { .. } | Self::OwnerUnknown { .. } => {
-                Advice::AskOperator
-            }
-            Self::Read(error) => error.advice(),
-            Self::Write(error) => error.advice(),
-        }
-    }
 }
 
 /// A pin that was written, and what it keeps.
@@ -196,13 +95,17 @@ pub struct Progress {
     pub bytes_done: u64,
 }
 
-/// One tenant's prefix. Ownership is proven once per value: make one per reconcile, do not keep it for long.
+/// One tenant's prefix. Ownership is proven by the first call that writes, once per value: make one per
+/// reconcile, do not keep it for long.
 #[derive(Debug, Clone)]
 pub struct TenantStore {
-    _todo: (),
+    bucket: Bucket,
+    path: TenantPath,
+    keys: Keys,
+    owner: Owner,
+    proven: Arc<AtomicBool>,
 }
 
-#[allow(clippy::unused_async, unused_variables)]
 impl TenantStore {
     /// Names a tenant's prefix and who acts. Sends nothing.
     pub fn new(
@@ -211,99 +114,89 @@ impl TenantStore {
         owner: Owner,
         environment: Environment,
     ) -> Self {
-        todo!()
+        let keys = Keys::new(&path);
+        Self { bucket: Bucket { store, environment }, path, keys, owner, proven: Arc::default() }
     }
-    /// Claims the prefix and creates main's HEAD (epoch 0, sealed, never published), or finds both. Idempotent.
-    pub async fn initialize(
-        &self,
-        creation: Creation,
-        adoption: &Adoption,
-    ) -> Result<Initialized, TenantError> {
-        todo!()
+
+    /// Where the data is: the tenant's prefix, ending in `/`.
+    pub fn location(&self) -> &str {
+        self.keys.root()
     }
+
     /// One branch, for its writer or for readers.
     pub fn branch(&self, name: &BranchName) -> BranchStore {
-        todo!()
+        BranchStore {
+            bucket: self.bucket.clone(),
+            keys: self.keys.clone(),
+            owner: self.owner.clone(),
+            name: name.clone(),
+        }
     }
-    /// Creates a branch; at most 5 object operations once ownership is proven. `uid` is the Branch object's:
-    /// a repeat by the same uid finds its own branch.
-    pub async fn create_branch(
-        &self,
-        name: &BranchName,
-        uid: &str,
-        source: &BranchSource,
-    ) -> Result<CreatedBranch, TenantError> {
-        todo!()
+
+    /// HEAD of a branch.
+    pub async fn head(&self, name: &BranchName) -> Result<Head, TenantError> {
+        let found = self.bucket.find::<Head>(&self.keys.head(name)).await?;
+        found.map(|(head, _)| head).ok_or_else(|| TenantError::BranchNotFound(name.clone()))
     }
-    /// Fences the branch's writer, then deletes its HEAD and the pins that serve it. Idempotent. A branch
-    /// that another uid created is left alone.
-    pub async fn delete_branch(&self, name: &BranchName, uid: &str) -> Result<(), TenantError> {
-        todo!()
+
+    /// Whether the prefix is this owner's. None: there is no `tenant.json`. Writes nothing.
+    async fn find_own(&self) -> Result<Option<(TenantRecord, ETag)>, TenantError> {
+        let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
+        match found {
+            Some((record, _)) if record.owner != self.owner => Err(self.owned_elsewhere(record)),
+            found => Ok(found),
+        }
     }
-    /// Pins the last publish of a branch (for a worker that exports it). Remove it with [`Self::unpin`].
-    pub async fn pin(
-        &self,
-        kind: PinKind,
-        name: &str,
-        uid: &str,
-        branch: &BranchName,
-    ) -> Result<Pinned, TenantError> {
-        todo!()
+
+    /// Before anything is written or deleted: the prefix is this owner's, and is not being deleted.
+    async fn prove_owner(&self) -> Result<(), TenantError> {
+        if self.proven.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let key = self.keys.tenant();
+        let (record, _) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
+        if record.stage == Stage::Deleting {
+            return Err(self.being_deleted());
+        }
+        self.proven.store(true, Ordering::Release);
+        Ok(())
     }
-    /// Removes a pin. Idempotent.
-    pub async fn unpin(&self, pin: &str) -> Result<(), TenantError> {
-        todo!()
+
+    fn owned_elsewhere(&self, record: TenantRecord) -> TenantError {
+        TenantError::OwnedElsewhere { location: self.keys.root().to_owned(), by: record.owner }
     }
-    /// Removes every pin of this kind, name and uid (leftovers of interrupted attempts).
-    pub async fn unpin_all(&self, kind: PinKind, name: &str, uid: &str) -> Result<(), TenantError> {
-        todo!()
+
+    fn being_deleted(&self) -> TenantError {
+        TenantError::BeingDeleted { location: self.keys.root().to_owned() }
     }
-    /// Takes a native snapshot of a branch's last publish: a pin and a catalogue entry. Idempotent by uid.
-    pub async fn snapshot(
-        &self,
-        name: &str,
-        uid: &str,
-        branch: &BranchName,
-    ) -> Result<CatalogueEntry, TenantError> {
-        todo!()
+
+    fn put_id(&self) -> PutId {
+        PutId::random(&self.bucket.environment)
     }
-    /// Records a finished Parquet snapshot in the catalogue. Idempotent by uid.
-    pub async fn record_parquet(
-        &self,
-        name: &str,
-        uid: &str,
-        taken: &DatedPosition,
-        location: &str,
-        size: u64,
-    ) -> Result<CatalogueEntry, TenantError> {
-        todo!()
+
+    /// HEAD of a branch with a history of its own that nobody has opened.
+    fn new_head(&self, branch: &BranchName, uid: Option<String>, source: Option<DatedPosition>) -> Head {
+        let last_commit = source.as_ref().and_then(|source| source.last_commit);
+        Head {
+            put_id: self.put_id(),
+            branch: branch.clone(),
+            uid,
+            lineage: Lineage::random(&self.bucket.environment),
+            epoch: 0,
+            holder: None,
+            manifest: None,
+            source: source.map(|source| source.position),
+            stream: None,
+            sealed: true,
+            deleting: false,
+            last_commit,
+        }
     }
-    /// Removes a snapshot's catalogue entry and pins, if `uid` took it. Idempotent. Parquet files stay: see
-    /// [`crate::snapshot_folder::SnapshotFolder::delete`].
-    pub async fn delete_snapshot(&self, name: &str, uid: &str) -> Result<(), TenantError> {
-        todo!()
-    }
-    /// One entry of the catalogue.
-    pub async fn find_snapshot(&self, name: &str) -> Result<CatalogueEntry, TenantError> {
-        todo!()
-    }
-    /// Names in the catalogue, at most `limit`, after `after`.
-    pub async fn snapshots(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, TenantError> {
-        todo!()
-    }
-    /// Fills this (new) tenant from a native snapshot of another tenant of the same namespace: new packs, new
-    /// lineage, manifest 1, sealed; nothing is shared. Idempotent; HEAD appears last.
-    pub async fn source_copy(
-        &self,
-        source_tenant: &str,
-        snapshot: &str,
-        adoption: &Adoption,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Initialized, TenantError> {
-        todo!()
-    }
-    /// Proves ownership, deletes every object, proves the prefix empty. Idempotent; Ok also if there is nothing.
-    pub async fn delete_all(&self) -> Result<(), TenantError> {
-        todo!()
+
+    /// A position's manifest must still be there before a pin on it is a promise.
+    async fn check_exists(&self, position: &Position) -> Result<bool, ReadError> {
+        let found =
+            self.bucket.find::<crate::format::manifest::Manifest>(&self.keys.manifest(position)).await?;
+        Ok(found.is_some_and(|(manifest, _)| manifest.position() == *position))
     }
 }

@@ -1,0 +1,175 @@
+//! What can go wrong with a branch, and what to do then.
+
+use crate::advice::Advice;
+use crate::bucket::WriteError;
+use crate::format::ReadError;
+use crate::identity::{BranchName, DatabaseId, Holder, Owner};
+use crate::local::LocalError;
+
+/// Taking a branch over failed. Nothing serves; HEAD may carry our epoch if the answer was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// HEAD is not sealed: its holder still works, or died.
+    #[error("branch {branch} is held by {} and not sealed; wait for its seal", .holder.as_ref().map_or("nobody", |h| &h.name))]
+    NotSealed {
+        /// The branch.
+        branch: BranchName,
+        /// Who holds it.
+        holder: Option<Holder>,
+    },
+    /// Someone else took the branch over meanwhile.
+    #[error("branch {branch} was taken over by {} in epoch {epoch}", .holder.as_ref().map_or("someone", |h| &h.name))]
+    Lost {
+        /// The branch.
+        branch: BranchName,
+        /// The newer epoch.
+        epoch: u64,
+        /// Its holder.
+        holder: Option<Holder>,
+    },
+    /// The branch has no HEAD.
+    #[error("branch {0} does not exist")]
+    NotFound(BranchName),
+    /// The branch is being deleted.
+    #[error("branch {0} is being deleted")]
+    BeingDeleted(BranchName),
+    /// The prefix belongs to another owner.
+    #[error("the data belongs to {0}")]
+    OwnedElsewhere(Owner),
+    /// An object could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// HEAD could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl TakeOverError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::NotSealed { .. } => Advice::Retry,
+            Self::Lost { .. } | Self::NotFound(_) | Self::BeingDeleted(_) => Advice::GiveUp,
+            Self::OwnedElsewhere(_) => Advice::AskOperator,
+            Self::Read(error) => error.advice(),
+            Self::Write(error) => error.advice(),
+        }
+    }
+}
+
+/// Building the local file failed. No partial file is left.
+#[derive(Debug, thiserror::Error)]
+pub enum HydrateError {
+    /// An object could not be read, or is not what it should be.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The local disk.
+    #[error("the file {path} cannot be built: {message}")]
+    Local {
+        /// The file.
+        path: String,
+        /// The system's words.
+        message: String,
+    },
+    /// The pin of a position that is read is gone or keeps something else.
+    #[error("the position to read is not pinned: {0}")]
+    NotPinned(String),
+}
+
+impl HydrateError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Read(error) => error.advice(),
+            Self::Local { .. } => Advice::Retry,
+            Self::NotPinned(_) => Advice::GiveUp,
+        }
+    }
+}
+
+/// A publish or seal failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Another epoch owns the branch, or it is gone. Stop answering and exit.
+    #[error("branch {branch} is no longer ours: {found}")]
+    Fenced {
+        /// The branch.
+        branch: BranchName,
+        /// What HEAD says.
+        found: String,
+    },
+    /// Nobody knows whether HEAD names this publish. The process must exit.
+    #[error("it is not known whether the publish took effect ({0}); this process must exit")]
+    Undecided(String),
+    /// An earlier call ended fenced, undecided or sealed; this owner can do nothing any more.
+    #[error("this owner of the branch has ended: {0}")]
+    Ended(&'static str),
+    /// The file is not the one that was opened.
+    #[error("the local database has id {found}, the published one {expected}; the publish is refused")]
+    ForeignDatabase {
+        /// The manifest's id.
+        expected: DatabaseId,
+        /// The local file's.
+        found: DatabaseId,
+    },
+    /// The file is larger than a manifest can address, or a history is too deep.
+    #[error("the database cannot be published: {0}")]
+    TooLarge(String),
+    /// The local database; its dirty set is as before.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// An upload failed. The dirty set was given back; nothing changed for readers.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A read failed. The dirty set was given back.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl PublishError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Fenced { .. } | Self::Undecided(_) | Self::Ended(_) | Self::ForeignDatabase { .. } => {
+                Advice::GiveUp
+            }
+            Self::TooLarge(_) => Advice::AskOperator,
+            Self::Local(error) if error.may_retry => Advice::Retry,
+            Self::Local(_) => Advice::GiveUp,
+            // Nothing that a publish writes before HEAD can be taken by someone else or stay in doubt for
+            // readers: each attempt has names of its own.
+            Self::Write(WriteError::Undecided { .. } | WriteError::Other { .. }) => Advice::Retry,
+            Self::Write(error) => error.advice(),
+            Self::Read(error) => error.advice(),
+        }
+    }
+}
+
+/// Ownership could not be proven.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// Another epoch owns the branch, or it is gone. Stop answering and exit.
+    #[error("branch {branch} is no longer ours: {found}")]
+    Fenced {
+        /// The branch.
+        branch: BranchName,
+        /// What HEAD says.
+        found: String,
+    },
+    /// An earlier call ended this owner.
+    #[error("this owner of the branch has ended: {0}")]
+    Ended(&'static str),
+    /// HEAD could not be read now.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl ProveError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Fenced { .. } | Self::Ended(_) => Advice::GiveUp,
+            Self::Read(error) => error.advice(),
+        }
+    }
+}

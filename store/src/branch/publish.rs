@@ -1,0 +1,269 @@
+//! Publish and seal: the local database's state becomes the branch's.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+
+use super::owned::{ABANDONED, FENCED, FOREIGN, OwnedBranch, OwnerState, SEALED, UNDECIDED, describe};
+use super::read::LoadedState;
+use super::upload::{self, Made, UploadError};
+use super::{PublishError, Published};
+use crate::bucket::{Settled, WriteError};
+use crate::chunk::{MAX_FILE_BYTES, chunk_count, chunk_range};
+use crate::format::head::Head;
+use crate::format::json;
+use crate::format::manifest::{MAX_LINEAGES, Manifest};
+use crate::identity::{ObjectId, PutId};
+use crate::local::{Freeze, Frozen, LocalDatabase, LocalError};
+use crate::object::Condition;
+use crate::position::StreamId;
+
+/// Chunks read from the local file at a time.
+const READS_IN_FLIGHT: usize = 4;
+
+impl OwnedBranch {
+    /// Freezes the database and makes its state the branch's: packs, pages, manifest, then HEAD. One at a
+    /// time; others wait. When HEAD was not touched, the dirty set is given back and a later call may succeed;
+    /// on [`crate::Advice::GiveUp`] the process must stop answering and exit.
+    ///
+    /// Let the future end: one that is dropped after the freeze ends this owner.
+    pub async fn publish(&self, local: &dyn LocalDatabase) -> Result<Published, PublishError> {
+        self.run(local, Freeze::Publish).await
+    }
+
+    /// The last publish, with HEAD sealed in the same write. Nothing can follow it.
+    pub async fn seal(&self, local: &dyn LocalDatabase) -> Result<Published, PublishError> {
+        self.run(local, Freeze::Seal).await
+    }
+
+    /// Seals HEAD at its last publish; whatever the local database holds beyond it is dropped. For an owner
+    /// that never served (a failed start, a failed initial script).
+    pub async fn relinquish(&self) -> Result<(), PublishError> {
+        let _turn = self.publishing.lock().await;
+        let known = self.still_owner()?;
+        let head =
+            Head { put_id: PutId::random(&self.at.bucket.environment), sealed: true, ..known.head.clone() };
+        self.swap(&known, head, known.loaded.clone()).await
+    }
+
+    async fn run(&self, local: &dyn LocalDatabase, purpose: Freeze) -> Result<Published, PublishError> {
+        let _turn = self.publishing.lock().await;
+        let known = self.still_owner()?;
+        // Whoever drops this future after the freeze has lost the dirty set: nothing may be published then.
+        let mut abandoned = EndIfDropped(Some(self));
+        let frozen = match local.freeze(purpose).await {
+            Ok(frozen) => frozen,
+            Err(error) => {
+                abandoned.0 = None;
+                return Err(error.into());
+            }
+        };
+        let made = self.make(local, &known, &frozen).await;
+        let result = match made {
+            Ok(made) => self.name_in_head(&known, &frozen, made, purpose).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            tracing::warn!(branch = %self.at.name, %error, chunks = frozen.dirty.len(), "publish failed");
+            local.restore(frozen.dirty).await;
+        }
+        abandoned.0 = None;
+        result
+    }
+
+    fn still_owner(&self) -> Result<OwnerState, PublishError> {
+        let known = self.known();
+        match known.ended {
+            Some(reason) => Err(PublishError::Ended(reason)),
+            None => Ok(known),
+        }
+    }
+
+    /// Uploads what changed, up to and including the manifest. None if nothing did.
+    async fn make(
+        &self,
+        local: &dyn LocalDatabase,
+        known: &OwnerState,
+        frozen: &Frozen,
+    ) -> Result<Attempt, PublishError> {
+        let base = known.loaded.as_deref();
+        if let Some(base) = base
+            && base.manifest.database_id != frozen.database_id
+        {
+            self.end(FOREIGN);
+            let (expected, found) = (base.manifest.database_id, frozen.database_id);
+            return Err(PublishError::ForeignDatabase { expected, found });
+        }
+        if frozen.file_size > MAX_FILE_BYTES {
+            return Err(PublishError::TooLarge(format!("its file has {} bytes", frozen.file_size)));
+        }
+        let wanted = chunks_to_read(base, frozen);
+        let maker = upload::Maker {
+            bucket: &self.at.bucket,
+            keys: &self.at.keys,
+            branch: &self.at.name,
+            lineage: known.head.lineage,
+            epoch: known.head.epoch,
+            number: known.head.number() + 1,
+        };
+        let chunks = stream::iter(wanted)
+            .map(|index| async move {
+                let range = chunk_range(index, frozen.file_size);
+                let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                let raw = local.read_chunk(index, length).await?;
+                if raw.len() != length {
+                    let message = format!("chunk {index} has {} bytes, expected {length}", raw.len());
+                    return Err(LocalError::lasting(message).into());
+                }
+                Ok((index, raw))
+            })
+            .buffered(READS_IN_FLIGHT);
+        let made = maker.upload(chunks, base, frozen.file_size).await.map_err(|error| match error {
+            UploadError::Local(error) => PublishError::Local(error),
+            UploadError::Read(error) => PublishError::Read(error),
+            UploadError::Object(error) => PublishError::Write(error.into()),
+        })?;
+        let same =
+            base.is_some_and(|b| b.manifest.file_size == frozen.file_size && b.manifest.pages == made.refs);
+        if frozen.file_size == 0 || (same && known.head.manifest.is_some()) {
+            return Ok(Attempt { made, manifest: None, bytes: 0 });
+        }
+        let manifest = self.manifest(known, frozen, &made)?;
+        let bytes = json::encode(&manifest).len() as u64;
+        self.at.bucket.create(&self.at.keys.manifest(&manifest.position()), &manifest).await?;
+        Ok(Attempt { made, manifest: Some(manifest), bytes })
+    }
+
+    fn manifest(&self, known: &OwnerState, frozen: &Frozen, made: &Made) -> Result<Manifest, PublishError> {
+        let environment = &self.at.bucket.environment;
+        let head = &known.head;
+        let mut lineages = vec![head.lineage];
+        if let Some(base) = &known.loaded {
+            lineages.extend(base.manifest.lineages.iter().filter(|lineage| **lineage != head.lineage));
+        }
+        if lineages.len() > MAX_LINEAGES {
+            return Err(PublishError::TooLarge(format!("it has more than {MAX_LINEAGES} ancestors")));
+        }
+        Ok(Manifest {
+            put_id: PutId::random(environment),
+            branch: self.at.name.clone(),
+            lineage: head.lineage,
+            epoch: head.epoch,
+            number: head.number() + 1,
+            id: ObjectId::random(environment),
+            parent: head.state().cloned(),
+            parent_end: None,
+            lineages,
+            file_size: frozen.file_size,
+            database_id: frozen.database_id,
+            engine_version: frozen.engine_version.clone(),
+            storage_version: frozen.storage_version.clone(),
+            pages: made.refs.clone(),
+            boot: Vec::new(),
+            last_commit: frozen.last_commit.max(head.last_commit),
+            written: environment.clock.now(),
+        })
+    }
+
+    /// The one write that makes a publish the branch's state.
+    async fn name_in_head(
+        &self,
+        known: &OwnerState,
+        frozen: &Frozen,
+        attempt: Attempt,
+        purpose: Freeze,
+    ) -> Result<Published, PublishError> {
+        let Attempt { made, manifest, bytes } = attempt;
+        let changed = manifest.is_some();
+        let mut head = known.head.clone();
+        head.sealed = purpose == Freeze::Seal;
+        let mut loaded = known.loaded.clone();
+        let (read_chunks, uploaded_chunks, uploaded) = (made.read, made.uploaded, made.bytes + bytes);
+        if let Some(manifest) = manifest {
+            head.manifest = Some(manifest.position());
+            head.source = None;
+            head.last_commit = manifest.last_commit;
+            let (lineage, epoch) = (head.lineage, head.epoch);
+            head.stream = Some(StreamId { lineage, epoch, manifest: manifest.number });
+            loaded = Some(Arc::new(LoadedState { manifest, pages: made.pages }));
+        }
+        let published = Published {
+            position: head.manifest.clone(),
+            read_chunks,
+            uploaded_chunks,
+            bytes: uploaded,
+            file_size: frozen.file_size,
+            last_commit: head.last_commit,
+            changed,
+        };
+        if changed || head.sealed {
+            head.put_id = PutId::random(&self.at.bucket.environment);
+            self.swap(known, head, loaded).await?;
+        }
+        Ok(published)
+    }
+
+    /// Replaces HEAD. Afterwards it is ours as written, or this owner has ended, or it was certainly refused.
+    async fn swap(
+        &self,
+        known: &OwnerState,
+        head: Head,
+        loaded: Option<Arc<LoadedState>>,
+    ) -> Result<(), PublishError> {
+        let key = self.at.keys.head(&self.at.name);
+        match self.at.bucket.settle(&key, &head, &Condition::IfMatch(known.etag.clone())).await {
+            Ok(Settled::Mine(etag)) => {
+                let ended = head.sealed.then_some(SEALED);
+                let mut state = self.lock();
+                let ended = state.ended.or(ended);
+                *state = OwnerState { head, etag, loaded, ended };
+                Ok(())
+            }
+            Ok(Settled::Other(other)) => {
+                self.end(FENCED);
+                let found = other.map_or("HEAD does not exist".into(), |(head, _)| describe(&head));
+                Err(PublishError::Fenced { branch: self.at.name.clone(), found })
+            }
+            // Refused at the first attempt: HEAD is as it was, and no copy of the write is under way.
+            Err(WriteError::Refused(error)) => Err(WriteError::Refused(error).into()),
+            Err(doubt) => {
+                self.end(UNDECIDED);
+                Err(PublishError::Undecided(doubt.to_string()))
+            }
+        }
+    }
+}
+
+/// One publish before HEAD names it.
+struct Attempt {
+    made: Made,
+    manifest: Option<Manifest>,
+    bytes: u64,
+}
+
+struct EndIfDropped<'a>(Option<&'a OwnedBranch>);
+
+impl Drop for EndIfDropped<'_> {
+    fn drop(&mut self) {
+        if let Some(owner) = self.0 {
+            owner.end(ABANDONED);
+        }
+    }
+}
+
+/// Dirty chunks, and those that the parent does not have or has with another length.
+fn chunks_to_read(base: Option<&LoadedState>, frozen: &Frozen) -> Vec<u64> {
+    let old_size = base.map_or(0, |base| base.manifest.file_size);
+    let (old, new) = (chunk_count(old_size), chunk_count(frozen.file_size));
+    let mut wanted = frozen.dirty.clone();
+    for index in old.min(new)..new {
+        wanted.insert(index);
+    }
+    // The last chunk that both have may have grown or shrunk.
+    if let Some(last) = old.min(new).checked_sub(1)
+        && chunk_range(last, old_size) != chunk_range(last, frozen.file_size)
+    {
+        wanted.insert(last);
+    }
+    wanted.iter().filter(|index| *index < new).collect()
+}

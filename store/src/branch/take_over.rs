@@ -1,0 +1,114 @@
+//! Becoming the owner of a branch.
+
+use super::owned::OwnedBranch;
+use super::read::{self, LoadedState};
+use super::{BranchStore, Proof, TakeOverError, Takeover};
+use crate::bucket::Settled;
+use crate::format::ReadError;
+use crate::format::head::Head;
+use crate::format::tenant::TenantRecord;
+use crate::identity::{Holder, PutId};
+use crate::object::{Condition, ETag, ObjectError};
+use crate::position::StreamId;
+
+/// How often the previous holder may publish between our read of HEAD and our write.
+const MAX_RACES: usize = 16;
+
+impl BranchStore {
+    /// Takes the branch over: HEAD {epoch + 1, holder}. Checks that the prefix has this owner.
+    ///
+    /// When the branch's state turns out to be unreadable, HEAD is sealed again (at the new epoch) before the
+    /// error is returned, so that a later attempt needs no proof about this process.
+    pub async fn take_over(&self, holder: &Holder, takeover: Takeover) -> Result<OwnedBranch, TakeOverError> {
+        let key = self.keys.head(&self.name);
+        let tenant_key = self.keys.tenant();
+        let (tenant, found) =
+            futures::join!(self.bucket.read::<TenantRecord>(&tenant_key), self.bucket.find::<Head>(&key));
+        let (tenant, _) = tenant?;
+        if tenant.owner != self.owner {
+            return Err(TakeOverError::OwnedElsewhere(tenant.owner));
+        }
+        let (mut head, mut etag) = found?.ok_or_else(|| TakeOverError::NotFound(self.name.clone()))?;
+        let (first_epoch, lineage) = (head.epoch, head.lineage);
+        for _ in 0..MAX_RACES {
+            self.check(&head, takeover)?;
+            let next = taken(&head, holder, PutId::random(&self.bucket.environment));
+            let sent = self.bucket.environment.clock.monotonic();
+            let condition = Condition::IfMatch(etag);
+            let (settled, state) =
+                futures::join!(self.bucket.settle(&key, &next, &condition), self.load_state(&head));
+            match settled? {
+                Settled::Mine(etag) => return self.own(next, etag, Proof { sent }, state).await,
+                Settled::Other(None) => return Err(TakeOverError::NotFound(self.name.clone())),
+                // The previous holder published or sealed: once more, on its newer HEAD.
+                Settled::Other(Some((other, newer)))
+                    if other.epoch == first_epoch && other.lineage == lineage =>
+                {
+                    (head, etag) = (other, newer);
+                }
+                Settled::Other(Some((other, _))) => return Err(self.lost(other)),
+            }
+        }
+        Err(self.lost(head))
+    }
+
+    fn check(&self, head: &Head, takeover: Takeover) -> Result<(), TakeOverError> {
+        if head.branch != self.name {
+            let why = format!("it is the HEAD of branch {}", head.branch);
+            return Err(ReadError::Mismatch { key: self.keys.head(&self.name), why }.into());
+        }
+        if head.deleting {
+            return Err(TakeOverError::BeingDeleted(self.name.clone()));
+        }
+        if !head.sealed && takeover == Takeover::OnlySealed {
+            return Err(TakeOverError::NotSealed { branch: self.name.clone(), holder: head.holder.clone() });
+        }
+        Ok(())
+    }
+
+    async fn load_state(&self, head: &Head) -> Result<Option<LoadedState>, ReadError> {
+        match head.state() {
+            Some(position) => read::load(&self.bucket, &self.keys, position).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn own(
+        &self,
+        head: Head,
+        etag: ETag,
+        proof: Proof,
+        state: Result<Option<LoadedState>, ReadError>,
+    ) -> Result<OwnedBranch, TakeOverError> {
+        let (loaded, broken) = match state {
+            Ok(loaded) => (loaded, None),
+            Err(error) => (None, Some(error)),
+        };
+        let owned = OwnedBranch::new(self.clone(), head, etag, proof, loaded);
+        let Some(error) = broken else { return Ok(owned) };
+        if let Err(not_sealed) = owned.relinquish().await {
+            tracing::warn!(branch = %self.name, error = %not_sealed, "HEAD stays unsealed after a failed open");
+        }
+        // A manifest or page that HEAD names and that is gone is damage, not an answer about the branch.
+        Err(match error {
+            ReadError::Object(ObjectError::NotFound { key }) => {
+                ReadError::Mismatch { key, why: "HEAD refers to it, and it does not exist".into() }.into()
+            }
+            error => error.into(),
+        })
+    }
+
+    fn lost(&self, other: Head) -> TakeOverError {
+        TakeOverError::Lost { branch: self.name.clone(), epoch: other.epoch, holder: other.holder }
+    }
+}
+
+/// HEAD as the new owner writes it: everything else stays until its first publish.
+fn taken(head: &Head, holder: &Holder, put_id: PutId) -> Head {
+    let epoch = head.epoch + 1;
+    let stream = match head.stream {
+        Some(stream) if !head.sealed => Some(stream),
+        _ => Some(StreamId { lineage: head.lineage, epoch, manifest: head.number() }),
+    };
+    Head { put_id, epoch, holder: Some(holder.clone()), stream, sealed: false, ..head.clone() }
+}

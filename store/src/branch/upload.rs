@@ -1,0 +1,247 @@
+//! From changed chunks to packs and pages in the bucket, with bounded memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::read::LoadedState;
+use crate::bucket::Bucket;
+use crate::chunk::chunk_count;
+use crate::format::manifest::PageRef;
+use crate::format::pack::{self, PackBuilder, PackedChunk};
+use crate::format::page::{self, CHUNKS_PER_PAGE, ChunkEntry, ObjectName, Page};
+use crate::format::{FormatError, ReadError};
+use crate::identity::{BranchName, Lineage, ObjectId};
+use crate::keys::Keys;
+use crate::local::LocalError;
+use crate::object::ObjectError;
+
+/// Packs being uploaded at a time; with the one being filled, the bound of a publish's memory.
+pub const PACKS_IN_FLIGHT: usize = 2;
+/// Chunks being hashed and compressed at a time.
+const ENCODINGS_IN_FLIGHT: usize = 4;
+/// Pages being uploaded at a time.
+const PAGES_IN_FLIGHT: usize = 4;
+
+/// Why chunks could not be uploaded.
+#[derive(Debug)]
+pub(crate) enum UploadError {
+    /// The chunks' source is the local database.
+    Local(LocalError),
+    /// The chunks' source is another position.
+    Read(ReadError),
+    /// An upload.
+    Object(ObjectError),
+}
+impl From<LocalError> for UploadError {
+    fn from(error: LocalError) -> Self {
+        Self::Local(error)
+    }
+}
+impl From<ReadError> for UploadError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+impl From<ObjectError> for UploadError {
+    fn from(error: ObjectError) -> Self {
+        Self::Object(error)
+    }
+}
+impl From<FormatError> for UploadError {
+    fn from(error: FormatError) -> Self {
+        Self::Local(LocalError::lasting(error.to_string()))
+    }
+}
+
+/// For whom objects are made: what their names carry.
+pub(crate) struct Maker<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) keys: &'a Keys,
+    pub(crate) branch: &'a BranchName,
+    pub(crate) lineage: Lineage,
+    pub(crate) epoch: u64,
+    pub(crate) number: u64,
+}
+
+/// What was made: all pages of the new state, old and new.
+pub(crate) struct Made {
+    pub(crate) pages: Vec<Arc<Page>>,
+    pub(crate) refs: Vec<PageRef>,
+    pub(crate) read: u64,
+    pub(crate) uploaded: u64,
+    pub(crate) bytes: u64,
+}
+
+type Placed = BTreeMap<u64, (Arc<ObjectName>, PackedChunk)>;
+
+impl Maker<'_> {
+    /// Uploads those `chunks` that differ from `base`, in packs, and the pages that change.
+    pub(crate) async fn upload(
+        &self,
+        chunks: impl Stream<Item = Result<(u64, Bytes), UploadError>>,
+        base: Option<&LoadedState>,
+        file_size: u64,
+    ) -> Result<Made, UploadError> {
+        let (placed, read, pack_bytes) = self.upload_packs(chunks, base).await?;
+        let (pages, refs, page_bytes) = self.upload_pages(&placed, base, file_size).await?;
+        Ok(Made { pages, refs, read, uploaded: placed.len() as u64, bytes: pack_bytes + page_bytes })
+    }
+
+    async fn upload_packs(
+        &self,
+        chunks: impl Stream<Item = Result<(u64, Bytes), UploadError>>,
+        base: Option<&LoadedState>,
+    ) -> Result<(Placed, u64, u64), UploadError> {
+        let (mut placed, mut read, mut bytes) = (Placed::new(), 0, 0);
+        let encoded =
+            chunks.map(|chunk| async { self.encode(chunk?, base).await }).buffered(ENCODINGS_IN_FLIGHT);
+        let mut encoded = pin!(encoded);
+        let mut uploads = FuturesUnordered::new();
+        let mut open: Option<PackBuilder> = None;
+        let mut more = true;
+        while more || !uploads.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = uploads.next(), if !uploads.is_empty() => {
+                    let (name, size, index): (ObjectName, u64, Vec<PackedChunk>) = done?;
+                    bytes += size;
+                    let name = Arc::new(name);
+                    placed.extend(index.into_iter().map(|chunk| (chunk.index, (name.clone(), chunk))));
+                }
+                chunk = encoded.next(), if more && uploads.len() < PACKS_IN_FLIGHT => match chunk {
+                    Some(chunk) => {
+                        read += 1;
+                        let Some((index, stored, hash)) = chunk? else { continue };
+                        let mut pack = open.take().unwrap_or_else(|| PackBuilder::new(self.name()));
+                        pack.push(index, &stored, hash);
+                        if pack.is_full() { uploads.push(self.put_pack(pack)) } else { open = Some(pack) }
+                    }
+                    None => {
+                        more = false;
+                        uploads.extend(open.take().map(|pack| self.put_pack(pack)));
+                    }
+                },
+            }
+        }
+        Ok((placed, read, bytes))
+    }
+
+    /// Hash and stored form of a chunk; none if the base has the same content.
+    async fn encode(
+        &self,
+        (index, raw): (u64, Bytes),
+        base: Option<&LoadedState>,
+    ) -> Result<Option<(u64, Vec<u8>, [u8; 32])>, UploadError> {
+        let before = base.and_then(|base| base.chunk(index)).map(|(pack, entry)| (pack.lineage, entry.hash));
+        let lineage = self.lineage;
+        let work = move || {
+            if before.is_some_and(|(lineage, hash)| pack::chunk_hash(lineage, index, &raw) == hash) {
+                return Ok(None);
+            }
+            let hash = pack::chunk_hash(lineage, index, &raw);
+            Ok(Some((index, pack::compress(&raw)?, hash)))
+        };
+        self.bucket.environment.compute(work).await
+    }
+
+    async fn put_pack(&self, pack: PackBuilder) -> Result<(ObjectName, u64, Vec<PackedChunk>), UploadError> {
+        let (name, bytes, index) = self.bucket.environment.compute(move || pack.finish()).await;
+        let size = bytes.len() as u64;
+        self.bucket.put_immutable(&self.keys.pack(&name), bytes.into()).await?;
+        Ok((name, size, index))
+    }
+
+    async fn upload_pages(
+        &self,
+        placed: &Placed,
+        base: Option<&LoadedState>,
+        file_size: u64,
+    ) -> Result<(Vec<Arc<Page>>, Vec<PageRef>, u64), UploadError> {
+        let chunks = chunk_count(file_size);
+        let count = chunks.div_ceil(CHUNKS_PER_PAGE);
+        let made: Vec<_> = stream::iter(0..count)
+            .map(|index| async move {
+                let first = index * CHUNKS_PER_PAGE;
+                let length = (chunks - first).min(CHUNKS_PER_PAGE);
+                let old = base.and_then(|base| {
+                    let at = usize::try_from(index).ok()?;
+                    Some((base.pages.get(at)?.clone(), base.manifest.pages.get(at)?.clone()))
+                });
+                let changed = placed.range(first..first + length).next().is_some();
+                match old {
+                    Some((page, name)) if !changed && page.chunks.len() as u64 == length => {
+                        Ok((page, name, 0))
+                    }
+                    old => {
+                        let old = old.as_ref().map(|(page, _)| page.as_ref());
+                        let page = build_page(self.name(), index, length, old, placed)?;
+                        self.put_page(page).await
+                    }
+                }
+            })
+            .buffered(PAGES_IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let bytes = made.iter().map(|(_, _, bytes)| bytes).sum();
+        let (pages, refs) = made.into_iter().map(|(page, name, _)| (page, name)).unzip();
+        Ok((pages, refs, bytes))
+    }
+
+    async fn put_page(&self, page: Page) -> Result<(Arc<Page>, PageRef, u64), UploadError> {
+        let bytes = page::encode(&page);
+        let size = bytes.len() as u64;
+        let reference = PageRef { name: page.name.clone(), hash: blake3::hash(&bytes).to_hex().to_string() };
+        self.bucket.put_immutable(&self.keys.page(&page.name), bytes.into()).await?;
+        Ok((Arc::new(page), reference, size))
+    }
+
+    fn name(&self) -> ObjectName {
+        ObjectName {
+            branch: self.branch.clone(),
+            lineage: self.lineage,
+            epoch: self.epoch,
+            manifest: self.number,
+            id: ObjectId::random(&self.bucket.environment),
+        }
+    }
+}
+
+/// A page of `length` chunks from newly placed chunks and, where there is none, the old page.
+fn build_page(
+    name: ObjectName,
+    index: u64,
+    length: u64,
+    old: Option<&Page>,
+    placed: &Placed,
+) -> Result<Page, UploadError> {
+    let mut page = Page { name, index, packs: Vec::new(), chunks: Vec::new() };
+    let mut numbers: HashMap<ObjectName, u16> = HashMap::new();
+    for position in 0..length {
+        let chunk = index * CHUNKS_PER_PAGE + position;
+        let (pack, entry) = match placed.get(&chunk) {
+            Some((pack, new)) => {
+                let entry = ChunkEntry { pack: 0, offset: new.offset, length: new.length, hash: new.hash };
+                (pack.as_ref(), entry)
+            }
+            None => old
+                .and_then(|old| {
+                    let entry = old.chunks.get(usize::try_from(position).ok()?)?;
+                    Some((old.packs.get(usize::from(entry.pack))?, *entry))
+                })
+                .ok_or_else(|| LocalError::lasting(format!("chunk {chunk} was never read")))?,
+        };
+        // At most one pack per chunk, so at most 4,096.
+        let next = u16::try_from(page.packs.len()).unwrap_or(u16::MAX);
+        let number = *numbers.entry(pack.clone()).or_insert_with(|| {
+            page.packs.push(pack.clone());
+            next
+        });
+        page.chunks.push(ChunkEntry { pack: number, ..entry });
+    }
+    Ok(page)
+}

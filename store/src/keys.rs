@@ -1,0 +1,66 @@
+//! Where each object of a tenant lives.
+
+use crate::format::page::ObjectName;
+use crate::identity::{BranchName, TenantPath};
+use crate::position::Position;
+
+/// Keys under `<prefix>/tenants/<namespace>/<tenant>/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keys {
+    root: String,
+}
+
+impl Keys {
+    pub(crate) fn new(path: &TenantPath) -> Self {
+        let folder = format!("tenants/{}/{}/", path.namespace, path.tenant);
+        Self { root: join_prefix(&path.prefix, &folder) }
+    }
+    /// The tenant's prefix, ending in `/`.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+    pub(crate) fn tenant(&self) -> String {
+        format!("{}tenant.json", self.root)
+    }
+    pub(crate) fn branches(&self) -> String {
+        format!("{}branches/", self.root)
+    }
+    pub(crate) fn head(&self, branch: &BranchName) -> String {
+        format!("{}branches/{branch}/HEAD", self.root)
+    }
+    /// Numbers are padded so that a listing is in their order.
+    pub(crate) fn manifest(&self, position: &Position) -> String {
+        let Position { branch, lineage, epoch, manifest, id, .. } = position;
+        format!(
+            "{}branches/{branch}/manifests/{manifest:010}-{branch}.{lineage}.{epoch}.{manifest}.{id}",
+            self.root
+        )
+    }
+    pub(crate) fn pack(&self, name: &ObjectName) -> String {
+        format!("{}packs/{name}", self.root)
+    }
+    pub(crate) fn page(&self, name: &ObjectName) -> String {
+        format!("{}pages/{name}", self.root)
+    }
+    /// A key that an object names relative to the tenant's prefix.
+    pub(crate) fn relative(&self, key: &str) -> String {
+        format!("{}{key}", self.root)
+    }
+    pub(crate) fn pins(&self) -> String {
+        format!("{}pins/", self.root)
+    }
+    pub(crate) fn condemned(&self) -> String {
+        format!("{}condemned/", self.root)
+    }
+    pub(crate) fn catalogue(&self) -> String {
+        format!("{}catalogue/", self.root)
+    }
+    pub(crate) fn snapshot(&self, name: &str) -> String {
+        format!("{}catalogue/{name}", self.root)
+    }
+}
+
+/// `rest` below an optional prefix.
+pub(crate) fn join_prefix(prefix: &str, rest: &str) -> String {
+    if prefix.is_empty() { rest.to_owned() } else { format!("{prefix}/{rest}") }
+}

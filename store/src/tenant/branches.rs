@@ -1,0 +1,129 @@
+//! Creating and deleting branches.
+
+use super::{BranchSource, CreatedBranch, Pinned, TenantError, TenantStore};
+use crate::bucket::{Settled, WriteError};
+use crate::format::ReadError;
+use crate::format::catalogue::SnapshotData;
+use crate::format::head::Head;
+use crate::format::pin::PinKind;
+use crate::identity::BranchName;
+use crate::object::{Condition, ETag};
+use crate::position::DatedPosition;
+
+/// How often a branch's holder may publish while the branch is fenced for deletion.
+const MAX_RACES: usize = 16;
+
+impl TenantStore {
+    /// Creates a branch; at most 5 object operations once ownership is proven. `uid` is the Branch object's:
+    /// a repeat by the same uid finds its own branch.
+    pub async fn create_branch(
+        &self,
+        name: &BranchName,
+        uid: &str,
+        source: &BranchSource,
+    ) -> Result<CreatedBranch, TenantError> {
+        self.prove_owner().await?;
+        if *name == BranchName::main() {
+            return Err(TenantError::BranchNameTaken(name.clone()));
+        }
+        let pinned = match self.resolve(source).await? {
+            Some(from) => Some(self.pin_position(PinKind::Branch, name.as_str(), uid, &from).await?),
+            None => None,
+        };
+        let start = pinned.as_ref().map(|pinned| DatedPosition {
+            position: pinned.position.clone(),
+            last_commit: pinned.last_commit,
+        });
+        let head = self.new_head(name, Some(uid.to_owned()), start);
+        let key = self.keys.head(name);
+        match self.bucket.settle(&key, &head, &Condition::IfAbsent).await {
+            Ok(Settled::Mine(_)) => Ok(CreatedBranch { head }),
+            Ok(Settled::Other(other)) => {
+                self.drop_pin(pinned).await?;
+                match other {
+                    Some((other, _)) if other.deleting => Err(self.being_deleted()),
+                    Some((other, _)) if other.uid.as_deref() == Some(uid) => {
+                        Ok(CreatedBranch { head: other })
+                    }
+                    _ => Err(TenantError::BranchNameTaken(name.clone())),
+                }
+            }
+            Err(refused @ WriteError::Refused(_)) => {
+                self.drop_pin(pinned).await?;
+                Err(refused.into())
+            }
+            // The branch may exist: its pin stays.
+            Err(doubt) => Err(doubt.into()),
+        }
+    }
+
+    async fn drop_pin(&self, pinned: Option<Pinned>) -> Result<(), TenantError> {
+        match pinned {
+            Some(pinned) => self.unpin(&pinned.pin).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn resolve(&self, source: &BranchSource) -> Result<Option<DatedPosition>, TenantError> {
+        match source {
+            BranchSource::Branch(branch) => self.last_publish(branch).await,
+            BranchSource::Position(position) => Ok(Some(position.clone())),
+            BranchSource::Snapshot(name) => {
+                let entry = self.find_snapshot(name).await?;
+                match entry.data {
+                    SnapshotData::Native { .. } => {
+                        Ok(Some(DatedPosition { position: entry.position, last_commit: entry.last_commit }))
+                    }
+                    SnapshotData::Parquet { .. } => Err(TenantError::SourceUnsupported {
+                        name: name.clone(),
+                        why: "a branch starts from a native snapshot, and this one is Parquet".into(),
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Fences the branch's writer, then deletes its HEAD and the pin of its starting point. Idempotent. A branch
+    /// that another uid created is left alone.
+    pub async fn delete_branch(&self, name: &BranchName, uid: &str) -> Result<(), TenantError> {
+        if *name == BranchName::main() {
+            return Err(TenantError::MainBranch);
+        }
+        // No tenant.json: the tenant was deleted with all its branches.
+        if self.find_own().await?.is_none() {
+            return Ok(());
+        }
+        self.prove_owner().await?;
+        let key = self.keys.head(name);
+        if let Some((head, etag)) = self.bucket.find::<Head>(&key).await?
+            && head.uid.as_deref() == Some(uid)
+        {
+            self.fence(&key, head, etag).await?;
+            self.bucket.delete(&key).await.map_err(ReadError::from)?;
+        }
+        self.unpin_all(PinKind::Branch, name.as_str(), uid).await
+    }
+
+    /// Ends every owner's right to the branch, and keeps new ones away until HEAD is deleted.
+    async fn fence(&self, key: &str, mut head: Head, mut etag: ETag) -> Result<(), TenantError> {
+        for _ in 0..MAX_RACES {
+            if head.deleting {
+                return Ok(());
+            }
+            let next = Head {
+                put_id: self.put_id(),
+                epoch: head.epoch + 1,
+                holder: None,
+                sealed: true,
+                deleting: true,
+                ..head.clone()
+            };
+            match self.bucket.settle(key, &next, &Condition::IfMatch(etag)).await? {
+                Settled::Mine(_) | Settled::Other(None) => return Ok(()),
+                Settled::Other(Some((other, _))) if other.lineage != head.lineage => return Ok(()),
+                Settled::Other(Some(newer)) => (head, etag) = newer,
+            }
+        }
+        Err(WriteError::Other { key: key.to_owned() }.into())
+    }
+}

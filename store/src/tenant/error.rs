@@ -1,0 +1,125 @@
+//! What can go wrong on a tenant's prefix, and what to do then.
+
+use crate::advice::Advice;
+use crate::bucket::WriteError;
+use crate::format::ReadError;
+use crate::identity::{BranchName, InvalidName, Owner};
+use crate::position::Position;
+
+/// A step on a tenant's prefix failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    /// The prefix holds another owner's data. Nothing was written or deleted.
+    #[error("the data at {location} belongs to {by}; to take it over, name that owner in spec.adopt")]
+    OwnedElsewhere {
+        /// The prefix.
+        location: String,
+        /// Its owner.
+        by: Owner,
+    },
+    /// The tenant had data, and it is not there. Nothing was written.
+    #[error(
+        "the tenant's data is missing: {key} does not exist; restore the bucket, or delete and recreate the Tenant to start empty"
+    )]
+    DataMissing {
+        /// What is missing.
+        key: String,
+    },
+    /// There are objects, but no `tenant.json` says whose. Nothing was written or deleted.
+    #[error(
+        "{location} holds objects but no tenant.json, so nobody owns them; remove them by hand if they are not needed"
+    )]
+    OwnerUnknown {
+        /// The prefix.
+        location: String,
+    },
+    /// A deletion of this prefix is under way or was interrupted.
+    #[error("the data at {location} is being deleted; finish the deletion first")]
+    BeingDeleted {
+        /// The prefix.
+        location: String,
+    },
+    /// The tenant is being restored from a snapshot, and that has not ended.
+    #[error("the restore from snapshot {0} has not finished")]
+    RestoreUnfinished(String),
+    /// No such branch.
+    #[error("branch {0} does not exist")]
+    BranchNotFound(BranchName),
+    /// The name of a new branch is in use.
+    #[error("the branch name {0} is taken")]
+    BranchNameTaken(BranchName),
+    /// The branch has never been published, so there is nothing to copy.
+    #[error("branch {0} has no published state yet; connect to it once, then try again")]
+    NothingPublished(BranchName),
+    /// What was to be copied is no longer kept.
+    #[error("the source position (branch {}, manifest {}) is no longer kept", .0.branch, .0.manifest)]
+    SourceExpired(Box<Position>),
+    /// Another snapshot has this name.
+    #[error("snapshot {name} exists already, taken by {uid}")]
+    SnapshotExists {
+        /// The name.
+        name: String,
+        /// Uid of the one that has it.
+        uid: String,
+    },
+    /// No such snapshot.
+    #[error("snapshot {0} does not exist")]
+    SnapshotNotFound(String),
+    /// A snapshot that cannot be a source here.
+    #[error("snapshot {name} cannot be restored from: {why}")]
+    SourceUnsupported {
+        /// The name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// `main` cannot be deleted by itself.
+    #[error("the branch main goes only with its tenant")]
+    MainBranch,
+    /// Objects kept appearing while the prefix was emptied.
+    #[error("{left} objects are left under {location} after deleting; something still writes there")]
+    NotEmpty {
+        /// The prefix.
+        location: String,
+        /// How many.
+        left: usize,
+    },
+    /// Too many branches of branches.
+    #[error("the branch would have more than {0} ancestors; restore a snapshot into a new tenant instead")]
+    TooManyAncestors(usize),
+    /// A name is not valid.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// An object could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An object could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl TenantError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::BeingDeleted { .. }
+            | Self::RestoreUnfinished(_)
+            | Self::NothingPublished(_)
+            | Self::NotEmpty { .. } => Advice::Retry,
+            Self::BranchNotFound(_)
+            | Self::BranchNameTaken(_)
+            | Self::SourceExpired(_)
+            | Self::SnapshotExists { .. }
+            | Self::SnapshotNotFound(_)
+            | Self::SourceUnsupported { .. }
+            | Self::MainBranch
+            | Self::TooManyAncestors(_)
+            | Self::InvalidName(_) => Advice::FixInput,
+            Self::OwnedElsewhere { .. } | Self::DataMissing { .. } | Self::OwnerUnknown { .. } => {
+                Advice::AskOperator
+            }
+            Self::Read(error) => error.advice(),
+            Self::Write(error) => error.advice(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Claiming a prefix and creating main, or finding both.
+
+use std::sync::atomic::Ordering;
+
+use super::{Adoption, Creation, Initialized, TenantError, TenantStore};
+use crate::bucket::Settled;
+use crate::format::head::Head;
+use crate::format::tenant::{Stage, TenantRecord};
+use crate::identity::{BranchName, Owner};
+use crate::object::{Condition, ETag};
+
+/// How often another writer of `tenant.json` may come between our read and our write.
+const MAX_RACES: usize = 8;
+
+/// What claiming the prefix ended in.
+pub(super) struct Claimed {
+    pub(super) record: TenantRecord,
+    pub(super) etag: ETag,
+    pub(super) adopted_from: Option<Owner>,
+}
+
+impl TenantStore {
+    /// Claims the prefix and creates main's HEAD (epoch 0, sealed, never published), or finds both. Idempotent.
+    ///
+    /// Data of an earlier Tenant of the same cluster and namespace is re-attached; other data only as
+    /// `adoption` names. Nothing is written when data is missing or owned elsewhere.
+    pub async fn initialize(
+        &self,
+        creation: Creation,
+        adoption: &Adoption,
+    ) -> Result<Initialized, TenantError> {
+        let claimed = self.claim(creation, adoption, None).await?;
+        if let Some(snapshot) = &claimed.record.restoring
+            && claimed.record.stage == Stage::Creating
+        {
+            return Err(TenantError::RestoreUnfinished(snapshot.clone()));
+        }
+        let main = BranchName::main();
+        let key = self.keys.head(&main);
+        let (created, head) = match (self.bucket.find::<Head>(&key).await?, claimed.record.stage) {
+            (Some((head, _)), _) => (false, head),
+            (None, Stage::Creating) if creation == Creation::NewTenant => {
+                let head = self.new_head(&main, None, None);
+                match self.bucket.settle(&key, &head, &Condition::IfAbsent).await? {
+                    Settled::Other(Some((other, _))) => (false, other),
+                    _ => (true, head),
+                }
+            }
+            (None, _) => return Err(TenantError::DataMissing { key }),
+        };
+        self.finish_creation(&claimed).await?;
+        Ok(Initialized { created, adopted_from: claimed.adopted_from, head })
+    }
+
+    /// Makes `tenant.json` name this owner, where that is allowed.
+    pub(super) async fn claim(
+        &self,
+        creation: Creation,
+        adoption: &Adoption,
+        restoring: Option<&str>,
+    ) -> Result<Claimed, TenantError> {
+        let key = self.keys.tenant();
+        let mut adopted_from = None;
+        for _ in 0..MAX_RACES {
+            let found = self.bucket.find::<TenantRecord>(&key).await?;
+            let (next, condition) = match found {
+                None => (self.first_record(creation, restoring).await?, Condition::IfAbsent),
+                Some((record, _)) if record.stage == Stage::Deleting => {
+                    let ours = record.owner.same_namespace(&self.owner);
+                    return Err(if ours { self.being_deleted() } else { self.owned_elsewhere(record) });
+                }
+                Some((record, etag)) if record.owner == self.owner => {
+                    self.proven.store(true, Ordering::Release);
+                    return Ok(Claimed { record, etag, adopted_from });
+                }
+                Some((record, etag)) => {
+                    let taken = self.adopted(record, adoption).await?;
+                    adopted_from =
+                        taken.adopted_from.clone().filter(|from| !from.same_namespace(&self.owner));
+                    (taken, Condition::IfMatch(etag))
+                }
+            };
+            if let Settled::Mine(etag) = self.bucket.settle(&key, &next, &condition).await? {
+                self.proven.store(true, Ordering::Release);
+                return Ok(Claimed { record: next, etag, adopted_from });
+            }
+        }
+        Err(crate::bucket::WriteError::Other { key }.into())
+    }
+
+    async fn first_record(
+        &self,
+        creation: Creation,
+        restoring: Option<&str>,
+    ) -> Result<TenantRecord, TenantError> {
+        if creation == Creation::KnownTenant {
+            return Err(TenantError::DataMissing { key: self.keys.tenant() });
+        }
+        // A prefix that was emptied properly has nothing left; anything else is somebody's data.
+        if !self
+            .bucket
+            .list(self.keys.root(), None, 1)
+            .await
+            .map_err(crate::format::ReadError::from)?
+            .is_empty()
+        {
+            return Err(TenantError::OwnerUnknown { location: self.keys.root().to_owned() });
+        }
+        Ok(TenantRecord {
+            put_id: self.put_id(),
+            owner: self.owner.clone(),
+            stage: Stage::Creating,
+            created: self.bucket.environment.clock.now(),
+            adopted_from: None,
+            restoring: restoring.map(str::to_owned),
+            data_key: None,
+        })
+    }
+
+    /// The record of another owner as ours, if that owner is one that we may take over from.
+    async fn adopted(&self, record: TenantRecord, adoption: &Adoption) -> Result<TenantRecord, TenantError> {
+        let from = &record.owner;
+        let named =
+            adoption.from.as_ref().is_some_and(|(c, n)| *c == from.cluster_id && *n == from.namespace_uid);
+        let recreated = from.same_namespace(&self.owner);
+        if !recreated && !named && !adoption.clusters.contains(&from.cluster_id) {
+            return Err(self.owned_elsewhere(record));
+        }
+        let key = self.keys.head(&BranchName::main());
+        if record.stage == Stage::Created && self.bucket.find::<Head>(&key).await?.is_none() {
+            return Err(TenantError::DataMissing { key });
+        }
+        let adopted_from = if recreated { record.adopted_from } else { Some(record.owner) };
+        Ok(TenantRecord { put_id: self.put_id(), owner: self.owner.clone(), adopted_from, ..record })
+    }
+
+    /// Notes that main exists, so that its absence is a loss from now on.
+    pub(super) async fn finish_creation(&self, claimed: &Claimed) -> Result<(), TenantError> {
+        if claimed.record.stage != Stage::Creating {
+            return Ok(());
+        }
+        let key = self.keys.tenant();
+        let next = TenantRecord {
+            put_id: self.put_id(),
+            stage: Stage::Created,
+            restoring: None,
+            ..claimed.record.clone()
+        };
+        match self.bucket.settle(&key, &next, &Condition::IfMatch(claimed.etag.clone())).await? {
+            Settled::Mine(_) => Ok(()),
+            // Another replica of the operator got there first.
+            Settled::Other(Some((other, _)))
+                if other.owner == self.owner && other.stage == Stage::Created =>
+            {
+                Ok(())
+            }
+            Settled::Other(_) => Err(crate::bucket::WriteError::Other { key }.into()),
+        }
+    }
+}

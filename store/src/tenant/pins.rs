@@ -1,0 +1,109 @@
+//! Pins: promises that a position stays readable.
+
+use super::{Pinned, TenantError, TenantStore};
+use crate::format::ReadError;
+use crate::format::pin::{Condemned, Pin, PinKind};
+use crate::identity::{BranchName, MAX_NAME, check_label};
+use crate::position::{DatedPosition, Position};
+
+/// Most pins of one tenant that are read when those of one name are looked for.
+pub const MAX_PINS: usize = 10_000;
+/// Most lists of condemned objects at a time: each is a collector's run that has not ended.
+pub const MAX_CONDEMNED_LISTS: usize = 100;
+
+impl TenantStore {
+    /// Pins the last publish of a branch (for a worker that exports it). Remove it with [`Self::unpin`].
+    pub async fn pin(
+        &self,
+        kind: PinKind,
+        name: &str,
+        uid: &str,
+        branch: &BranchName,
+    ) -> Result<Pinned, TenantError> {
+        self.prove_owner().await?;
+        let source =
+            self.last_publish(branch).await?.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?;
+        self.pin_position(kind, name, uid, &source).await
+    }
+
+    /// What opening a branch now would give; none if it is empty.
+    pub(super) async fn last_publish(
+        &self,
+        branch: &BranchName,
+    ) -> Result<Option<DatedPosition>, TenantError> {
+        let head = self.head(branch).await?;
+        let last_commit = head.last_commit;
+        Ok(head.state().map(|position| DatedPosition { position: position.clone(), last_commit }))
+    }
+
+    /// Writes the pin, then reads every condemned list, then checks that the manifest exists: in this order,
+    /// or a collector could miss the pin and delete what it promises.
+    pub(super) async fn pin_position(
+        &self,
+        kind: PinKind,
+        name: &str,
+        uid: &str,
+        source: &DatedPosition,
+    ) -> Result<Pinned, TenantError> {
+        check_label("name", name, MAX_NAME)?;
+        let put_id = self.put_id();
+        let pin = Pin {
+            put_id,
+            kind,
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            position: source.position.clone(),
+            created: self.bucket.environment.clock.now(),
+        };
+        let relative = format!("pins/{}-{name}-{put_id}", kind.as_str());
+        self.bucket.create(&self.keys.relative(&relative), &pin).await?;
+        let kept = !self.is_condemned(&source.position).await? && self.check_exists(&source.position).await?;
+        if !kept {
+            self.unpin(&relative).await?;
+            return Err(TenantError::SourceExpired(Box::new(source.position.clone())));
+        }
+        Ok(Pinned { pin: relative, position: source.position.clone(), last_commit: source.last_commit })
+    }
+
+    async fn is_condemned(&self, position: &Position) -> Result<bool, TenantError> {
+        let manifest = self.keys.manifest(position);
+        let lists = self.bucket.list(&self.keys.condemned(), None, MAX_CONDEMNED_LISTS).await;
+        for listed in lists.map_err(ReadError::from)? {
+            if let Some((list, _)) = self.bucket.find::<Condemned>(&listed.key).await?
+                && list.keys.iter().any(|key| self.keys.relative(key) == manifest)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes a pin. Idempotent.
+    pub async fn unpin(&self, pin: &str) -> Result<(), TenantError> {
+        self.prove_owner().await?;
+        let key = self.keys.relative(pin);
+        if !key.starts_with(&self.keys.pins()) {
+            let why = "it is not the key of a pin".to_owned();
+            return Err(ReadError::Mismatch { key, why }.into());
+        }
+        Ok(self.bucket.delete(&key).await.map_err(ReadError::from)?)
+    }
+
+    /// Removes every pin of this kind, name and uid (leftovers of interrupted attempts).
+    pub async fn unpin_all(&self, kind: PinKind, name: &str, uid: &str) -> Result<(), TenantError> {
+        self.prove_owner().await?;
+        check_label("name", name, MAX_NAME)?;
+        let prefix = format!("{}{}-{name}-", self.keys.pins(), kind.as_str());
+        for listed in self.bucket.list(&prefix, None, MAX_PINS).await.map_err(ReadError::from)? {
+            // `a-b` also begins with `a-`: only the content says whose pin it is.
+            if let Some((pin, _)) = self.bucket.find::<Pin>(&listed.key).await?
+                && pin.kind == kind
+                && pin.name == name
+                && pin.uid == uid
+            {
+                self.bucket.delete(&listed.key).await.map_err(ReadError::from)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! Filling a new tenant from another tenant's native snapshot. Nothing is shared afterwards.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
+use crate::branch::read::{self, LoadedState};
+use crate::branch::upload::{Made, Maker, UploadError};
+use crate::bucket::Settled;
+use crate::chunk::chunk_count;
+use crate::format::ReadError;
+use crate::format::catalogue::SnapshotData;
+use crate::format::head::Head;
+use crate::format::manifest::Manifest;
+use crate::format::pin::PinKind;
+use crate::format::tenant::Stage;
+use crate::identity::{BranchName, Lineage, ObjectId, TenantPath};
+use crate::object::{Condition, ObjectError};
+
+/// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
+const RUNS_IN_FLIGHT: usize = 4;
+/// The epoch that writes a restored tenant's first manifest: nobody has taken it over yet.
+const RESTORE_EPOCH: u64 = 0;
+
+impl TenantStore {
+    /// Fills this (new) tenant from a native snapshot of another tenant of the same namespace: new packs, new
+    /// lineage, manifest 1, sealed; nothing is shared. Idempotent; HEAD appears last. Use it instead of
+    /// [`Self::initialize`] until it has succeeded once.
+    pub async fn source_copy(
+        &self,
+        source_tenant: &str,
+        snapshot: &str,
+        adoption: &Adoption,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Initialized, TenantError> {
+        let path = TenantPath::new(&*self.path.prefix, &*self.path.namespace, source_tenant)?;
+        let source =
+            Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone());
+        let label = format!("{source_tenant}/{snapshot}");
+        let claimed = self.claim(Creation::NewTenant, adoption, Some(&label)).await?;
+        let main = BranchName::main();
+        let key = self.keys.head(&main);
+        if let Some((head, _)) = self.bucket.find::<Head>(&key).await? {
+            self.finish_creation(&claimed).await?;
+            return Ok(Initialized { created: false, adopted_from: claimed.adopted_from, head });
+        }
+        if claimed.record.stage != Stage::Creating {
+            return Err(TenantError::DataMissing { key });
+        }
+        let (state, pin) = source.open_source(snapshot, &self.owner.tenant_uid).await?;
+        let copied = self.copy(&source, &state, progress).await;
+        // The pin goes in either case; a retry makes its own.
+        source.bucket.delete(&source.keys.relative(&pin)).await.map_err(ReadError::from)?;
+        let head = copied?;
+        let head = match self.bucket.settle(&key, &head, &Condition::IfAbsent).await? {
+            Settled::Other(Some((other, _))) => other,
+            _ => head,
+        };
+        self.finish_creation(&claimed).await?;
+        Ok(Initialized { created: true, adopted_from: claimed.adopted_from, head })
+    }
+
+    /// As the source: checks that it belongs to the same namespace, and pins what the snapshot keeps.
+    async fn open_source(
+        &self,
+        snapshot: &str,
+        reader_uid: &str,
+    ) -> Result<(LoadedState, String), TenantError> {
+        let key = self.keys.tenant();
+        let (record, _) = self.bucket.read::<crate::format::tenant::TenantRecord>(&key).await?;
+        if !record.owner.same_namespace(&self.owner) {
+            return Err(self.owned_elsewhere(record));
+        }
+        if record.stage == Stage::Deleting {
+            return Err(self.being_deleted());
+        }
+        self.proven.store(true, std::sync::atomic::Ordering::Release);
+        let entry = self.find_snapshot(snapshot).await?;
+        if !matches!(entry.data, SnapshotData::Native { .. }) {
+            let why = "only a native snapshot can be a source, and this one is Parquet".to_owned();
+            return Err(TenantError::SourceUnsupported { name: snapshot.to_owned(), why });
+        }
+        let dated =
+            crate::position::DatedPosition { position: entry.position, last_commit: entry.last_commit };
+        let pinned = self.pin_position(PinKind::Reader, snapshot, reader_uid, &dated).await?;
+        let state = read::load(&self.bucket, &self.keys, &pinned.position).await?;
+        Ok((state, pinned.pin))
+    }
+
+    async fn copy(
+        &self,
+        source: &Self,
+        state: &LoadedState,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Head, TenantError> {
+        let branch = BranchName::main();
+        let lineage = Lineage::random(&self.bucket.environment);
+        let maker = Maker {
+            bucket: &self.bucket,
+            keys: &self.keys,
+            branch: &branch,
+            lineage,
+            epoch: RESTORE_EPOCH,
+            number: 1,
+        };
+        let from = &state.manifest;
+        let mut done = Progress { chunks_done: 0, chunks_total: chunk_count(from.file_size), bytes_done: 0 };
+        let chunks = source.chunks(state).inspect_ok(|(_, raw)| {
+            done.chunks_done += 1;
+            done.bytes_done += raw.len() as u64;
+            progress(done);
+        });
+        let made: Made = maker.upload(chunks, None, from.file_size).await.map_err(|error| match error {
+            UploadError::Read(error) => TenantError::Read(error),
+            UploadError::Object(error) => TenantError::Write(error.into()),
+            UploadError::Local(error) => {
+                let message = error.message;
+                TenantError::Write(ObjectError::Rejected { key: self.keys.root().into(), message }.into())
+            }
+        })?;
+        let manifest = Manifest {
+            put_id: self.put_id(),
+            branch: branch.clone(),
+            lineage,
+            epoch: RESTORE_EPOCH,
+            number: 1,
+            id: ObjectId::random(&self.bucket.environment),
+            parent: None,
+            parent_end: None,
+            lineages: vec![lineage],
+            pages: made.refs,
+            boot: Vec::new(),
+            written: self.bucket.environment.clock.now(),
+            ..from.clone()
+        };
+        self.bucket.create(&self.keys.manifest(&manifest.position()), &manifest).await?;
+        let head = self.new_head(&branch, None, None);
+        let position = manifest.position();
+        Ok(Head { lineage, manifest: Some(position), last_commit: manifest.last_commit, ..head })
+    }
+
+    /// Every chunk of a position, in the order of its packs.
+    fn chunks(&self, state: &LoadedState) -> impl Stream<Item = Result<(u64, Bytes), UploadError>> {
+        let file_size = state.manifest.file_size;
+        stream::iter(read::plan_runs(state))
+            .map(move |run| async move {
+                let fetched = read::fetch(&self.bucket, &self.keys, run).await?;
+                let work = move || fetched.chunks(file_size).collect::<Result<Vec<_>, _>>();
+                self.bucket.environment.compute(work).await
+            })
+            .buffered(RUNS_IN_FLIGHT)
+            .map_ok(|chunks| {
+                stream::iter(chunks.into_iter().map(|(index, raw)| Ok((index, Bytes::from(raw)))))
+            })
+            .try_flatten()
+            .map_err(UploadError::Read)
+    }
+}
