@@ -234,7 +234,7 @@ impl Bucket {
         }
     }
 
-    async fn back_off(&self, attempt: u32) {
+    pub(crate) async fn back_off(&self, attempt: u32) {
         let full = FIRST_BACKOFF.saturating_mul(1 << attempt.min(16).saturating_sub(1)).min(MAX_BACKOFF);
         let mut byte = [0];
         self.environment.randomness.fill(&mut byte);

@@ -1,8 +1,16 @@
 //! Whether an endpoint keeps the promises that the protocol rests on.
 
-use super::{ObjectError, ObjectStore};
+use bytes::Bytes;
+
+use super::{Changed, Condition, ETag, ObjectError, ObjectStore};
 use crate::advice::Advice;
 use crate::environment::Environment;
+use crate::keys::join_prefix;
+
+/// Largest object that a probe reads.
+const LIMIT: u64 = 4_096;
+/// Keys that a probe lists.
+const LISTED: usize = 1;
 
 /// Why a bucket cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +51,73 @@ impl ProbeError {
 
 /// Writes, overwrites, reads, lists and deletes one object `<prefix>/.roost/probe-<random>`.
 pub async fn probe(
-    _store: &dyn ObjectStore,
-    _prefix: &str,
-    _environment: &Environment,
+    store: &dyn ObjectStore,
+    prefix: &str,
+    environment: &Environment,
 ) -> Result<(), ProbeError> {
-    todo!()
+    let key = join_prefix(prefix, &format!(".roost/probe-{}", hex::encode(environment.random_id())));
+    let result = check(store, &key).await;
+    let cleaned = store.delete(&key).await.map_err(|error| classify("DELETE", error));
+    result.and(cleaned)
+}
+
+async fn check(store: &dyn ObjectStore, key: &str) -> Result<(), ProbeError> {
+    let first = Bytes::from_static(b"a probe of conditional writes; safe to delete");
+    let second = Bytes::from_static(b"a probe of conditional writes, overwritten; safe to delete");
+    let put = |bytes: &Bytes, condition| store.put(key, bytes.clone(), condition);
+    let etag = put(&first, Condition::IfAbsent).await.map_err(|error| unsupported("If-None-Match", error))?;
+    refuses("If-None-Match", "an existing object was overwritten", put(&second, Condition::IfAbsent).await)?;
+    let newer = put(&second, Condition::IfMatch(etag.clone()))
+        .await
+        .map_err(|error| unsupported("If-Match", error))?;
+    refuses(
+        "If-Match",
+        "another version was overwritten",
+        put(&first, Condition::IfMatch(etag.clone())).await,
+    )?;
+    let object = store.get(key, LIMIT).await.map_err(|error| classify("GET", error))?;
+    if object.bytes != second || object.etag != newer || newer == etag {
+        return Err(ProbeError::ConditionalWritesUnsupported {
+            header: "If-Match",
+            why: "the object or its ETag is not the one just written".into(),
+        });
+    }
+    match store.get_if_changed(key, &newer, LIMIT).await.map_err(|error| classify("GET", error))? {
+        Changed::Same => {}
+        Changed::Changed(_) => {
+            return Err(ProbeError::ConditionalWritesUnsupported {
+                header: "If-None-Match",
+                why: "an unchanged object was sent again".into(),
+            });
+        }
+    }
+    store.list(key, None, LISTED).await.map_err(|error| classify("LIST", error))?;
+    Ok(())
+}
+
+/// A write whose condition does not hold must say so.
+fn refuses(header: &'static str, why: &str, answer: Result<ETag, ObjectError>) -> Result<(), ProbeError> {
+    match answer {
+        Ok(_) => Err(ProbeError::ConditionalWritesUnsupported { header, why: why.to_owned() }),
+        Err(ObjectError::PreconditionFailed { .. }) => Ok(()),
+        Err(error) => Err(unsupported(header, error)),
+    }
+}
+
+/// A conditional write that should have succeeded: `501 Not Implemented` and the like mean the header.
+fn unsupported(header: &'static str, error: ObjectError) -> ProbeError {
+    match error {
+        ObjectError::Rejected { .. } | ObjectError::PreconditionFailed { .. } => {
+            ProbeError::ConditionalWritesUnsupported { header, why: error.to_string() }
+        }
+        error => classify("PUT", error),
+    }
+}
+
+fn classify(operation: &'static str, error: ObjectError) -> ProbeError {
+    match error {
+        ObjectError::Undecided { .. } => ProbeError::Unreachable(error),
+        ObjectError::Denied { .. } => ProbeError::Denied { operation, cause: error },
+        error => ProbeError::Unusable(error),
+    }
 }
