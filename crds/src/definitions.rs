@@ -58,7 +58,7 @@ fn strip(value: &mut Value) {
 }
 
 /// First line of every generated file.
-const HEADER: &str = "# Generated from crds/src. Refresh with: cargo run -p roost-crds\n";
+const HEADER: &str = "# Generated from crds/src. Refresh with: make crds\n";
 
 /// A generated file: its path below the repository's root, and its text.
 pub struct Generated {

@@ -85,7 +85,7 @@ fn generated_files_are_fresh() {
         let found = std::fs::read_to_string(root.join(&file.path)).unwrap_or_default();
         assert!(
             found == file.text,
-            "{} is stale: run `cargo run -p roost-crds` and commit the result",
+            "{} is stale: run `make crds` and commit the result",
             file.path
         );
         if file.path.starts_with("charts/") {

@@ -1,4 +1,4 @@
-//! Writes the generated YAML: `cargo run -p roost-crds`, from anywhere in the repository.
+//! Writes the generated YAML: `make crds`.
 
 use std::path::Path;
 use std::process::ExitCode;

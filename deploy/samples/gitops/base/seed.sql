@@ -1,0 +1,2 @@
+CREATE TABLE orders (id BIGINT PRIMARY KEY, item VARCHAR NOT NULL, price DECIMAL(9, 2) NOT NULL);
+CREATE VIEW revenue AS SELECT sum(price) AS total FROM orders;
