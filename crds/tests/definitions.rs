@@ -83,11 +83,7 @@ fn generated_files_are_fresh() {
     assert_eq!(files.len(), 8);
     for file in files {
         let found = std::fs::read_to_string(root.join(&file.path)).unwrap_or_default();
-        assert!(
-            found == file.text,
-            "{} is stale: run `make crds` and commit the result",
-            file.path
-        );
+        assert!(found == file.text, "{} is stale: run `make crds` and commit the result", file.path);
         if file.path.starts_with("charts/") {
             assert_eq!(file.text.matches("{{").count(), 2, "{}: only metadata is templated", file.path);
         } else {

@@ -6,15 +6,15 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
-use kube::{Client, ResourceExt};
+use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
 
 /// How long the server may take to serve the definitions.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
 pub struct Cluster {
-    client: Client,
-    namespace: String,
+    pub client: Client,
+    pub namespace: String,
 }
 
 impl Cluster {
@@ -29,6 +29,13 @@ impl Cluster {
         let object: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}})).unwrap();
         Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
         Self { client, namespace }
+    }
+
+    /// The same namespace, seen by another user.
+    pub async fn impersonate(&self, user: &str) -> Self {
+        let mut config = Config::infer().await.unwrap();
+        config.auth_info.impersonate = Some(user.to_owned());
+        Self { client: Client::try_from(config).unwrap(), namespace: self.namespace.clone() }
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
@@ -108,11 +115,15 @@ fn typed(object: &Value) -> DynamicObject {
     serde_json::from_value(object).unwrap()
 }
 
-async fn establish(client: &Client, mut crd: CustomResourceDefinition) {
+/// Applies a definition unless its schema is served already: whoever installed it goes on managing it.
+async fn establish(client: &Client, crd: CustomResourceDefinition) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let name = crd.name_any();
-    crd.metadata.managed_fields = None;
-    api.patch(&name, &PatchParams::apply("roost-crds-test").force(), &Patch::Apply(&crd)).await.unwrap();
+    let schema = |crd: &CustomResourceDefinition| crd.spec.versions[0].schema.clone();
+    let served = api.get_opt(&name).await.unwrap();
+    if served.is_none_or(|served| schema(&served) != schema(&crd)) {
+        api.patch(&name, &PatchParams::apply("roost-crds-test").force(), &Patch::Apply(&crd)).await.unwrap();
+    }
     let deadline = Instant::now() + ESTABLISHED;
     loop {
         let conditions = api.get(&name).await.unwrap().status.and_then(|status| status.conditions);

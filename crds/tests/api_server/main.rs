@@ -1,4 +1,4 @@
-//! Every rule of the schema, for both answers, on a real API server.
+//! Every rule of the schema, for both answers, on a real API server; and what the installed chart `roost` permits.
 //!
 //! `KUBECONFIG=... cargo test -p roost-crds --test api_server -- --ignored`. Applies the definitions of this crate by
 //! server-side apply, works in a namespace of its own, and leaves nothing else behind.
@@ -18,6 +18,7 @@
 mod cases;
 mod class_cases;
 mod cluster;
+mod rights;
 
 use std::collections::BTreeSet;
 
