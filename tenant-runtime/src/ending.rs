@@ -1,0 +1,86 @@
+//! The process's last words and its exit code.
+
+use roost_protocol::{
+    problem::Problem,
+    status::{EXIT_FAILED, EXIT_FENCED, EXIT_SEALED, Ending, RuntimeState},
+};
+use std::path::Path;
+
+/// Most bytes that Kubernetes keeps of a termination message.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// An end before anything was served.
+pub const fn failed(problem: Problem) -> Ending {
+    Ending {
+        state: RuntimeState::Failed,
+        position: None,
+        database_size: None,
+        last_active: None,
+        problem: Some(problem),
+        snapshot: None,
+    }
+}
+
+/// An end without a tenant.
+pub const fn unused() -> Ending {
+    Ending {
+        state: RuntimeState::Sealed,
+        position: None,
+        database_size: None,
+        last_active: None,
+        problem: None,
+        snapshot: None,
+    }
+}
+
+/// The exit code of an end.
+pub const fn exit_code(ending: &Ending) -> u8 {
+    match ending.state {
+        RuntimeState::Sealed => EXIT_SEALED,
+        RuntimeState::Fenced => EXIT_FENCED,
+        _ => EXIT_FAILED,
+    }
+}
+
+/// Writes the last words, if there is a place for them.
+pub fn write(ending: &Ending, place: Option<&Path>) {
+    let Some(place) = place else { return };
+    if let Err(error) = std::fs::write(place, message(ending)) {
+        tracing::warn!(%error, place = %place.display(), "the termination message could not be written");
+    }
+}
+
+/// The last words as JSON that fits; a long text of a problem is shortened, never the JSON.
+fn message(ending: &Ending) -> Vec<u8> {
+    let whole = serde_json::to_vec(ending).unwrap_or_default();
+    if whole.len() <= MAX_MESSAGE_BYTES {
+        return whole;
+    }
+    let mut short = ending.clone();
+    if let Some(problem) = &mut short.problem {
+        problem.detail = problem.detail.chars().take(512).collect();
+        problem.hint = None;
+    }
+    let shortened = serde_json::to_vec(&short).unwrap_or_default();
+    if shortened.len() <= MAX_MESSAGE_BYTES {
+        return shortened;
+    }
+    short.snapshot = None;
+    serde_json::to_vec(&short).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_protocol::problem::ErrorCode;
+
+    #[test]
+    fn last_words_fit_and_stay_json() {
+        let ending = failed(Problem::new(ErrorCode::InitScriptFailed, "\u{1f986}".repeat(5000)));
+        let message = message(&ending);
+        assert!(message.len() <= MAX_MESSAGE_BYTES);
+        let read: Ending = serde_json::from_slice(&message).unwrap();
+        assert_eq!(read.problem.unwrap().code, ErrorCode::InitScriptFailed);
+        assert_eq!(exit_code(&ending), EXIT_FAILED);
+    }
+}

@@ -1,0 +1,96 @@
+//! The WAL as DuckDB writes it: appended, synced at each commit, emptied or removed by a checkpoint.
+
+use super::{LocalFiles, Name, main_file::read_up_to};
+use roost_engine::{OpenFlags, VfsError, VfsFile};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt as _,
+    sync::{Mutex, PoisonError},
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    size: u64,
+    /// Bytes covered by the last sync, which ends every commit.
+    committed: u64,
+}
+
+/// A handle to the WAL.
+pub struct WalFile {
+    files: LocalFiles,
+    name: Name,
+    file: File,
+    extent: Mutex<Extent>,
+}
+
+impl WalFile {
+    /// Opens or makes the WAL.
+    pub fn open(files: LocalFiles, name: Name, flags: OpenFlags) -> Result<Self, VfsError> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(flags.create_new())
+            .open(files.path_of(name))?;
+        let size = file.metadata()?.len();
+        Ok(Self { files, name, file, extent: Mutex::new(Extent { size, committed: size }) })
+    }
+
+    fn extent(&self) -> std::sync::MutexGuard<'_, Extent> {
+        self.extent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// After a failed WAL write nobody knows what the file holds: nothing may go on.
+fn broken(error: &std::io::Error) -> VfsError {
+    VfsError::fatal(format!("the write-ahead log could not be written: {error}"))
+}
+
+impl VfsFile for WalFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
+        read_up_to(&self.file, buffer, offset)
+    }
+
+    fn write_at(&self, _data: &[u8], _offset: u64) -> Result<(), VfsError> {
+        Err(VfsError::fatal("the write-ahead log is only appended to"))
+    }
+
+    fn append(&self, data: &[u8]) -> Result<(), VfsError> {
+        let mut extent = self.extent();
+        self.file.write_all_at(data, extent.size).map_err(|error| broken(&error))?;
+        extent.size += data.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), VfsError> {
+        let mut extent = self.extent();
+        if extent.size > extent.committed {
+            extent.committed = extent.size;
+            self.files.note_commit();
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), VfsError> {
+        let mut extent = self.extent();
+        self.files.interlock().may_shrink_wal(extent.committed, size)?;
+        self.file.set_len(size).map_err(|error| broken(&error))?;
+        extent.size = size;
+        extent.committed = extent.committed.min(size);
+        Ok(())
+    }
+
+    fn trim(&self, _offset: u64, _length: u64) -> Result<bool, VfsError> {
+        Ok(false)
+    }
+
+    fn size(&self) -> Result<u64, VfsError> {
+        Ok(self.extent().size)
+    }
+}
+
+impl Drop for WalFile {
+    fn drop(&mut self) {
+        self.files.interlock().closed(self.name);
+    }
+}

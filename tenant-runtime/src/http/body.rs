@@ -1,0 +1,192 @@
+//! A result on its way: batch, bytes, connection, each taken only when the next has room.
+
+use crate::{
+    admission::Ticket,
+    encode::{EncodeError, Encoder, Failure},
+    metrics::QueryMetrics,
+    problems,
+    prover::Prover,
+};
+use arrow_array::RecordBatch;
+use axum::body::Body;
+use bytes::Bytes;
+use roost_engine::QueryStream;
+use roost_protocol::problem::{ErrorCode, Problem};
+use std::{io, sync::Arc, time::Instant};
+use uuid::Uuid;
+
+/// Bytes after which a piece of a result is handed to the connection; a single row may exceed it.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// Counts a query from its admission to its end, however it ends.
+pub struct Accounting {
+    metrics: QueryMetrics,
+    since: Instant,
+    error: Option<ErrorCode>,
+    /// Keeps the tenant awake and the id taken.
+    _ticket: Ticket,
+}
+
+impl Accounting {
+    /// Begins.
+    pub fn new(metrics: QueryMetrics, ticket: Ticket) -> Self {
+        metrics.started();
+        // A query that nobody waits for any more ends without anybody saying how.
+        Self { metrics, since: Instant::now(), error: Some(ErrorCode::Cancelled), _ticket: ticket }
+    }
+
+    /// The query ended well, or with this error.
+    pub fn ended(&mut self, error: Option<ErrorCode>) {
+        self.error = error;
+    }
+}
+
+impl Drop for Accounting {
+    fn drop(&mut self) {
+        self.metrics.ended(self.error, self.since.elapsed());
+    }
+}
+
+/// A result that is being sent.
+pub struct Answer {
+    id: Uuid,
+    stream: QueryStream,
+    encoder: Option<Box<dyn Encoder>>,
+    begun: bool,
+    /// A batch and its first row that is not encoded yet.
+    rest: Option<(RecordBatch, usize)>,
+    prover: Arc<Prover>,
+    accounting: Accounting,
+}
+
+/// One piece of an answer.
+struct Piece {
+    bytes: Vec<u8>,
+    /// None: more follows.
+    last: Option<Last>,
+}
+
+enum Last {
+    /// The transfer ends as it should.
+    Whole,
+    /// The transfer is cut, so that nobody takes it for whole.
+    Cut(ErrorCode),
+}
+
+impl Answer {
+    /// An answer of which nothing was sent. Waits for the first batch or the end; an error until then is returned.
+    pub async fn begin(
+        id: Uuid,
+        mut stream: QueryStream,
+        encoder: Box<dyn Encoder>,
+        prover: Arc<Prover>,
+        accounting: Accounting,
+    ) -> Result<Self, (Problem, Accounting)> {
+        let rest = match stream.next().await {
+            None => None,
+            Some(Ok(batch)) => Some((batch, 0)),
+            Some(Err(error)) => return Err((problems::of_query(&error), accounting)),
+        };
+        Ok(Self { id, stream, encoder: Some(encoder), begun: false, rest, prover, accounting })
+    }
+
+    /// The body: whole at once when it is small, else streamed at the reader's pace.
+    pub async fn into_body(mut self) -> Body {
+        let first = self.piece().await;
+        if let Some(Last::Whole) = first.last {
+            return Body::from(first.bytes);
+        }
+        Body::from_stream(async_stream::stream! {
+            let mut piece = first;
+            loop {
+                // The last look before bytes leave: after a long pause of this process they may be stale.
+                if let Err(problem) = self.prover.before_answering().await {
+                    self.accounting.ended(Some(problem.code));
+                    yield Err(io::Error::other(problem.detail));
+                    return;
+                }
+                if !piece.bytes.is_empty() {
+                    yield Ok(Bytes::from(std::mem::take(&mut piece.bytes)));
+                }
+                match piece.last {
+                    None => piece = self.piece().await,
+                    Some(Last::Whole) => return,
+                    Some(Last::Cut(code)) => {
+                        yield Err(io::Error::other(format!("cut: {}", code.name())));
+                        return;
+                    }
+                }
+            }
+        })
+    }
+
+    async fn piece(&mut self) -> Piece {
+        if self.rest.is_none() {
+            match self.stream.next().await {
+                None => {}
+                Some(Ok(batch)) => self.rest = Some((batch, 0)),
+                Some(Err(error)) => {
+                    let mut problem = problems::of_query(&error);
+                    problem.query_id = Some(self.id);
+                    return self.fail(&problem);
+                }
+            }
+        }
+        match self.encode().await {
+            Ok(piece) => piece,
+            Err(error) => {
+                let mut problem = Problem::new(ErrorCode::Internal, error.to_string());
+                problem.query_id = Some(self.id);
+                self.fail(&problem)
+            }
+        }
+    }
+
+    fn fail(&mut self, problem: &Problem) -> Piece {
+        self.accounting.ended(Some(problem.code));
+        let mut bytes = Vec::new();
+        let told = self.encoder.as_mut().map(|encoder| encoder.fail(problem, &mut bytes));
+        let last = if told == Some(Failure::Told) { Last::Whole } else { Last::Cut(problem.code) };
+        Piece { bytes, last: Some(last) }
+    }
+
+    /// Encodes the next rows, or the end, away from the async threads.
+    async fn encode(&mut self) -> Result<Piece, EncodeError> {
+        let Some(mut encoder) = self.encoder.take() else {
+            return Err(EncodeError::Unsupported("an answer whose encoder failed".into()));
+        };
+        let (rest, begun) = (self.rest.take(), std::mem::replace(&mut self.begun, true));
+        let changed = self.stream.outcome().and_then(|outcome| outcome.rows_changed);
+        let work = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(PIECE_BYTES);
+            let done = (|| {
+                if !begun {
+                    encoder.begin(&mut bytes)?;
+                }
+                match rest {
+                    None => encoder.end(changed, &mut bytes).map(|()| None),
+                    Some((batch, from)) => {
+                        let next = encoder.rows(&batch, from, PIECE_BYTES, &mut bytes)?;
+                        Ok(Some((batch, from, next)))
+                    }
+                }
+            })();
+            (encoder, bytes, done)
+        });
+        let (encoder, bytes, done) = match work.await {
+            Ok(done) => done,
+            Err(stopped) => return Err(EncodeError::Unsupported(format!("{stopped}"))),
+        };
+        self.encoder = Some(encoder);
+        let Some((batch, from, next)) = done? else {
+            self.accounting.metrics.sent(0, bytes.len());
+            self.accounting.ended(None);
+            return Ok(Piece { bytes, last: Some(Last::Whole) });
+        };
+        self.accounting.metrics.sent(next - from, bytes.len());
+        if next < batch.num_rows() {
+            self.rest = Some((batch, next));
+        }
+        Ok(Piece { bytes, last: None })
+    }
+}

@@ -1,0 +1,24 @@
+//! The pod's process: claim, hydrate, serve, publish, seal, exit. docs/http-api.md describes what clients see.
+
+pub mod access;
+pub mod admission;
+pub mod config;
+pub mod database;
+pub mod encode;
+pub mod ending;
+pub mod failpoint;
+pub mod files;
+pub mod http;
+pub mod lifecycle;
+pub mod limits;
+pub mod metrics;
+pub mod pod;
+pub mod problems;
+pub mod prover;
+pub mod publisher;
+pub mod serving;
+pub mod site;
+pub mod standalone;
+pub mod storage;
+pub mod tenant;
+pub mod worker;

@@ -1,0 +1,7 @@
+//! What the pod may use, and how that is shared between the engine and our own buffers.
+
+mod cgroup;
+mod sizing;
+
+pub use cgroup::{Allowance, read_allowance};
+pub use sizing::{Sizing, SizingError, parse_bytes, size};

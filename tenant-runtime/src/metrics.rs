@@ -1,0 +1,185 @@
+//! Prometheus metrics, one sub-registry a subsystem.
+
+use crate::lifecycle::Lifecycle;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use roost_protocol::problem::ErrorCode;
+use roost_store::Published;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+/// Seconds; wide enough for a query of a millisecond and a publish of minutes.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
+
+/// All metrics of a runtime.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    /// Publishing.
+    pub publish: PublishMetrics,
+    /// Queries.
+    pub queries: QueryMetrics,
+    /// Waking.
+    pub wake: WakeMetrics,
+}
+
+/// Publishing.
+#[derive(Clone)]
+pub struct PublishMetrics {
+    succeeded: Counter,
+    failed: Counter,
+    bytes: Counter,
+    read_chunks: Counter,
+    uploaded_chunks: Counter,
+    seconds: Histogram,
+    lag_seconds: Gauge<f64, AtomicU64>,
+}
+
+/// Queries.
+#[derive(Clone)]
+pub struct QueryMetrics {
+    running: Gauge,
+    seconds: Histogram,
+    ended: Family<Ended, Counter>,
+    rows: Counter,
+    bytes: Counter,
+}
+
+/// Waking.
+#[derive(Clone)]
+pub struct WakeMetrics {
+    /// Time from the grant to serving.
+    pub seconds: Histogram,
+    /// Bytes of the database file after hydration.
+    pub database_bytes: Gauge,
+}
+
+/// How a query ended: `ok`, or the error's name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ended {
+    outcome: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut root = Registry::with_prefix("roost_runtime");
+        let publish = PublishMetrics::register(root.sub_registry_with_prefix("publish"));
+        let queries = QueryMetrics::register(root.sub_registry_with_prefix("query"));
+        let wake = WakeMetrics::register(root.sub_registry_with_prefix("wake"));
+        Self { registry: Arc::new(Mutex::new(root)), publish, queries, wake }
+    }
+}
+
+impl Metrics {
+    /// Everything in Prometheus' text format.
+    pub fn render(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        // The state is one value of a fixed set, so it is written by hand in front of the end mark.
+        let state = format!(
+            "# HELP roost_runtime_state State of this runtime.\n# TYPE roost_runtime_state gauge\n\
+             roost_runtime_state{{state=\"{:?}\"}} 1\n# EOF\n",
+            lifecycle.state()
+        );
+        Ok(text.replace("# EOF\n", &state))
+    }
+}
+
+impl PublishMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            succeeded: Counter::default(),
+            failed: Counter::default(),
+            bytes: Counter::default(),
+            read_chunks: Counter::default(),
+            uploaded_chunks: Counter::default(),
+            seconds: Histogram::new(SECONDS),
+            lag_seconds: Gauge::default(),
+        };
+        registry.register("succeeded", "Publishes that succeeded", metrics.succeeded.clone());
+        registry.register("failed", "Publishes that failed", metrics.failed.clone());
+        registry.register("bytes", "Bytes uploaded by publishes", metrics.bytes.clone());
+        registry.register("read_chunks", "Chunks read by publishes", metrics.read_chunks.clone());
+        registry.register("uploaded_chunks", "Chunks uploaded by publishes", metrics.uploaded_chunks.clone());
+        registry.register("seconds", "Time of a publish", metrics.seconds.clone());
+        let lag = "Age of the oldest commit that a crash would lose";
+        registry.register("durable_lag_seconds", lag, metrics.lag_seconds.clone());
+        metrics
+    }
+
+    /// A publish succeeded.
+    pub fn succeeded(&self, published: &Published, took: Duration) {
+        self.succeeded.inc();
+        self.bytes.inc_by(published.bytes);
+        self.read_chunks.inc_by(published.read_chunks);
+        self.uploaded_chunks.inc_by(published.uploaded_chunks);
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// A publish failed.
+    pub fn failed(&self) {
+        self.failed.inc();
+    }
+
+    /// Age of the oldest unpublished commit.
+    pub fn observe_lag(&self, lag: Duration) {
+        self.lag_seconds.set(lag.as_secs_f64());
+    }
+}
+
+impl QueryMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            running: Gauge::default(),
+            seconds: Histogram::new(SECONDS),
+            ended: Family::default(),
+            rows: Counter::default(),
+            bytes: Counter::default(),
+        };
+        registry.register("running", "Queries that run now", metrics.running.clone());
+        registry.register(
+            "seconds",
+            "Time of a query until its last byte was taken",
+            metrics.seconds.clone(),
+        );
+        registry.register("ended", "Queries that ended, by how", metrics.ended.clone());
+        registry.register("rows", "Rows sent", metrics.rows.clone());
+        registry.register("bytes", "Bytes of results sent", metrics.bytes.clone());
+        metrics
+    }
+
+    /// A query was admitted.
+    pub fn started(&self) {
+        self.running.inc();
+    }
+
+    /// A query ended.
+    pub fn ended(&self, error: Option<ErrorCode>, took: Duration) {
+        self.running.dec();
+        self.seconds.observe(took.as_secs_f64());
+        let outcome = error.map_or_else(|| "ok".to_owned(), ErrorCode::name);
+        self.ended.get_or_create(&Ended { outcome }).inc();
+    }
+
+    /// Rows and bytes were handed to the connection.
+    pub fn sent(&self, rows: usize, bytes: usize) {
+        self.rows.inc_by(rows as u64);
+        self.bytes.inc_by(bytes as u64);
+    }
+}
+
+impl WakeMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self { seconds: Histogram::new(SECONDS), database_bytes: Gauge::default() };
+        registry.register("seconds", "Time from the grant to serving", metrics.seconds.clone());
+        let bytes = "Bytes of the database file after hydration";
+        registry.register("database_bytes", bytes, metrics.database_bytes.clone());
+        metrics
+    }
+}

@@ -1,0 +1,209 @@
+//! A pod: waits for its grant, does what it says, ends.
+
+use crate::{
+    access::Access,
+    config::Config,
+    ending,
+    http::{health, health::Health, internal, internal::Desk, listener::Connections, query, tls},
+    lifecycle::Lifecycle,
+    limits::{Sizing, read_allowance, size},
+    metrics::Metrics,
+    serving::{Bedtime, serve},
+    site::{Site, SiteName},
+    storage,
+    tenant::{self, EngineSetup, Opening, Served},
+    worker,
+};
+use roost_protocol::{
+    grant::{Grant, Serve, Takeover, Task},
+    problem::{ErrorCode, Problem},
+    status::{Ending, RuntimeState},
+};
+use roost_store::{Environment, Holder};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long answers under way may take after the end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a pod has before and besides its grant.
+struct Pod<'a> {
+    config: &'a Config,
+    cache: PathBuf,
+    lifecycle: Arc<Lifecycle>,
+    metrics: Metrics,
+    environment: Environment,
+    desk: Arc<Desk>,
+    site: PodSite,
+}
+
+/// The pod's whole life. `stop` is SIGTERM.
+pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Problem> {
+    let identity =
+        config.pod_identity().map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    let tls = tls::server_config(&identity.certificates, &identity.key.0)
+        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    let environment = Environment::system();
+    let lifecycle = Arc::new(Lifecycle::default());
+    let metrics = Metrics::default();
+    let cache = identity.cache_dir.clone();
+    let (desk, mut grants) = Desk::new(identity, Arc::clone(&lifecycle), environment.clone());
+    let site = PodSite::default();
+    let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
+    let _health = Connections::serve(listen(config.health_listen).await?, None, health);
+    let routes = query::routes(site.clone()).merge(internal::routes(Arc::clone(&desk)));
+    let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes);
+    let pod = Pod { config, cache, lifecycle, metrics, environment, desk, site };
+    let grant = tokio::select! {
+        grant = grants.recv() => grant,
+        () = stop.cancelled() => None,
+    };
+    let ending = match grant {
+        None => pod.unused(),
+        Some(grant) => pod.act(&grant, stop).await,
+    };
+    if ending.state != RuntimeState::Fenced {
+        connections.close(CLOSE_PATIENCE).await;
+    }
+    Ok(ending)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Problem::new(ErrorCode::Internal, format!("{address} cannot be listened on: {error}"))
+    })?;
+    tracing::info!(%address, "listening");
+    Ok(listener)
+}
+
+impl Pod<'_> {
+    fn advance(&self, to: RuntimeState, cause: &str) {
+        if let Err(error) = self.lifecycle.advance(to, cause) {
+            tracing::error!(%error, "a state was skipped");
+        }
+    }
+
+    /// SIGTERM before any grant.
+    fn unused(&self) -> Ending {
+        self.advance(RuntimeState::Draining, "SIGTERM before a grant");
+        self.advance(RuntimeState::Sealed, "nothing was served");
+        self.desk.settle(Err(Problem::new(ErrorCode::NotServing, "this pod is about to end")));
+        ending::unused()
+    }
+
+    async fn act(&self, grant: &Grant, stop: &CancellationToken) -> Ending {
+        let acted = match self.sizing(grant) {
+            Err(problem) => Err(problem),
+            Ok(sizing) => match &grant.task {
+                Task::Serve(task) => self.serve(grant, task, sizing, stop).await,
+                Task::ExportParquet(task) => {
+                    self.advance(RuntimeState::Hydrating, "exporting a snapshot");
+                    let cache = (self.cache.as_path(), self.config.spill_limit);
+                    worker::run(grant, task, sizing, cache, self.environment.clone()).await.inspect(|_| {
+                        self.advance(RuntimeState::Draining, "the snapshot is complete");
+                        self.advance(RuntimeState::Sealed, "the snapshot is complete");
+                        self.desk.settle(Ok(()));
+                    })
+                }
+            },
+        };
+        acted.unwrap_or_else(|problem| {
+            let fenced = problem.code == ErrorCode::Fenced;
+            let state = if fenced { RuntimeState::Fenced } else { RuntimeState::Failed };
+            self.advance(state, &problem.to_string());
+            self.desk.settle(Err(problem.clone()));
+            Ending { state, ..ending::failed(problem) }
+        })
+    }
+
+    fn sizing(&self, grant: &Grant) -> Result<Sizing, Problem> {
+        size(&grant.engine, read_allowance())
+            .map_err(|error| Problem::new(ErrorCode::TenantNotReady, error.to_string()))
+    }
+
+    async fn serve(
+        &self,
+        grant: &Grant,
+        task: &Serve,
+        sizing: Sizing,
+        stop: &CancellationToken,
+    ) -> Result<Ending, Problem> {
+        let served = Arc::new(self.open(grant, task, sizing).await?);
+        self.site.open(grant, &served, &self.metrics);
+        self.desk.serves(Arc::clone(&served));
+        self.advance(RuntimeState::Serving, "the database is open");
+        self.desk.settle(Ok(()));
+        let bedtime = Bedtime { idle_timeout: Some(task.idle_timeout), drain_timeout: task.drain_timeout };
+        Ok(serve(&served, &self.lifecycle, bedtime, stop).await)
+    }
+
+    async fn open(&self, grant: &Grant, task: &Serve, sizing: Sizing) -> Result<Served, Problem> {
+        let bucket = storage::bucket(&grant.storage)?;
+        let tenants = storage::tenant(bucket, &grant.storage, &grant.tenant, self.environment.clone())?;
+        let opening = Opening {
+            store: tenants.branch(&storage::branch(&grant.branch)?),
+            holder: Holder { name: grant.pod.clone(), id: grant.nonce.to_string() },
+            takeover: match task.takeover {
+                Takeover::OnlySealed => roost_store::Takeover::OnlySealed,
+                Takeover::PreviousGone => roost_store::Takeover::PreviousGone,
+            },
+            init_script: task.init_script.clone(),
+            engine: EngineSetup {
+                database: grant.tenant.name.clone(),
+                sizing,
+                settings: grant.engine.settings.clone(),
+                spill_limit: self.config.spill_limit,
+                max_sessions: self.config.max_sessions,
+            },
+            cache: self.cache.clone(),
+            publish_interval: self.config.publish_interval,
+            metrics: self.metrics.clone(),
+            environment: self.environment.clone(),
+        };
+        tenant::open(opening, &self.lifecycle).await
+    }
+}
+
+/// The tenant of a pod: none before its grant was acted upon.
+#[derive(Clone, Default)]
+struct PodSite(Arc<OnceLock<Arc<Site>>>);
+
+impl PodSite {
+    fn open(&self, grant: &Grant, served: &Served, metrics: &Metrics) {
+        let site = Site {
+            name: SiteName {
+                namespace: grant.tenant.namespace.clone(),
+                tenant: grant.tenant.name.clone(),
+                branch: grant.branch.clone(),
+            },
+            access: Access::Gateway {
+                key: grant.gateway_key,
+                tenant_uid: grant.tenant.tenant_uid.clone(),
+                branch: grant.branch.clone(),
+            },
+            admission: Arc::clone(&served.admission),
+            engine: served.engine.clone(),
+            prover: Arc::clone(&served.prover),
+            statement_timeout: grant.engine.statement_timeout,
+            metrics: metrics.clone(),
+            environment: served.environment.clone(),
+        };
+        // Only one grant is accepted, so there is only one site.
+        let _ = self.0.set(Arc::new(site));
+    }
+}
+
+impl query::Sites for PodSite {
+    fn site(&self) -> Result<Arc<Site>, Problem> {
+        self.0.get().cloned().ok_or_else(|| {
+            Problem::new(ErrorCode::NotServing, "this pod has no tenant yet; nothing was executed")
+                .retry_after(1)
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! When the database is published: a minute after the first commit that is not, when asked to, and at the end.
+//!
+//! Until the WAL is shipped, a crash loses what was committed since the last publish. So when none succeeds for
+//! two minutes, writes are refused until one does.
+
+use crate::{database::ServedDatabase, failpoint::fail_point, metrics::PublishMetrics};
+use roost_engine::Engine;
+use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+
+/// Age of the oldest unpublished commit at which writes are refused.
+pub const WRITES_REFUSED_AFTER: Duration = Duration::from_secs(120);
+/// How often the age of unpublished commits is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// Pause after a publish that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Publishes one tenant's branch; one publish at a time.
+pub struct Publisher {
+    branch: Arc<OwnedBranch>,
+    database: Arc<ServedDatabase>,
+    engine: Engine,
+    environment: Environment,
+    interval: Duration,
+    one_at_a_time: Mutex<()>,
+    metrics: PublishMetrics,
+}
+
+impl Publisher {
+    /// A publisher that lets commits wait for at most `interval`.
+    pub fn new(
+        branch: Arc<OwnedBranch>,
+        database: Arc<ServedDatabase>,
+        engine: Engine,
+        environment: Environment,
+        interval: Duration,
+        metrics: PublishMetrics,
+    ) -> Self {
+        Self { branch, database, engine, environment, interval, one_at_a_time: Mutex::default(), metrics }
+    }
+
+    /// Age of the oldest commit that is not published yet; zero when all are.
+    pub fn durable_lag(&self) -> Duration {
+        let now = self.environment.clock.now();
+        self.database
+            .oldest_unpublished()
+            .and_then(|since| Duration::try_from(now.duration_since(since)).ok())
+            .unwrap_or_default()
+    }
+
+    /// Publishes while the tenant is served; ends with the error after which this process must go.
+    pub async fn run(&self) -> PublishError {
+        let mut not_before = Duration::ZERO;
+        loop {
+            self.environment.clock.sleep(TICK).await;
+            let lag = self.durable_lag();
+            self.metrics.observe_lag(lag);
+            if lag > WRITES_REFUSED_AFTER {
+                self.engine.refuse_writes(Some(format!(
+                    "nothing could be published to object storage for {} seconds",
+                    lag.as_secs()
+                )));
+            }
+            if lag < self.interval || self.environment.clock.monotonic() < not_before {
+                continue;
+            }
+            match self.publish("commits are waiting").await {
+                Ok(_) => {}
+                Err(error) if error.advice() == Advice::GiveUp => return error,
+                Err(_) => not_before = self.environment.clock.monotonic() + RETRY_PAUSE,
+            }
+        }
+    }
+
+    /// Brings everything committed before this call into the bucket; does nothing when it is there.
+    pub async fn publish(&self, cause: &'static str) -> Result<Option<Published>, PublishError> {
+        let _turn = self.one_at_a_time.lock().await;
+        if self.database.oldest_unpublished().is_none() && self.branch.has_data() {
+            return Ok(None);
+        }
+        let started = self.environment.clock.monotonic();
+        fail_point("publish.before");
+        let result = self.branch.publish(&*self.database).await;
+        fail_point("publish.after");
+        self.finish(result, started, cause).map(Some)
+    }
+
+    /// The last publish: seals HEAD. Tries again until `deadline`, a monotonic time.
+    pub async fn seal(&self, deadline: Duration) -> Result<Published, PublishError> {
+        let _turn = self.one_at_a_time.lock().await;
+        let clock = &self.environment.clock;
+        loop {
+            let started = clock.monotonic();
+            fail_point("seal.before");
+            let result = self.branch.seal(&*self.database).await;
+            fail_point("seal.after");
+            match self.finish(result, started, "seal") {
+                Err(error) if error.advice() == Advice::Retry && clock.monotonic() < deadline => {
+                    clock.sleep(RETRY_PAUSE.min(deadline.saturating_sub(clock.monotonic()))).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        result: Result<Published, PublishError>,
+        started: Duration,
+        cause: &'static str,
+    ) -> Result<Published, PublishError> {
+        let took = self.environment.clock.monotonic().saturating_sub(started);
+        match &result {
+            Ok(published) => {
+                self.database.published();
+                self.engine.refuse_writes(None);
+                self.metrics.succeeded(published, took);
+                self.metrics.observe_lag(self.durable_lag());
+                tracing::info!(
+                    cause,
+                    read_chunks = published.read_chunks,
+                    uploaded_chunks = published.uploaded_chunks,
+                    bytes = published.bytes,
+                    manifest = published.position.as_ref().map(|position| position.manifest),
+                    took_millis = took.as_millis(),
+                    "published"
+                );
+            }
+            Err(error) => {
+                self.metrics.failed();
+                tracing::warn!(cause, %error, advice = ?error.advice(), "publish failed");
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,190 @@
+//! A served tenant's life until its end: publish, prove, fall asleep, drain, seal.
+
+use crate::{
+    lifecycle::Lifecycle,
+    problems,
+    site::unix_millis,
+    tenant::{Served, draining},
+};
+use roost_protocol::{
+    PROTOCOL_VERSION,
+    problem::{ErrorCode, Problem},
+    status::{Ending, RuntimeState, RuntimeStatus},
+    time::UnixMillis,
+};
+use roost_store::PublishError;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often idleness and the engine's health are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Part of the drain timeout that running requests may use; the rest is for the publish.
+const SHARE_FOR_REQUESTS: u32 = 3;
+/// How long interrupted requests may take to end.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+
+/// When a tenant is put to sleep.
+#[derive(Clone, Copy, Debug)]
+pub struct Bedtime {
+    /// Idle this long; none means never.
+    pub idle_timeout: Option<Duration>,
+    /// Longest time of draining and sealing.
+    pub drain_timeout: Duration,
+}
+
+/// Why serving ended.
+enum Cause {
+    Drain,
+    Fenced(String),
+    Failed(Problem),
+}
+
+/// Serves until the end. `stop` is SIGTERM.
+pub async fn serve(
+    served: &Arc<Served>,
+    lifecycle: &Lifecycle,
+    bedtime: Bedtime,
+    stop: &CancellationToken,
+) -> Ending {
+    let publishing = tokio::spawn({
+        let publisher = Arc::clone(&served.publisher);
+        async move { publisher.run().await }
+    });
+    let proving = tokio::spawn({
+        let prover = Arc::clone(&served.prover);
+        async move { prover.run().await }
+    });
+    let fenced = async {
+        match proving.await {
+            Ok(reason) => Cause::Fenced(reason),
+            Err(stopped) => Cause::Failed(Problem::new(ErrorCode::Internal, stopped.to_string())),
+        }
+    };
+    let given_up = async {
+        match publishing.await {
+            Ok(error) => of_publish(served, &error),
+            Err(stopped) => Cause::Failed(Problem::new(ErrorCode::Internal, stopped.to_string())),
+        }
+    };
+    let life = async {
+        match until_draining(served, lifecycle, bedtime, stop).await {
+            Cause::Drain => drain_and_seal(served, bedtime).await,
+            cause => cause,
+        }
+    };
+    let cause = tokio::select! {
+        biased;
+        cause = fenced => cause,
+        cause = life => cause,
+        cause = given_up => cause,
+    };
+    end(served, lifecycle, cause)
+}
+
+async fn until_draining(
+    served: &Served,
+    lifecycle: &Lifecycle,
+    bedtime: Bedtime,
+    stop: &CancellationToken,
+) -> Cause {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => {
+                served.begin_draining(lifecycle, "SIGTERM");
+                return Cause::Drain;
+            }
+            _ = lifecycle.reached(|state| state == RuntimeState::Draining) => return Cause::Drain,
+            () = served.environment.clock.sleep(TICK) => {}
+        }
+        if served.engine.has_failed() {
+            return Cause::Failed(Problem::new(
+                ErrorCode::EngineFailed,
+                "the engine met a fatal error; the next request starts it again from the last publish",
+            ));
+        }
+        let now = served.environment.clock.monotonic();
+        let busy = served.engine.activity().open_transactions > 0;
+        if let Some(timeout) = bedtime.idle_timeout
+            && !busy
+            && served.admission.close_if_idle(now, timeout, draining)
+        {
+            served.begin_draining(lifecycle, "idle");
+            return Cause::Drain;
+        }
+    }
+}
+
+/// Nobody new is let in. Lets requests end, interrupts the rest, publishes and seals.
+async fn drain_and_seal(served: &Served, bedtime: Bedtime) -> Cause {
+    let started = served.environment.clock.monotonic();
+    let patience = bedtime.drain_timeout / SHARE_FOR_REQUESTS;
+    if tokio::time::timeout(patience, served.admission.empty()).await.is_err() {
+        let ids = served.admission.ids();
+        tracing::warn!(requests = ids.len(), "interrupting requests that draining waited for");
+        for id in ids {
+            served.engine.cancel(id);
+        }
+        let _ = tokio::time::timeout(INTERRUPT_GRACE, served.admission.empty()).await;
+    }
+    match served.publisher.seal(started + bedtime.drain_timeout).await {
+        Ok(_) => Cause::Drain,
+        Err(error) => of_publish(served, &error),
+    }
+}
+
+fn of_publish(served: &Served, error: &PublishError) -> Cause {
+    match error {
+        PublishError::Fenced { found, .. } => {
+            served.prover.revoke(found.clone());
+            Cause::Fenced(error.to_string())
+        }
+        _ => Cause::Failed(problems::of_publish(error)),
+    }
+}
+
+fn end(served: &Served, lifecycle: &Lifecycle, cause: Cause) -> Ending {
+    let (state, problem) = match cause {
+        Cause::Drain => (RuntimeState::Sealed, None),
+        Cause::Fenced(reason) => {
+            served.prover.revoke(reason.clone());
+            (RuntimeState::Fenced, Some(Problem::new(ErrorCode::Fenced, reason)))
+        }
+        Cause::Failed(problem) => (RuntimeState::Failed, Some(problem)),
+    };
+    served.admission.close(problem.clone().unwrap_or_else(draining));
+    let why = problem.as_ref().map_or_else(|| "the last publish is sealed".to_owned(), ToString::to_string);
+    if let Err(error) = lifecycle.advance(state, &why) {
+        tracing::error!(%error, "a state was skipped");
+    }
+    Ending {
+        state,
+        position: position(served),
+        database_size: Some(served.database.size()),
+        last_active: Some(last_active(served)),
+        problem,
+        snapshot: None,
+    }
+}
+
+/// What this runtime says of itself.
+pub fn status(served: &Served, lifecycle: &Lifecycle) -> RuntimeStatus {
+    RuntimeStatus {
+        version: PROTOCOL_VERSION,
+        state: lifecycle.state(),
+        position: position(served),
+        database_size: served.database.size(),
+        durable_lag_millis: u64::try_from(served.publisher.durable_lag().as_millis()).unwrap_or(u64::MAX),
+        last_active: last_active(served),
+        running: u32::try_from(served.admission.running()).unwrap_or(u32::MAX),
+    }
+}
+
+fn position(served: &Served) -> Option<serde_json::Value> {
+    served.branch.position().and_then(|position| serde_json::to_value(position).ok())
+}
+
+fn last_active(served: &Served) -> UnixMillis {
+    let clock = &served.environment.clock;
+    let ago = clock.monotonic().saturating_sub(served.admission.last_received());
+    UnixMillis(unix_millis(clock.now()).0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(0)))
+}

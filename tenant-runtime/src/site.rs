@@ -1,0 +1,62 @@
+//! One tenant as its clients meet it: who may ask, who is in, what answers.
+
+use crate::{access::Access, admission::Admission, metrics::Metrics, prover::Prover};
+use roost_engine::Engine;
+use roost_protocol::time::UnixMillis;
+use roost_store::Environment;
+use std::{sync::Arc, time::Duration};
+
+/// Namespace, tenant and branch, as in the paths of the query API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteName {
+    /// Namespace of the Tenant.
+    pub namespace: String,
+    /// Name of the Tenant.
+    pub tenant: String,
+    /// Branch.
+    pub branch: String,
+}
+
+impl SiteName {
+    /// The three parts, for comparison.
+    pub fn as_tuple(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.tenant, &self.branch)
+    }
+}
+
+/// What the query API needs of a served tenant.
+pub struct Site {
+    /// Its name.
+    pub name: SiteName,
+    /// Who may ask.
+    pub access: Access,
+    /// Who is in.
+    pub admission: Arc<Admission>,
+    /// What answers.
+    pub engine: Engine,
+    /// Whether it may answer.
+    pub prover: Arc<Prover>,
+    /// Longest time of one request.
+    pub statement_timeout: Duration,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Clock.
+    pub environment: Environment,
+}
+
+impl Site {
+    /// Wall-clock time.
+    pub fn now(&self) -> UnixMillis {
+        unix_millis(self.environment.clock.now())
+    }
+
+    /// Monotonic time.
+    pub fn monotonic(&self) -> Duration {
+        self.environment.clock.monotonic()
+    }
+}
+
+/// A moment as it travels between processes.
+pub fn unix_millis(moment: jiff::Timestamp) -> UnixMillis {
+    UnixMillis(u64::try_from(moment.as_millisecond()).unwrap_or(0))
+}

@@ -1,0 +1,222 @@
+//! From a claim to a served tenant: take over, hydrate, open the engine, run the init script.
+
+use crate::{
+    admission::Admission,
+    database::{STORAGE_VERSION, ServedDatabase},
+    files::{Access as FileAccess, LocalFiles, MAIN_PATH},
+    lifecycle::Lifecycle,
+    limits::Sizing,
+    metrics::Metrics,
+    problems,
+    prover::Prover,
+    publisher::Publisher,
+};
+use roost_engine::{Engine, EngineConfig, OpenError};
+use roost_protocol::{
+    problem::{ErrorCode, Problem},
+    status::RuntimeState,
+};
+use roost_store::{BranchStore, Environment, Holder, Hydrated, Hydration, OwnedBranch, Takeover};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long the init script may take.
+const INIT_SCRIPT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineSetup {
+    /// Name of the database in SQL: the tenant's.
+    pub database: String,
+    /// Memory and threads.
+    pub sizing: Sizing,
+    /// Settings of the class.
+    pub settings: BTreeMap<String, String>,
+    /// Most that may be spilled, in bytes.
+    pub spill_limit: u64,
+    /// Requests at once.
+    pub max_sessions: usize,
+}
+
+/// What it takes to serve a branch.
+pub struct Opening {
+    /// The branch in the bucket.
+    pub store: BranchStore,
+    /// Who takes it over.
+    pub holder: Holder,
+    /// Whether also an unsealed HEAD.
+    pub takeover: Takeover,
+    /// SQL for a branch that was never published.
+    pub init_script: Option<String>,
+    /// The engine.
+    pub engine: EngineSetup,
+    /// Folder for this process alone.
+    pub cache: PathBuf,
+    /// Longest time that a commit waits for the next publish.
+    pub publish_interval: Duration,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Clock and randomness.
+    pub environment: Environment,
+}
+
+/// A tenant that is being served.
+pub struct Served {
+    /// The right to publish.
+    pub branch: Arc<OwnedBranch>,
+    /// Engine and files.
+    pub database: Arc<ServedDatabase>,
+    /// The engine.
+    pub engine: Engine,
+    /// Publishes.
+    pub publisher: Arc<Publisher>,
+    /// Proves ownership.
+    pub prover: Arc<Prover>,
+    /// Who is in.
+    pub admission: Arc<Admission>,
+    /// Clock.
+    pub environment: Environment,
+}
+
+impl Served {
+    /// Refuses new requests from now on; the rest of draining follows.
+    pub fn begin_draining(&self, lifecycle: &Lifecycle, cause: &str) {
+        self.admission.close(draining());
+        // Draining may have begun already, for another cause.
+        let _ = lifecycle.advance(RuntimeState::Draining, cause);
+    }
+}
+
+/// What a request gets that comes too late.
+pub fn draining() -> Problem {
+    let detail = "the tenant is being put to sleep; nothing was executed; send the request again";
+    Problem::new(ErrorCode::Draining, detail).retry_after(1)
+}
+
+/// Takes the branch over and opens it. On an error the branch is given back if it was taken.
+pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Problem> {
+    let started = opening.environment.clock.monotonic();
+    let _ = lifecycle.advance(RuntimeState::Hydrating, "taking the branch over");
+    let branch = opening
+        .store
+        .take_over(&opening.holder, opening.takeover)
+        .await
+        .map_err(|error| problems::of_take_over(&error))?;
+    tracing::info!(epoch = branch.epoch(), has_data = branch.has_data(), "took the branch over");
+    let branch = Arc::new(branch);
+    match open_owned(&opening, Arc::clone(&branch)).await {
+        Ok(served) => {
+            let took = opening.environment.clock.monotonic().saturating_sub(started);
+            opening.metrics.wake.seconds.observe(took.as_secs_f64());
+            tracing::info!(took_millis = took.as_millis(), "serving");
+            Ok(served)
+        }
+        Err(problem) => {
+            if let Err(error) = branch.relinquish().await {
+                tracing::warn!(%error, "the branch could not be given back; the next owner has to prove that we are gone");
+            }
+            Err(problem)
+        }
+    }
+}
+
+async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Served, Problem> {
+    let folders = Folders::make(&opening.cache).map_err(|error| cache_problem(&error))?;
+    let hydrated = branch
+        .hydrate(&folders.main, Hydration::default(), &|_| {})
+        .await
+        .map_err(|error| problems::of_hydrate(&error))?;
+    let access = match hydrated {
+        Hydrated::Empty => FileAccess::Create,
+        Hydrated::Restored { file_size, .. } => {
+            opening.metrics.wake.database_bytes.set(i64::try_from(file_size).unwrap_or(i64::MAX));
+            FileAccess::ReadWrite
+        }
+    };
+    let (engine, files) =
+        open_engine(&opening.engine, folders, access, None, opening.environment.clone()).await?;
+    let database = Arc::new(ServedDatabase::new(engine.clone(), files));
+    let publisher = Arc::new(Publisher::new(
+        Arc::clone(&branch),
+        Arc::clone(&database),
+        engine.clone(),
+        opening.environment.clone(),
+        opening.publish_interval,
+        opening.metrics.publish.clone(),
+    ));
+    if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {
+        engine
+            .run_script(script, INIT_SCRIPT_TIMEOUT)
+            .await
+            .map_err(|error| problems::of_init_script(script, &error))?;
+        publisher.publish("the init script").await.map_err(|error| problems::of_publish(&error))?;
+    }
+    let prover = Arc::new(Prover::new(Arc::clone(&branch), opening.environment.clone()));
+    let admission = Arc::new(Admission::new(opening.environment.clock.monotonic()));
+    let environment = opening.environment.clone();
+    Ok(Served { branch, database, engine, publisher, prover, admission, environment })
+}
+
+/// The folders of one process.
+pub struct Folders {
+    data: PathBuf,
+    spill: PathBuf,
+    /// The database file, which is not there yet.
+    pub main: PathBuf,
+}
+
+impl Folders {
+    /// Makes them empty: nothing on the disk is trusted over the bucket.
+    pub fn make(cache: &Path) -> io::Result<Self> {
+        let (data, spill) = (cache.join("data"), cache.join("spill"));
+        for folder in [&data, &spill] {
+            match std::fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => std::fs::create_dir_all(folder)?,
+            }
+        }
+        let main = data.join("main");
+        Ok(Self { data, spill, main })
+    }
+}
+
+/// The cache folder cannot be used.
+pub fn cache_problem(error: &io::Error) -> Problem {
+    Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
+}
+
+/// Opens the engine over the hydrated file. `export` is the folder that a worker may write to.
+pub async fn open_engine(
+    setup: &EngineSetup,
+    folders: Folders,
+    access: FileAccess,
+    export: Option<PathBuf>,
+    environment: Environment,
+) -> Result<(Engine, LocalFiles), Problem> {
+    let files = LocalFiles::new(&folders.data, access, environment).map_err(|error| cache_problem(&error))?;
+    let config = EngineConfig {
+        main_path: MAIN_PATH.into(),
+        memory_limit_bytes: setup.sizing.memory_bytes,
+        threads: setup.sizing.threads,
+        temp_limit_bytes: setup.spill_limit,
+        storage_version: STORAGE_VERSION.into(),
+        settings: setup.settings.clone(),
+        read_only: access == FileAccess::ReadOnly,
+        export_directory: export,
+        max_sessions: setup.max_sessions,
+        ..EngineConfig::new(setup.database.clone(), folders.spill)
+    };
+    let vfs = Arc::new(files.clone());
+    let opened = tokio::task::spawn_blocking(move || Engine::open(config, vfs)).await;
+    let engine = match opened {
+        Ok(opened) => opened.map_err(|error: OpenError| problems::of_open(&error))?,
+        Err(stopped) => return Err(Problem::new(ErrorCode::Internal, stopped.to_string())),
+    };
+    files.attached().map_err(|error| Problem::new(ErrorCode::EngineFailed, error.to_string()))?;
+    Ok((engine, files))
+}

@@ -1,0 +1,237 @@
+//! A snapshot worker: reads a published position and writes it as Parquet. It touches no HEAD.
+
+use crate::{
+    files::Access,
+    limits::Sizing,
+    problems, storage,
+    tenant::{EngineSetup, Folders, cache_problem, open_engine},
+};
+use roost_engine::{Engine, ExportSummary, ExportedTable};
+use roost_protocol::{
+    grant::{ExportParquet, Grant},
+    problem::{ErrorCode, Problem},
+    status::{Ending, RuntimeState},
+};
+use roost_store::{Claim, Environment, Hydration, ObjectStore, Position, SnapshotFolder};
+use serde::{Deserialize, Serialize};
+use std::{path::Path, sync::Arc};
+
+/// Version of `metadata.json`.
+const METADATA_VERSION: u32 = 1;
+/// Tables named in the last words.
+const NAMED_TABLES: usize = 20;
+/// Most bytes that the last words spend on table names.
+const MAX_NAMES_BYTES: usize = 1500;
+
+/// `metadata.json`: what a finished snapshot holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    version: u32,
+    namespace: String,
+    tenant: String,
+    branch: String,
+    snapshot: String,
+    position: Position,
+    started_at: jiff::Timestamp,
+    completed_at: jiff::Timestamp,
+    table_count: u64,
+    row_count: u64,
+    bytes: u64,
+    #[serde(flatten)]
+    summary: ExportSummary,
+}
+
+/// The part of [`Metadata`] that fits into a pod's last words.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Digest<'a> {
+    position: &'a Position,
+    engine_version: &'a str,
+    started_at: jiff::Timestamp,
+    completed_at: jiff::Timestamp,
+    table_count: u64,
+    row_count: u64,
+    bytes: u64,
+    largest_tables: Vec<DigestTable<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DigestTable<'a> {
+    schema: &'a str,
+    name: &'a str,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Exports the position that the grant names.
+pub async fn run(
+    grant: &Grant,
+    task: &ExportParquet,
+    sizing: Sizing,
+    (cache, spill_limit): (&Path, u64),
+    environment: Environment,
+) -> Result<Ending, Problem> {
+    let position: Position = serde_json::from_value(task.position.clone()).map_err(|error| {
+        Problem::new(ErrorCode::BadRequest, format!("the position to export cannot be read: {error}"))
+    })?;
+    let bucket = storage::bucket(&grant.storage)?;
+    let folder = match claim(grant, task, Arc::clone(&bucket), environment.clone()).await? {
+        Claim::Ready(folder) => folder,
+        Claim::Finished(metadata) => return finished(&metadata),
+    };
+    let started_at = environment.clock.now();
+    let setup = EngineSetup {
+        database: grant.tenant.name.clone(),
+        sizing,
+        settings: grant.engine.settings.clone(),
+        spill_limit,
+        max_sessions: 1,
+    };
+    let (engine, parts) = open(grant, task, &position, &setup, bucket, cache, environment.clone()).await?;
+    let summary = engine
+        .export_parquet(&parts, |progress| {
+            tracing::info!(table = progress.table, done = progress.done, total = progress.total, "exporting");
+        })
+        .await
+        .map_err(|error| Problem::new(ErrorCode::QueryFailed, format!("the export failed: {error}")))?;
+    engine.close().await;
+    upload(&folder, &parts, &summary).await?;
+    let metadata = Metadata {
+        version: METADATA_VERSION,
+        namespace: grant.tenant.namespace.clone(),
+        tenant: grant.tenant.name.clone(),
+        branch: grant.branch.clone(),
+        snapshot: task.snapshot.clone(),
+        position,
+        started_at,
+        completed_at: environment.clock.now(),
+        table_count: summary.tables.len() as u64,
+        row_count: summary.tables.iter().map(|table| table.rows).sum(),
+        bytes: summary.tables.iter().map(|table| table.bytes).sum::<u64>() + summary.schema_bytes,
+        summary,
+    };
+    let json = serde_json::to_vec_pretty(&metadata)
+        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    folder.finish(json).await.map_err(|error| storage::folder_problem(&error))?;
+    ending(&metadata)
+}
+
+async fn claim(
+    grant: &Grant,
+    task: &ExportParquet,
+    bucket: Arc<dyn ObjectStore>,
+    environment: Environment,
+) -> Result<Claim, Problem> {
+    let path = storage::path(&grant.storage, &grant.tenant)?;
+    let owner = storage::owner(&grant.tenant);
+    SnapshotFolder::claim(bucket, environment, &path, &task.snapshot, &owner, &task.snapshot_uid)
+        .await
+        .map_err(|error| storage::folder_problem(&error))
+}
+
+/// The engine over the position, and the folder that it may write to.
+async fn open(
+    grant: &Grant,
+    task: &ExportParquet,
+    position: &Position,
+    setup: &EngineSetup,
+    bucket: Arc<dyn ObjectStore>,
+    cache: &Path,
+    environment: Environment,
+) -> Result<(Engine, std::path::PathBuf), Problem> {
+    let tenant = storage::tenant(bucket, &grant.storage, &grant.tenant, environment.clone())?;
+    let pin = match task.pin.strip_prefix(tenant.location()) {
+        Some(_) => task.pin.clone(),
+        None => format!("{}{}", tenant.location(), task.pin),
+    };
+    let readable = tenant
+        .branch(&storage::branch(&grant.branch)?)
+        .open_position(position, &pin)
+        .await
+        .map_err(|error| problems::of_hydrate(&error))?;
+    let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
+    readable
+        .hydrate(&folders.main, Hydration::default(), &|_| {})
+        .await
+        .map_err(|error| problems::of_hydrate(&error))?;
+    let export = cache.join("export");
+    let parts = export.join("parts");
+    std::fs::create_dir_all(&parts).map_err(|error| cache_problem(&error))?;
+    let (engine, _) = open_engine(setup, folders, Access::ReadOnly, Some(export), environment).await?;
+    Ok((engine, parts))
+}
+
+/// Parts first; what was uploaded must be what was exported.
+async fn upload(folder: &SnapshotFolder, parts: &Path, summary: &ExportSummary) -> Result<(), Problem> {
+    let files = summary.tables.iter().map(|table| (&table.file, &table.blake3));
+    for (file, expected) in files.chain([(&summary.schema_file, &summary.schema_blake3)]) {
+        let part = folder
+            .put_part(file, &parts.join(file))
+            .await
+            .map_err(|error| storage::folder_problem(&error))?;
+        if part.blake3 != *expected {
+            let detail = format!("{file} changed on the local disk between export and upload");
+            return Err(Problem::new(ErrorCode::DataCorrupted, detail));
+        }
+        tracing::info!(file, bytes = part.bytes, "uploaded");
+    }
+    Ok(())
+}
+
+/// An earlier attempt had finished the snapshot.
+fn finished(metadata: &[u8]) -> Result<Ending, Problem> {
+    let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| {
+        Problem::new(
+            ErrorCode::DataCorrupted,
+            format!("the snapshot's metadata.json cannot be read: {error}"),
+        )
+    })?;
+    ending(&metadata)
+}
+
+fn ending(metadata: &Metadata) -> Result<Ending, Problem> {
+    let encoded = serde_json::to_value(&metadata.position).and_then(|position| {
+        let digest = serde_json::to_value(digest(metadata))?;
+        Ok((position, digest))
+    });
+    let (position, digest) = encoded.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    Ok(Ending {
+        state: RuntimeState::Sealed,
+        position: Some(position),
+        database_size: None,
+        last_active: None,
+        problem: None,
+        snapshot: Some(digest),
+    })
+}
+
+fn digest(metadata: &Metadata) -> Digest<'_> {
+    let mut tables: Vec<&ExportedTable> = metadata.summary.tables.iter().collect();
+    tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
+    let mut names = 0;
+    let largest_tables = tables
+        .into_iter()
+        .take(NAMED_TABLES)
+        .take_while(|table| {
+            names += table.schema.len() + table.name.len();
+            names <= MAX_NAMES_BYTES
+        })
+        .map(|table| DigestTable {
+            schema: &table.schema,
+            name: &table.name,
+            rows: table.rows,
+            bytes: table.bytes,
+        })
+        .collect();
+    Digest {
+        position: &metadata.position,
+        engine_version: &metadata.summary.engine_version,
+        started_at: metadata.started_at,
+        completed_at: metadata.completed_at,
+        table_count: metadata.table_count,
+        row_count: metadata.row_count,
+        bytes: metadata.bytes,
+        largest_tables,
+    }
+}
