@@ -59,6 +59,17 @@ impl Cluster {
         self.post(object, true).await.map(drop)
     }
 
+    /// Whether the server would apply the object, fields that it does not know being errors; nothing is stored.
+    pub async fn try_apply(&self, object: &Value) -> Result<(), String> {
+        let mut object = typed(object);
+        object.metadata.namespace = None;
+        let mut parameters = PatchParams::apply("roost-crds-test").force().validation_strict();
+        parameters.dry_run = true;
+        let api = self.api(&object.types.as_ref().unwrap().kind);
+        let result = api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await;
+        result.map(drop).map_err(|error| error.to_string())
+    }
+
     /// Stores an object, under a name of this run's own if it is cluster-scoped.
     pub async fn create(&self, name: &str, object: &Value) -> DynamicObject {
         let mut object = object.clone();

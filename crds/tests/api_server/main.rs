@@ -19,6 +19,7 @@ mod cases;
 mod class_cases;
 mod cluster;
 mod rights;
+mod samples;
 
 use std::collections::BTreeSet;
 
