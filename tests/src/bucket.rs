@@ -24,7 +24,8 @@ pub struct Bucket {
 impl Bucket {
     /// The bucket that the variables of `deploy/cluster/s3-up` name.
     pub fn from_env() -> Result<Self> {
-        let variable = |name: &str| env::var(name).with_context(|| format!("{name} is not set: use tests/run"));
+        let variable =
+            |name: &str| env::var(name).with_context(|| format!("{name} is not set: use tests/run"));
         let config = S3Config {
             bucket: variable("ROOST_S3_BUCKET")?,
             endpoint: Some(variable("ROOST_S3_NODE_ENDPOINT")?),

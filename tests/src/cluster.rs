@@ -40,7 +40,8 @@ impl Roost {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.context("no cluster: run these tests by tests/run")?;
         let services: Api<Service> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
-        let service = services.get("roost-gateway").await.context("Roost is not installed in this cluster")?;
+        let service =
+            services.get("roost-gateway").await.context("Roost is not installed in this cluster")?;
         let spec = service.spec.context("a Service without spec")?;
         let port = spec.ports.iter().flatten().next().context("a Service without ports")?.port;
         let address = spec.cluster_ip.context("the gateway's Service has no address")?;
@@ -90,7 +91,8 @@ impl Roost {
         });
         change(&mut spec);
         let (kind, version) = ("TenantClass", "roostdb.dev/v1alpha1");
-        self.apply(&json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})).await?;
+        self.apply(&json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}))
+            .await?;
         Ok(name)
     }
 

@@ -8,9 +8,11 @@ use std::{
 
 /// Anonymous memory of a pod in bytes: what its processes allocated, without the page cache.
 pub fn anonymous_bytes(pod_uid: &str) -> Result<u64> {
-    let root = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].into_iter().map(Path::new).find(|root| root.is_dir());
+    let root =
+        ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].into_iter().map(Path::new).find(|root| root.is_dir());
     let name = format!("pod{pod_uid}");
-    let folder = root.and_then(|root| find(root, &name)).with_context(|| format!("no control group {name}"))?;
+    let folder =
+        root.and_then(|root| find(root, &name)).with_context(|| format!("no control group {name}"))?;
     let statistics = fs::read_to_string(folder.join("memory.stat"))?;
     let value = |key: &str| {
         statistics.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse::<u64>().ok())

@@ -38,7 +38,9 @@ impl TestNamespace {
     /// A ServiceAccount bound to a ClusterRole here; returns its token for the gateway.
     pub async fn user(&self, user: &str, role: &str) -> Result<String> {
         let metadata = json!({"name": user, "namespace": self.name});
-        self.roost.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})).await?;
+        self.roost
+            .apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}))
+            .await?;
         self.roost
             .apply(&json!({
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,

@@ -62,10 +62,8 @@ async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {
     let address = pod.status.and_then(|status| status.pod_ip).context("no address")?;
 
     let url = format!("https://{address}:8443/v1/namespaces/{}/tenants/acme/query", shop.name);
-    let curl = format!(
-        "curl -sk -m 10 -o /dev/stderr -w '%{{http_code}}' -H 'content-type: application/json' \
-         -d '{{\"sql\":\"FROM secret\"}}'"
-    );
+    let curl = "curl -sk -m 10 -o /dev/stderr -w '%{http_code}' -H 'content-type: application/json' \
+         -d '{\"sql\":\"FROM secret\"}'";
     let script = format!(
         "{curl} {url}; echo; {curl} -H 'roost-session: e30.AAAA' {url}; echo; \
          {curl} -H 'authorization: Bearer {}' {url}; echo; \
@@ -83,7 +81,7 @@ async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {
         .await?;
     let neighbour: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::namespaced(roost.client.clone(), &shop.name);
-    eventually("the neighbour has asked", Duration::from_secs(60), || async {
+    eventually("the neighbour has asked", Duration::from_mins(1), || async {
         let pod = neighbour.get("neighbour").await.map_err(|error| error.to_string())?;
         let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
         if phase == "Succeeded" { Ok(()) } else { Err(phase) }
@@ -96,6 +94,9 @@ async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {
     ensure!(!log.contains("42"), "{log}");
     // It still serves its own.
     ensure!(shop.query("acme", "SELECT i FROM secret").await?.integer()? == 42);
-    ensure!(pod.metadata.uid == roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid), "the pod changed");
+    ensure!(
+        pod.metadata.uid == roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid),
+        "the pod changed"
+    );
     Ok(())
 }

@@ -25,7 +25,8 @@ async fn settled(pods: &[String]) -> Result<Vec<u64>> {
         let now: Result<Vec<u64>> = pods.iter().map(|uid| anonymous_bytes(uid)).collect();
         let now = now.map_err(|error| error.to_string())?;
         let mut last = last.lock().map_err(|error| error.to_string())?;
-        let still = last.0.len() == now.len() && now.iter().zip(&last.0).all(|(a, b)| a.abs_diff(*b) < 1 << 20);
+        let still =
+            last.0.len() == now.len() && now.iter().zip(&last.0).all(|(a, b)| a.abs_diff(*b) < 1 << 20);
         last.1 = if still { last.1 + 1 } else { 0 };
         last.0.clone_from(&now);
         if last.1 >= 10 { Ok(now) } else { Err(format!("{now:?}")) }
@@ -42,8 +43,10 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "SELECT count(*) FROM range(1000000)").await?;
 
-    let gateways: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
-    let gateways = gateways.list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
+    let gateways: Api<k8s_openapi::api::core::v1::Pod> =
+        Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    let gateways =
+        gateways.list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
     let mut pods: Vec<_> = gateways.items.iter().filter_map(ResourceExt::uid).collect();
     ensure!(pods.len() == 2, "{} gateways", pods.len());
     pods.push(roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid).context("no pod")?);

@@ -15,7 +15,9 @@ async fn missing_references_are_named_and_awaited() -> Result<()> {
     ensure!(shop.query("early", "SELECT 1").await?.problem()?.code == ErrorCode::TenantNotReady);
 
     let class = roost
-        .class("secretless", "10s", |spec| spec["storage"]["credentials"]["secretRef"]["name"] = json!("absent"))
+        .class("secretless", "10s", |spec| {
+            spec["storage"]["credentials"]["secretRef"]["name"] = json!("absent")
+        })
         .await?;
     shop.apply("Tenant", "keyless", json!({"className": class})).await?;
     shop.condition("Tenant", "keyless", "Ready", "False", Some("CredentialsNotFound")).await?;
@@ -44,7 +46,9 @@ async fn unusable_buckets_are_told_apart() -> Result<()> {
         }))
         .await?;
     let denied = roost
-        .class("denied", "10s", |spec| spec["storage"]["credentials"]["secretRef"]["name"] = json!("wrong-key"))
+        .class("denied", "10s", |spec| {
+            spec["storage"]["credentials"]["secretRef"]["name"] = json!("wrong-key")
+        })
         .await?;
     shop.apply("Tenant", "refused", json!({"className": denied})).await?;
 

@@ -15,10 +15,10 @@ const EVICTIONS: usize = 50;
 const WRITERS: i64 = 3;
 
 /// Inserts numbered rows until told to stop; returns the acknowledged numbers.
-async fn write(shop: TestNamespace, writer: i64, stop: Arc<AtomicBool>) -> Result<Vec<i64>> {
+async fn write(shop: TestNamespace, writer: i64, halt: Arc<AtomicBool>) -> Result<Vec<i64>> {
     let mut acknowledged = Vec::new();
     let mut row = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !halt.load(Ordering::Relaxed) {
         row += 1;
         let sql = format!("INSERT INTO ledger VALUES ({writer}, {row})");
         let answer = Answer::read(shop.post("acme", &shop.token, &json!({"sql": sql})).await?).await?;
@@ -41,8 +41,8 @@ async fn fifty_evictions_lose_no_acknowledged_row() -> Result<()> {
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE ledger (writer INT, row BIGINT)").await?;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS).map(|w| tokio::spawn(write(shop.clone(), w, stop.clone()))).collect();
+    let halt = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS).map(|w| tokio::spawn(write(shop.clone(), w, halt.clone()))).collect();
     let pods: Api<_> = roost.pods();
     let mut last = String::new();
     for eviction in 0..EVICTIONS {
@@ -62,18 +62,21 @@ async fn fifty_evictions_lose_no_acknowledged_row() -> Result<()> {
         shop.run("acme", &format!("INSERT INTO ledger VALUES (-1, {eviction})")).await?;
         pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
     }
-    stop.store(true, Ordering::Relaxed);
+    halt.store(true, Ordering::Relaxed);
 
     let mut total = 0;
     for (writer, task) in writers.into_iter().enumerate() {
         let acknowledged = task.await??;
         ensure!(!acknowledged.is_empty(), "writer {writer} never got through");
         let values = acknowledged.iter().map(|row| format!("({row})")).collect::<Vec<_>>().join(", ");
-        let lost = format!(
+        let missing = format!(
             "SELECT count(*) FROM (VALUES {values}) a(row) WHERE NOT EXISTS \
              (SELECT 1 FROM ledger l WHERE l.writer = {writer} AND l.row = a.row)"
         );
-        ensure!(shop.query("acme", &lost).await?.integer()? == 0, "writer {writer} lost acknowledged rows");
+        ensure!(
+            shop.query("acme", &missing).await?.integer()? == 0,
+            "writer {writer} lost acknowledged rows"
+        );
         total += acknowledged.len();
     }
     let twice = "SELECT count(*) FROM (SELECT writer, row FROM ledger GROUP BY ALL HAVING count(*) > 1)";

@@ -90,10 +90,14 @@ async fn failing_statements_end_as_their_format_says() -> Result<()> {
 
     // Fails long after the first batch was sent.
     let late = "SELECT CASE WHEN i < 3000000 THEN i ELSE error('too far') END AS i FROM range(4000000) r(i)";
-    let post = async |format: &str| shop.post("acme", &shop.token, &json!({"sql": late, "format": format})).await;
+    let post =
+        async |format: &str| shop.post("acme", &shop.token, &json!({"sql": late, "format": format})).await;
     let answer = Answer::read(post("json").await?).await?;
     ensure!(answer.status.is_success(), "{}", answer.status);
-    ensure!(answer.body["complete"] != true && answer.body["error"]["code"] == "query-failed", "no error member");
+    ensure!(
+        answer.body["complete"] != true && answer.body["error"]["code"] == "query-failed",
+        "no error member"
+    );
     let text = post("ndjson").await?.text().await?;
     let last: serde_json::Value = serde_json::from_str(text.lines().next_back().unwrap_or_default())?;
     ensure!(last["error"]["code"] == "query-failed", "{last}");
@@ -111,10 +115,9 @@ async fn tpch_passes_through_the_gateway() -> Result<()> {
     let class = roost.class("tpch", "5m", |_| ()).await?;
     let shop = roost.namespace("tpch").await?;
     shop.tenant("acme", json!({"className": class})).await?;
-    for statement in include_str!("../data/tpch/schema.sql").split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
-        shop.run("acme", statement).await?;
-    }
-    let queries = include_str!("../data/tpch/queries.sql");
+    shop.run("acme", include_str!("../../engine/tests/tpch/schema.sql")).await?;
+    shop.run("acme", include_str!("../../engine/tests/tpch/data.sql")).await?;
+    let queries = include_str!("../../engine/tests/tpch/queries.sql");
     let queries: Vec<_> = queries.split(";\n").map(str::trim).filter(|query| !query.is_empty()).collect();
     ensure!(queries.len() == 22, "{} queries", queries.len());
     for query in queries {
