@@ -132,9 +132,9 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     const MEMORY: Memory = Memory {
-        fresh: Duration::from_secs(60),
+        fresh: Duration::from_mins(1),
         denial: Duration::from_secs(5),
-        stale: Duration::from_secs(300),
+        stale: Duration::from_mins(5),
         failure: Duration::from_secs(1),
         capacity: 10,
     };

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn slice(name: &str, ports: serde_json::Value, endpoints: serde_json::Value) -> EndpointSlice {
+    fn slice(name: &str, ports: &serde_json::Value, endpoints: &serde_json::Value) -> EndpointSlice {
         serde_json::from_value(json!({
             "metadata": {"name": name}, "addressType": "IPv4", "ports": ports, "endpoints": endpoints,
         }))
@@ -134,7 +134,7 @@ mod tests {
             (json!([{"name": "metrics", "port": 8080}]), None),
             (json!([]), None),
         ] {
-            let found = ready(&slice("a", ports, endpoints.clone()));
+            let found = ready(&slice("a", &ports, &endpoints));
             let expected: BTreeSet<SocketAddr> = expected.map_or_else(BTreeSet::new, |port| {
                 [format!("10.0.0.1:{port}"), format!("10.0.0.3:{port}")]
                     .iter()
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn slices_come_and_go() {
-        let one = |name: &str, ip: &str| slice(name, json!([{"port": 8443}]), json!([{"addresses": [ip]}]));
+        let one = |name: &str, ip: &str| slice(name, &json!([{"port": 8443}]), &json!([{"addresses": [ip]}]));
         let mut slices = Slices::default();
         assert_eq!(slices.apply(Event::Init), Some(BTreeSet::new()));
         assert_eq!(slices.apply(Event::InitApply(one("a", "10.0.0.1"))), None);

@@ -36,8 +36,15 @@ pub struct FlightLimits {
 }
 
 type Outcome = Result<Arc<Route>, Problem>;
-type Flight = Arc<watch::Sender<Option<Outcome>>>;
 type Landing = watch::Receiver<Option<Outcome>>;
+
+/// A wake under way.
+#[derive(Clone)]
+struct Flight {
+    tower: Arc<watch::Sender<Option<Outcome>>>,
+    /// The pod that it will not name unless it is the only one there is.
+    not_pod_uid: Option<String>,
+}
 
 /// The wakes under way and the failures of a moment ago.
 pub struct Flights {
@@ -56,8 +63,8 @@ impl Flights {
         Arc::new(Self { operator, limits, airborne: Mutex::default(), failures, metrics })
     }
 
-    /// Wakes the branch, or waits for the wake that is under way, until `deadline`. Never answers with the pod
-    /// `not_pod_uid`: a wake that others began may name it, and is then followed by another.
+    /// Wakes the branch, or waits for the wake that is under way, until `deadline`. A wake that others began without
+    /// knowing that `not_pod_uid` is of no use may name it, and is then followed by another.
     pub async fn wake(
         self: &Arc<Self>,
         key: &BranchKey,
@@ -68,14 +75,14 @@ impl Flights {
             if let Some(problem) = self.recent_failure(key) {
                 return Err(problem);
             }
-            let (mut landing, ours) = self.board(key, not_pod_uid)?;
+            let (mut landing, same_wish) = self.board(key, not_pod_uid)?;
             let outcome = match timeout_at(deadline, landing.wait_for(Option::is_some)).await {
                 Ok(Ok(outcome)) => outcome.clone(),
                 Ok(Err(_)) => None,
                 Err(_) => return Err(out_of_time(key, "it is still being woken")),
             };
             let route = outcome.unwrap_or_else(|| Err(out_of_time(key, "the wake was given up")))?;
-            if ours || not_pod_uid != Some(route.pod_uid.as_str()) {
+            if same_wish || not_pod_uid != Some(route.pod_uid.as_str()) {
                 return Ok(route);
             }
         }
@@ -93,7 +100,7 @@ impl Flights {
         self.operator.wake(&wake, deadline).await.map(Arc::new)
     }
 
-    /// Joins the flight of this branch or starts it; says which.
+    /// Joins the flight of this branch or starts it; says whether it avoids the same pod.
     fn board(
         self: &Arc<Self>,
         key: &BranchKey,
@@ -101,21 +108,21 @@ impl Flights {
     ) -> Result<(Landing, bool), Problem> {
         let mut airborne = self.airborne.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = airborne.get(key) {
-            if flight.receiver_count() >= self.limits.waiters {
+            if flight.tower.receiver_count() >= self.limits.waiters {
                 let detail = format!("{} requests wait for {key} to wake", self.limits.waiters);
                 return Err(Problem::new(ErrorCode::Busy, detail).retry_after(1));
             }
-            return Ok((flight.subscribe(), false));
+            return Ok((flight.tower.subscribe(), flight.not_pod_uid.as_deref() == not_pod_uid));
         }
         if airborne.len() >= self.limits.flights {
             let detail = format!("{} tenants are being woken", self.limits.flights);
             return Err(Problem::new(ErrorCode::Busy, detail).retry_after(1));
         }
-        let (flight, landing) = watch::channel(None);
-        let flight = Arc::new(flight);
-        airborne.insert(key.clone(), Arc::clone(&flight));
-        let wake =
-            Wake { key: key.clone(), not_pod_uid: not_pod_uid.map(str::to_owned), only_if_running: false };
+        let (tower, landing) = watch::channel(None);
+        let not_pod_uid = not_pod_uid.map(str::to_owned);
+        let flight = Flight { tower: Arc::new(tower), not_pod_uid: not_pod_uid.clone() };
+        airborne.insert(key.clone(), flight.clone());
+        let wake = Wake { key: key.clone(), not_pod_uid, only_if_running: false };
         tokio::spawn(Arc::clone(self).fly(wake, flight));
         Ok((landing, true))
     }
@@ -137,7 +144,7 @@ impl Flights {
             self.failures.insert(wake.key.clone(), (Instant::now() + memory, problem.clone()));
         }
         self.airborne.lock().unwrap_or_else(PoisonError::into_inner).remove(&wake.key);
-        flight.send_replace(Some(outcome));
+        flight.tower.send_replace(Some(outcome));
     }
 
     fn recent_failure(&self, key: &BranchKey) -> Option<Problem> {

@@ -150,7 +150,7 @@ pub fn route(pod: &str, address: SocketAddr) -> Route {
         address: address.ip().to_string(),
         port: address.port(),
         tenant_uid: "tenant-uid".into(),
-        statement_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_mins(1),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     harness::{Setting, ok, route},
     peer::{Answer, BoxFuture, Peer, Seen, answer, broken, nobody, problem},
 };
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::join_all};
 use http::Method;
 use roost_protocol::{
     problem::{ErrorCode, Problem},
@@ -40,6 +40,25 @@ async fn a_refusal_without_execution_is_sent_to_the_next_pod() {
         assert_eq!(gateway.query().await.status, 200);
         assert_eq!(operator.seen().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn many_requests_to_a_draining_pod_wake_once() {
+    let setting = Setting::new();
+    let first_only = |seen: Seen, number: usize| -> BoxFuture<Answer> {
+        let leaving = Problem::new(ErrorCode::Draining, "leaving");
+        async move { if number == 0 { ok(seen, number).await } else { problem(&leaving) } }.boxed()
+    };
+    let old = setting.runtime("rt-1", first_only).await;
+    let new = setting.runtime("rt-2", ok).await;
+    let routes = vec![route("rt-1", old.address), route("rt-2", new.address)];
+    let operator = setting.operator_naming(routes).await;
+    let gateway = setting.gateway(&[operator.address], &[]).await;
+    assert_eq!(gateway.query().await.status, 200);
+    let answers = join_all((0..50).map(|_| gateway.query())).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(wakes(&operator), [None, Some("uid-rt-1".to_owned())]);
+    assert_eq!(new.seen().len(), 50);
 }
 
 #[tokio::test]

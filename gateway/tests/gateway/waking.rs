@@ -1,7 +1,7 @@
 //! Waking through the operator: once for all who wait, by whichever replica answers.
 
 use crate::{
-    client::Call,
+    client::{Answered, Call},
     harness::{PATIENCE, Setting, eventually, ok, route},
     peer::{Peer, answer, nobody, problem},
 };
@@ -125,7 +125,7 @@ async fn those_who_wait_are_bounded() {
     let arguments = ["--max-waiters-per-branch", "2", "--max-wakes", "1", "--wake-timeout", "1s"];
     let gateway = setting.gateway(&[operator.address], &arguments).await;
     let mut codes: Vec<_> =
-        join_all((0..5).map(|_| gateway.query())).await.iter().map(|a| a.code()).collect();
+        join_all((0..5).map(|_| gateway.query())).await.iter().map(Answered::code).collect();
     codes.sort_by_key(|code| format!("{code:?}"));
     let (busy, late) = (Some(ErrorCode::Busy), Some(ErrorCode::WakeTimeout));
     assert_eq!(codes, [busy, busy, busy, late, late]);
