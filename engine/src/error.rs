@@ -160,10 +160,31 @@ fn meaning(kind: ErrorKind) -> (QueryErrorKind, &'static str) {
     }
 }
 
+/// What DuckDB's subtype and kind of object add to the table.
+fn finer(kind: ErrorKind, subtype: &str, object: &str) -> Option<&'static str> {
+    Some(match (kind, subtype, object) {
+        (ErrorKind::Catalog, "MISSING_ENTRY", "Schema") => "3F000",
+        (ErrorKind::Catalog, "MISSING_ENTRY", object) if object.contains("Function") => "42883",
+        (ErrorKind::Catalog, "MISSING_ENTRY", "Type") => "42704",
+        (ErrorKind::Catalog, "ENTRY_ALREADY_EXISTS", "Schema") => "42P06",
+        (ErrorKind::Catalog, "ENTRY_ALREADY_EXISTS", _) => "42P07",
+        (ErrorKind::Binder, "COLUMN_NOT_FOUND", _) => "42703",
+        (ErrorKind::Binder, "NO_MATCHING_FUNCTION", _) => "42883",
+        _ => return None,
+    })
+}
+
 impl From<EngineError> for QueryError {
     fn from(error: EngineError) -> Self {
         let (kind, sqlstate) = meaning(error.kind);
+        let detail = |key: &str| error.extra.get(key).map_or("", String::as_str);
+        let sqlstate = finer(error.kind, detail("error_subtype"), detail("type")).unwrap_or(sqlstate);
         let refusal = error.extra.get("refusal").cloned();
+        let kind = match refusal.as_deref() {
+            Some("read-only") => QueryErrorKind::ReadOnly,
+            _ => kind,
+        };
+        let sqlstate = if kind == QueryErrorKind::ReadOnly { "25006" } else { sqlstate };
         let mut query = Self::new(kind, sqlstate, error.message);
         query.error_type = Some(error.kind.name());
         query.position = error.position;

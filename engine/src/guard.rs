@@ -5,6 +5,7 @@ use roost_duckdb::{
     Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
 };
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Code of the refusal of a plan that began to modify the database after it was prepared (a view or macro that it
@@ -26,7 +27,6 @@ pub(crate) enum Phase {
 struct SessionState {
     role: Role,
     phase: Phase,
-    implicit: bool,
     transaction: Option<TransactionAction>,
 }
 
@@ -35,22 +35,35 @@ pub(crate) struct SessionGuard {
     database: String,
     policy: bool,
     roles: bool,
+    /// The database is being attached: DuckDB replays the WAL on a connection of its own.
+    opening: AtomicBool,
     sessions: RwLock<HashMap<ContextId, SessionState>>,
 }
 
 impl SessionGuard {
     /// `policy` and `roles` say whether these walls stand (tests take them down one by one).
     pub fn new(database: &str, policy: bool, roles: bool) -> Arc<Self> {
-        Arc::new(Self { database: database.to_owned(), policy, roles, sessions: RwLock::default() })
+        Arc::new(Self {
+            database: database.to_owned(),
+            policy,
+            roles,
+            opening: AtomicBool::new(true),
+            sessions: RwLock::default(),
+        })
     }
 
     fn change<R>(&self, context: ContextId, change: impl FnOnce(&mut SessionState) -> R) -> Option<R> {
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).get_mut(&context).map(change)
     }
 
+    /// The database is attached: from now on connections that DuckDB opens by itself are refused.
+    pub fn opened(&self) {
+        self.opening.store(false, Ordering::SeqCst);
+    }
+
     /// Takes a session in; until [`Self::leave`] its plans are judged by this role.
     pub fn enter(&self, context: ContextId, role: Role) {
-        let state = SessionState { role, phase: Phase::Preparing, implicit: false, transaction: None };
+        let state = SessionState { role, phase: Phase::Preparing, transaction: None };
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(context, state);
     }
 
@@ -58,10 +71,10 @@ impl SessionGuard {
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).remove(&context);
     }
 
-    /// Says that a statement is about to be prepared; `implicit` when DuckDB made it by itself (PIVOT's type).
-    pub fn preparing(&self, context: ContextId, implicit: bool) {
+    /// Says that a statement is about to be prepared.
+    pub fn preparing(&self, context: ContextId) {
         self.change(context, |state| {
-            (state.phase, state.implicit, state.transaction) = (Phase::Preparing, implicit, None);
+            (state.phase, state.transaction) = (Phase::Preparing, None);
         });
     }
 
@@ -83,7 +96,7 @@ impl PlanGuard for SessionGuard {
         }
         let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = sessions.get_mut(&caller.context) else {
-            return if self.policy {
+            return if self.policy && !self.opening.load(Ordering::SeqCst) {
                 Err(Refusal {
                     message: "Statements on connections that DuckDB opens by itself are not available".into(),
                     code: "unknown-connection",
@@ -92,7 +105,7 @@ impl PlanGuard for SessionGuard {
                 Ok(())
             };
         };
-        let rules = Rules { role: state.role, database: &self.database, implicit: state.implicit };
+        let rules = Rules { role: state.role, database: &self.database };
         if self.policy {
             policy::judge(rules, plan)?;
         }

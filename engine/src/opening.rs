@@ -41,7 +41,8 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Re
     if !witness.load(Ordering::SeqCst) {
         return Err(OpenError::NotThroughVfs { path: config.main_path.clone() });
     }
-    own.run(&format!("USE {}", quoted(&config.database_name))).map_err(step("use the tenant's database"))?;
+    guard.opened();
+    // Our own connection stays in `memory`, where no client's macro can shadow a function that it calls.
     lockdown::lock_down(&instance, &mut own, config, &walls)?;
     Ok(Opened { instance, own, guard })
 }
@@ -77,8 +78,9 @@ fn start_options(config: &EngineConfig) -> Vec<(&'static str, String)> {
 }
 
 fn attach(config: &EngineConfig) -> String {
-    let options = if config.read_only { " (READ_ONLY)" } else { "" };
-    format!("ATTACH {} AS {}{options}", literal(&config.main_path), quoted(&config.database_name))
+    // Naming the type keeps DuckDB from opening the file once more, without a lock, to find out what it is.
+    let options = if config.read_only { "TYPE duckdb, READ_ONLY" } else { "TYPE duckdb" };
+    format!("ATTACH {} AS {} ({options})", literal(&config.main_path), quoted(&config.database_name))
 }
 
 /// A name in double quotes.

@@ -52,6 +52,8 @@ pub(crate) struct Running {
     interrupt: OnceLock<InterruptHandle>,
     cause: watch::Sender<Option<StopCause>>,
     ended: watch::Sender<bool>,
+    /// Whether interrupts are over; held while one is fired.
+    settled: Mutex<bool>,
     runtime: Handle,
 }
 
@@ -63,6 +65,7 @@ impl Running {
             interrupt: OnceLock::new(),
             cause: watch::Sender::new(None),
             ended: watch::Sender::new(false),
+            settled: Mutex::new(false),
             runtime,
         })
     }
@@ -87,15 +90,25 @@ impl Running {
         self.runtime.spawn(async move {
             let mut ended = running.ended.subscribe();
             loop {
-                if let Some(interrupt) = running.interrupt.get() {
-                    interrupt.interrupt();
-                }
+                running.interrupt();
                 let over = ended.wait_for(|ended| *ended);
                 if tokio::time::timeout(INTERRUPT_INTERVAL, over).await.is_ok() {
                     return;
                 }
             }
         });
+    }
+
+    fn interrupt(&self) {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (false, Some(interrupt)) = (*settled, self.interrupt.get()) {
+            interrupt.interrupt();
+        }
+    }
+
+    /// No interrupt reaches the connection any more: what follows (the rollback) must not be broken by one.
+    pub fn settle(&self) {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Why it has to stop, if it has.

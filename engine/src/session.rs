@@ -124,28 +124,37 @@ impl Session {
         Ok(())
     }
 
-    /// Ends what is still open.
+    /// Ends what is still open, and only then gives the gate back: an abandoned stream, too, keeps its transaction
+    /// until DuckDB is told otherwise.
     fn finish(&mut self, result: Result<(), QueryError>) -> Result<(), QueryError> {
-        if !self.connection.in_transaction() {
-            self.transaction_over(false);
-            return result;
+        self.running.settle();
+        let open = self.connection.in_transaction();
+        if open || result.is_err() {
+            self.roll_back(open);
         }
-        if let Err(error) = self.connection.run("ROLLBACK") {
-            tracing::warn!(%error, "rolling back at the end of a session failed");
-            self.shared.note(&error);
-        }
-        let own = std::mem::take(&mut self.in_transaction);
-        if own {
-            self.shared.activity.transaction_ended();
-        }
-        self.hold = None;
+        self.transaction_over(false);
         result?;
-        Err(QueryError::new(
-            QueryErrorKind::TransactionLeftOpen,
-            "25000",
-            "A transaction was open at the end of the request; it was rolled back",
-        )
-        .hint("End it with COMMIT in the same request"))
+        if open {
+            return Err(QueryError::new(
+                QueryErrorKind::TransactionLeftOpen,
+                "25000",
+                "A transaction was open at the end of the request; it was rolled back",
+            )
+            .hint("End it with COMMIT in the same request"));
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self, open: bool) {
+        match self.connection.run("ROLLBACK") {
+            Ok(()) => {}
+            // Outside of an explicit transaction ROLLBACK is an error, but starting it has ended the stream.
+            Err(error) if !open && error.kind == ErrorKind::Transaction => {}
+            Err(error) => {
+                tracing::warn!(%error, "rolling back at the end of a session failed");
+                self.shared.note(&error);
+            }
+        }
     }
 
     /// Prepares (which judges), takes the gate if it modifies, executes.
@@ -155,13 +164,12 @@ impl Session {
         request: &QueryRequest,
         last: bool,
     ) -> Result<(), QueryError> {
-        let implicit = extracted.range().is_empty();
         let is_transaction = extracted.kind() == StatementKind::Transaction;
         let wrapped = self.role == Role::ReadOnly && !is_transaction && !self.connection.in_transaction();
         if wrapped {
             self.command("BEGIN TRANSACTION READ ONLY")?;
         }
-        self.shared.guard.preparing(self.connection.id(), implicit);
+        self.shared.guard.preparing(self.connection.id());
         let prepared = self.connection.prepare(extracted);
         let mut prepared = prepared.map_err(|error| self.error(error))?;
         bind(&mut prepared, request).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
@@ -179,6 +187,10 @@ impl Session {
         } else {
             self.shared.guard.executing(self.connection.id(), self.hold.is_some());
             let stream = prepared.execute_stream().map_err(|error| self.error(error))?;
+            if !prepared.streams() && !self.connection.in_transaction() {
+                // All of it is done and committed; a reader of its rows that pauses holds nobody up.
+                self.transaction_over(true);
+            }
             self.drain(stream, last)?;
         }
         if wrapped {
@@ -261,7 +273,7 @@ impl Session {
 
     /// A statement of our own on the client's connection.
     fn command(&mut self, sql: &str) -> Result<(), QueryError> {
-        self.shared.guard.preparing(self.connection.id(), false);
+        self.shared.guard.preparing(self.connection.id());
         self.shared.guard.executing(self.connection.id(), self.hold.is_some());
         self.connection.run(sql).map_err(|error| self.error(error))
     }

@@ -1,13 +1,24 @@
 //! Parquet export: each table as one file, and `schema.sql` that brings everything else back.
-use roost_duckdb::{Connection, EngineError};
+mod catalog;
+mod files;
+mod load_script;
+
+use crate::opening::{literal, quoted};
+use catalog::Catalog;
+use roost_duckdb::{Connection, Database, EngineError};
 use std::path::{Path, PathBuf};
+
+/// What EXPORT calls its schema script.
+const SCHEMA_SCRIPT: &str = "schema.sql";
+/// What EXPORT calls the script that loads the tables again.
+const LOAD_SCRIPT: &str = "load.sql";
 
 /// What an export is about to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportProgress {
-    /// The table that is written next, `schema.name`.
+    /// The table that is described next, `schema.name`; empty while DuckDB writes them all.
     pub table: String,
-    /// Tables written so far.
+    /// Tables described so far.
     pub done: usize,
     /// Tables in all.
     pub total: usize,
@@ -69,7 +80,7 @@ pub struct ExportedTable {
     pub name: String,
     /// File name within the directory.
     pub file: String,
-    /// Columns in their order, without generated ones.
+    /// Columns in their order; the file has all but the generated ones.
     pub columns: Vec<ExportedColumn>,
     /// Primary key, unique constraints and foreign keys.
     pub keys: Vec<ExportedKey>,
@@ -103,12 +114,60 @@ pub struct ExportedKey {
     pub columns: Vec<String>,
 }
 
-/// Exports `database` into `directory`, on one connection in one transaction.
+/// Exports `database` into `directory`. DuckDB's EXPORT writes the tables and the schema in an order in which they can
+/// be restored; what it leaves out (comments) is added, and every file is described.
 pub(crate) fn export(
-    _connection: &mut Connection,
-    _database: &str,
-    _directory: &Path,
-    _progress: &dyn Fn(ExportProgress),
+    connection: &mut Connection,
+    database: &str,
+    directory: &Path,
+    progress: &dyn Fn(ExportProgress),
 ) -> Result<ExportSummary, ExportError> {
-    Err(ExportError::Catalog("tables"))
+    let catalog = Catalog::read(connection, database)?;
+    let total = catalog.tables.len();
+    progress(ExportProgress { table: String::new(), done: 0, total });
+    let sql = format!(
+        "EXPORT DATABASE {} TO {} (FORMAT parquet, COMPRESSION zstd)",
+        quoted(database),
+        literal(&directory.to_string_lossy())
+    );
+    connection
+        .run(&sql)
+        .map_err(|source| ExportError::Engine { step: "export the tables".into(), source })?;
+    let script = files::read_text(&directory.join(LOAD_SCRIPT))?;
+    let parts = load_script::parse(&script).ok_or(ExportError::Catalog("the list of exported files"))?;
+    // It names this machine's paths; the summary says the same without them.
+    files::remove(&directory.join(LOAD_SCRIPT))?;
+    files::append(&directory.join(SCHEMA_SCRIPT), &catalog.comments.join("\n"))?;
+    let rows = catalog::exported_rows(connection, directory)?;
+    let mut tables = Vec::with_capacity(total);
+    for part in parts {
+        progress(ExportProgress {
+            table: format!("{}.{}", part.schema, part.table),
+            done: tables.len(),
+            total,
+        });
+        let file = files::name_of(&part.path).ok_or(ExportError::Catalog("the name of an exported file"))?;
+        let (bytes, blake3) = files::digest(&directory.join(&file))?;
+        let rows = *rows.get(&file).ok_or(ExportError::Catalog("the rows of an exported file"))?;
+        let description = catalog.tables.get(&(part.schema.clone(), part.table.clone()));
+        let (columns, keys) = description.cloned().ok_or(ExportError::Catalog("an exported table"))?;
+        tables.push(ExportedTable {
+            schema: part.schema,
+            name: part.table,
+            file,
+            columns,
+            keys,
+            rows,
+            bytes,
+            blake3,
+        });
+    }
+    let (schema_bytes, schema_blake3) = files::digest(&directory.join(SCHEMA_SCRIPT))?;
+    Ok(ExportSummary {
+        engine_version: Database::library_version(),
+        schema_file: SCHEMA_SCRIPT.into(),
+        schema_bytes,
+        schema_blake3,
+        tables,
+    })
 }

@@ -2,6 +2,58 @@
 use super::refuse;
 use roost_duckdb::{QualifiedName, Refusal};
 
+/// Table functions of DuckDB that are refused. What is in neither list is refused as well; this one shows that nothing was
+/// forgotten.
+pub const DENIED_TABLE_FUNCTIONS: [&str; 47] = [
+    "arrow_scan",
+    "arrow_scan_dumb",
+    "check_peg_parser",
+    "checkpoint",
+    "disable_logging",
+    "disable_peg_parser",
+    "disable_profiling",
+    "duckdb_connection_count",
+    "duckdb_extensions",
+    "duckdb_external_file_cache",
+    "duckdb_log_contexts",
+    "duckdb_logs",
+    "duckdb_secret_types",
+    "duckdb_secrets",
+    "duckdb_settings",
+    "duckdb_temporary_files",
+    "enable_logging",
+    "enable_peg_parser",
+    "enable_profiling",
+    "force_checkpoint",
+    "glob",
+    "json_execute_serialized_sql",
+    "parquet_bloom_probe",
+    "parquet_file_metadata",
+    "parquet_full_metadata",
+    "parquet_kv_metadata",
+    "parquet_metadata",
+    "parquet_scan",
+    "parquet_schema",
+    "pragma_metadata_info",
+    "read_blob",
+    "read_csv",
+    "read_csv_auto",
+    "read_duckdb",
+    "read_json",
+    "read_json_auto",
+    "read_json_objects",
+    "read_json_objects_auto",
+    "read_ndjson",
+    "read_ndjson_auto",
+    "read_ndjson_objects",
+    "read_parquet",
+    "read_text",
+    "sniff_csv",
+    "sql_auto_complete",
+    "truncate_duckdb_logs",
+    "which_secret",
+];
+
 /// Table functions that may be scanned. Base tables are `seq_scan`. Not here, besides everything that reads files: what shows
 /// settings, paths, secrets or logs (`duckdb_settings`, `duckdb_secrets`, `duckdb_logs`, `duckdb_temporary_files`), what
 /// changes the instance (`checkpoint`, `enable_logging`, `enable_profiling`), what runs SQL on another connection
@@ -49,6 +101,43 @@ pub const TABLE_FUNCTIONS: [&str; 42] = [
     "test_all_types",
     "test_vector_types",
     "unnest",
+];
+
+/// PRAGMAs of DuckDB that are refused.
+pub const DENIED_PRAGMAS: [&str; 33] = [
+    "add_parquet_key",
+    "all_profiling_output",
+    "copy_database",
+    "disable_checkpoint_on_shutdown",
+    "disable_object_cache",
+    "disable_optimizer",
+    "disable_print_progress_bar",
+    "disable_profile",
+    "disable_profiling",
+    "disable_progress_bar",
+    "disable_verification",
+    "disable_verify_external",
+    "disable_verify_fetch_row",
+    "disable_verify_parallelism",
+    "disable_verify_serializer",
+    "enable_checkpoint_on_shutdown",
+    "enable_object_cache",
+    "enable_optimizer",
+    "enable_print_progress_bar",
+    "enable_profile",
+    "enable_profiling",
+    "enable_progress_bar",
+    "enable_verification",
+    "extension_versions",
+    "force_checkpoint",
+    "import_database",
+    "json_execute_serialized_sql",
+    "metadata_info",
+    "user_agent",
+    "verify_external",
+    "verify_fetch_row",
+    "verify_parallelism",
+    "verify_serializer",
 ];
 
 /// PRAGMAs that may be called; all of them only show something.

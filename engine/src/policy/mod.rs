@@ -6,7 +6,10 @@ mod functions;
 mod operators;
 mod settings;
 
-pub use functions::{DENIED_SCALAR_FUNCTIONS, PRAGMAS, SCALAR_FUNCTIONS, TABLE_FUNCTIONS};
+pub use functions::{
+    DENIED_PRAGMAS, DENIED_SCALAR_FUNCTIONS, DENIED_TABLE_FUNCTIONS, PRAGMAS, SCALAR_FUNCTIONS,
+    TABLE_FUNCTIONS,
+};
 pub use operators::{CREATABLE, OPERATORS};
 pub use settings::{CLASS_SETTINGS, SESSION_SETTINGS};
 
@@ -20,8 +23,6 @@ pub struct Rules<'a> {
     pub role: Role,
     /// Name of the tenant's database.
     pub database: &'a str,
-    /// DuckDB made this statement by itself from another (PIVOT's type); the client's own text is not in it.
-    pub implicit: bool,
 }
 
 /// The databases that a session may read: its own and those of DuckDB that hold nothing of others.
@@ -59,16 +60,17 @@ pub fn judge(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges what a statement modifies: nothing for readers; the tenant's database and temporary tables for writers.
+/// Judges what a statement modifies: the tenant's database for writers; temporary objects, which PIVOT needs and which
+/// end with the session, for everybody.
 pub fn judge_writes(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
     for name in &plan.modified_databases {
         let temporary = name == "temp";
         match rules.role {
-            Role::ReadOnly if temporary && rules.implicit => {}
+            _ if temporary => {}
             Role::ReadOnly => {
                 return refuse("read-only", "You may only read this database".into());
             }
-            Role::ReadWrite if temporary || *name == rules.database => {}
+            Role::ReadWrite if *name == rules.database => {}
             Role::ReadWrite => {
                 return refuse(
                     "foreign-database",

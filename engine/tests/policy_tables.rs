@@ -1,0 +1,42 @@
+//! Every function of the engine is decided: allowed or denied by name, none forgotten.
+mod support;
+
+use roost_engine::policy::{
+    DENIED_PRAGMAS, DENIED_SCALAR_FUNCTIONS, DENIED_TABLE_FUNCTIONS, PRAGMAS, SCALAR_FUNCTIONS,
+    TABLE_FUNCTIONS,
+};
+use support::{bench, run};
+
+async fn names(kind: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = '{kind}' ORDER BY 1"
+    );
+    run(&bench().engine, &sql).await.unwrap()
+}
+
+fn decided(names: &[String], allowed: &[&str], denied: &[&str]) {
+    let open: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with("icu_collate_") && !name.starts_with("__internal_"))
+        .filter(|name| allowed.contains(&name.as_str()) == denied.contains(&name.as_str()))
+        .collect();
+    assert!(open.is_empty(), "not decided, or decided twice: {open:?}");
+    let gone: Vec<_> = allowed.iter().filter(|name| !names.iter().any(|known| known == *name)).collect();
+    assert!(gone.is_empty(), "allowed but unknown to this engine: {gone:?}");
+}
+
+#[tokio::test]
+async fn every_scalar_function_is_decided() {
+    decided(&names("scalar").await, &SCALAR_FUNCTIONS, &DENIED_SCALAR_FUNCTIONS);
+    assert!(SCALAR_FUNCTIONS.is_sorted(), "looked up by binary search");
+}
+
+#[tokio::test]
+async fn every_table_function_is_decided() {
+    decided(&names("table").await, &TABLE_FUNCTIONS, &DENIED_TABLE_FUNCTIONS);
+}
+
+#[tokio::test]
+async fn every_pragma_is_decided() {
+    decided(&names("pragma").await, &PRAGMAS, &DENIED_PRAGMAS);
+}

@@ -1,0 +1,329 @@
+//! Requests: order, parameters, transactions, roles, errors, cancelling, timeouts, back-pressure.
+mod support;
+
+use roost_engine::{Engine, QueryError, QueryErrorKind, QueryRequest, Role};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use support::{PATIENCE, bench, bench_with, eventually, read, request, run, run_as};
+use uuid::Uuid;
+
+/// A query that would run for hours.
+const ENDLESS: &str = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0";
+/// A result of about 8 GB.
+const HUGE: &str = "SELECT i, repeat('x', 200) AS pad FROM range(40000000) r(i)";
+
+async fn refused(engine: &Engine, sql: &str, role: Role) -> QueryError {
+    run_as(engine, sql, role).await.expect_err(sql)
+}
+
+#[tokio::test]
+async fn statements_run_in_order_and_the_last_answers() {
+    let bench = bench();
+    let rows =
+        run(&bench.engine, "CREATE TABLE t (i INT); INSERT INTO t VALUES (1), (2); FROM t ORDER BY i").await;
+    assert_eq!(rows.unwrap(), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_stream_tells_columns_and_outcome() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    let mut stream =
+        bench.engine.start(request("INSERT INTO t VALUES (1), (2)", Role::ReadWrite)).await.unwrap();
+    while let Some(batch) = stream.next().await {
+        batch.unwrap();
+    }
+    let outcome = stream.outcome().unwrap();
+    assert_eq!((outcome.rows_changed, outcome.committed_writes), (Some(2), true));
+    let mut stream =
+        bench.engine.start(request("SELECT 1::DECIMAL(9, 2) AS d, [1] AS l", Role::ReadOnly)).await.unwrap();
+    let columns: Vec<_> = stream.columns.iter().map(|c| (c.name.as_str(), c.logical_type.as_str())).collect();
+    assert_eq!(columns, [("d", "DECIMAL(9,2)"), ("l", "INTEGER[]")]);
+    while let Some(batch) = stream.next().await {
+        batch.unwrap();
+    }
+    let outcome = stream.outcome().unwrap();
+    assert_eq!((outcome.rows_returned, outcome.committed_writes), (1, false));
+    let stream = bench.engine.start(request("CREATE TABLE u (i INT)", Role::ReadWrite)).await.unwrap();
+    assert!(stream.columns.is_empty());
+    assert!(read(stream).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn errors_carry_kind_sqlstate_and_position() {
+    use QueryErrorKind as Kind;
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
+    for (sql, kind, sqlstate) in [
+        ("SELEC 1", Kind::InvalidSql, "42601"),
+        ("", Kind::BadRequest, "42601"),
+        ("FROM missing", Kind::InvalidSql, "42P01"),
+        ("SELECT missing FROM t", Kind::InvalidSql, "42703"),
+        ("SELECT missing(1)", Kind::InvalidSql, "42883"),
+        ("CREATE TABLE t (i INT)", Kind::InvalidSql, "42P07"),
+        ("SELECT 'x'::INT", Kind::Failed, "22P02"),
+        ("INSERT INTO t VALUES (1)", Kind::Failed, "23000"),
+        ("SELECT 1::TINYINT + 127::TINYINT", Kind::Failed, "22003"),
+        ("SELECT ?", Kind::BadRequest, "08P01"),
+        ("BEGIN; SELECT 1", Kind::TransactionLeftOpen, "25000"),
+        ("LOAD icu", Kind::NotAllowed, "42501"),
+    ] {
+        let error = refused(&bench.engine, sql, Role::ReadWrite).await;
+        assert_eq!((error.kind, error.sqlstate), (kind, sqlstate), "{sql}: {error:?}");
+    }
+    assert_eq!(refused(&bench.engine, "SELECT 1; SELEC 2", Role::ReadWrite).await.position, Some(10));
+}
+
+#[tokio::test]
+async fn a_failure_half_way_ends_the_stream_with_an_error() {
+    let bench = bench();
+    let sql =
+        "SELECT CASE WHEN i = 900000 THEN 'x'::VARCHAR ELSE i::VARCHAR END::INT FROM range(1000000) r(i)";
+    let mut stream = bench.engine.start(request(sql, Role::ReadOnly)).await.unwrap();
+    let mut rows = 0;
+    let error = loop {
+        match stream.next().await.expect("an error before the end") {
+            Ok(batch) => rows += batch.num_rows(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, QueryErrorKind::Failed, "{error:?}");
+    assert!(rows > 0, "nothing came before the error");
+    assert!(stream.next().await.is_none() && stream.outcome().is_none());
+}
+
+#[tokio::test]
+async fn parameters_go_with_one_statement() {
+    let bench = bench();
+    let with = |sql: &str, parameters| QueryRequest { parameters, ..request(sql, Role::ReadWrite) };
+    let sql = "SELECT $1::INT + 1, $2::VARCHAR, $3 IS NULL, ($4::INT[])[2], $5::DATE + 1 = DATE '2024-01-02'";
+    let all = vec![json!(41), json!("it's"), json!(null), json!([1, 2]), json!("2024-01-01")];
+    let rows = read(bench.engine.start(with(sql, all)).await.unwrap()).await.unwrap();
+    assert_eq!(rows, ["42|it's|true|2|true"]);
+    for (sql, parameters) in [
+        ("SELECT 1; SELECT ?", vec![json!(1)]),
+        ("SELECT ?, ?", vec![json!(1)]),
+        ("SELECT 1", vec![json!(1)]),
+    ] {
+        let error = bench.engine.start(with(sql, parameters)).await.err().expect(sql);
+        assert_eq!(error.kind, QueryErrorKind::BadRequest, "{sql}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_transaction_is_rolled_back() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    refused(&bench.engine, "BEGIN; INSERT INTO t VALUES (1)", Role::ReadWrite).await;
+    refused(&bench.engine, "BEGIN; INSERT INTO t VALUES (1); SELECT nonsense", Role::ReadWrite).await;
+    assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
+    assert_eq!(bench.engine.activity().open_transactions, 0);
+}
+
+#[tokio::test]
+async fn readers_write_nothing() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT); CREATE SEQUENCE s; CREATE MACRO m() AS nextval('s')")
+        .await
+        .unwrap();
+    for sql in [
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t SELECT 1 RETURNING i",
+        "SELECT nextval('s')",
+        "SELECT m()",
+        "PREPARE p AS DELETE FROM t; EXECUTE p",
+        "BEGIN; INSERT INTO t VALUES (1); COMMIT",
+        "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+    ] {
+        let error = refused(&bench.engine, sql, Role::ReadOnly).await;
+        assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::ReadOnly, "25006"), "{sql}: {error:?}");
+    }
+    let rows = run_as(&bench.engine, "BEGIN; SELECT count(*) FROM t; COMMIT; SELECT 7", Role::ReadOnly).await;
+    assert_eq!(rows.unwrap(), ["7"]);
+    let rows = run_as(&bench.engine, "CREATE TEMP TABLE x AS SELECT 8; FROM x", Role::ReadOnly).await;
+    assert_eq!(rows.unwrap(), ["8"]);
+    assert_eq!(run(&bench.engine, "SELECT count(*), nextval('s') FROM t").await.unwrap(), ["0|1"]);
+}
+
+/// The transaction of a reader is READ ONLY for DuckDB as well: the second wall behind the role.
+#[tokio::test]
+async fn readers_transactions_are_read_only() {
+    let bench = support::bench_behind(roost_engine::Walls::only(&[roost_engine::Wall::Policy]));
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    for sql in ["INSERT INTO t VALUES (1)", "BEGIN; INSERT INTO t VALUES (1); COMMIT"] {
+        let error = refused(&bench.engine, sql, Role::ReadOnly).await;
+        assert_eq!(error.refusal, None, "{sql}: {error:?}");
+        assert!(error.message.contains("read-only"), "{sql}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_share_nothing_but_the_database() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TEMP TABLE x AS SELECT 1; SET VARIABLE v = 1; SET TimeZone = 'Asia/Tokyo'")
+        .await
+        .unwrap();
+    assert_eq!(refused(&bench.engine, "FROM x", Role::ReadWrite).await.sqlstate, "42P01");
+    let rows =
+        run(&bench.engine, "SELECT getvariable('v') IS NULL, current_setting('TimeZone') <> 'Asia/Tokyo'")
+            .await;
+    assert_eq!(rows.unwrap(), ["true|true"]);
+}
+
+#[tokio::test]
+async fn a_query_is_cancelled_by_its_id() {
+    let bench = bench();
+    let wanted = request(ENDLESS, Role::ReadOnly);
+    let id = wanted.id;
+    let engine = bench.engine.clone();
+    let query = tokio::spawn(async move { engine.start(wanted).await.map(|_| ()) });
+    eventually("the query runs", || bench.engine.progress(id).is_some()).await;
+    let again = bench.engine.start(QueryRequest { id, ..request("SELECT 1", Role::ReadOnly) }).await;
+    assert_eq!(again.err().unwrap().kind, QueryErrorKind::IdInUse);
+    assert!(bench.engine.cancel(id));
+    let error = query.await.unwrap().unwrap_err();
+    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::Cancelled, "57014"));
+    eventually("the session ends", || bench.engine.activity().running == 0).await;
+    assert!(!bench.engine.cancel(id));
+}
+
+#[tokio::test]
+async fn a_query_ends_at_its_timeout() {
+    let bench = bench();
+    for sql in [ENDLESS, "SELECT sleep_ms(3600000)"] {
+        let begun = Instant::now();
+        let short = QueryRequest { timeout: Duration::from_millis(200), ..request(sql, Role::ReadOnly) };
+        let error = match bench.engine.start(short).await {
+            Ok(stream) => read(stream).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind, QueryErrorKind::Timeout, "{sql}: {error:?}");
+        assert!(begun.elapsed() < PATIENCE, "{sql}");
+    }
+}
+
+/// A reader that pauses does not let a request live longer than its timeout.
+#[tokio::test]
+async fn a_paused_stream_ends_at_its_timeout() {
+    let bench = bench();
+    let short = QueryRequest { timeout: Duration::from_millis(300), ..request(HUGE, Role::ReadOnly) };
+    let mut stream = bench.engine.start(short).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    eventually("the session ends", || bench.engine.activity().running == 0).await;
+    assert_eq!(read(stream).await.unwrap_err().kind, QueryErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_stops_its_query() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    let mut stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    eventually("the reader's query stops", || bench.engine.activity().running == 0).await;
+    let engine = bench.engine.clone();
+    let waiting =
+        tokio::spawn(async move { engine.start(request(ENDLESS, Role::ReadOnly)).await.map(|_| ()) });
+    eventually("the query runs", || bench.engine.activity().running == 1).await;
+    waiting.abort();
+    eventually("the abandoned query stops", || bench.engine.activity().running == 0).await;
+    let writer = format!("BEGIN; INSERT INTO t VALUES (1); {HUGE}");
+    let mut stream = bench.engine.start(request(&writer, Role::ReadWrite)).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    eventually("the writer stops", || bench.engine.activity().running == 0).await;
+    assert_eq!(
+        run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(),
+        ["0"],
+        "committed without a reader"
+    );
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// Rows are made as they are read: a slow reader of 8 GB costs little, and then gets the rest intact.
+#[tokio::test]
+async fn a_huge_result_is_made_as_it_is_read() {
+    let bench = bench();
+    let before = resident_bytes();
+    let mut stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    let mut next = 0;
+    for _ in 0..200 {
+        let batch = stream.next().await.unwrap().unwrap();
+        next += batch.num_rows();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(next >= 200 * 1024 && grown < 256 << 20, "{next} rows, grown by {} MiB", grown >> 20);
+}
+
+#[tokio::test]
+async fn sessions_are_bounded() {
+    let bench = bench_with(|config| config.max_sessions = 1);
+    let stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    let error = bench.engine.start(request("SELECT 1", Role::ReadOnly)).await.err().unwrap();
+    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::Busy, "53300"));
+    drop(stream);
+    eventually("the session ends", || bench.engine.activity().running == 0).await;
+    let mut answer = Err(error);
+    let deadline = Instant::now() + PATIENCE;
+    while answer.is_err() && Instant::now() < deadline {
+        answer = run(&bench.engine, "SELECT 1").await;
+    }
+    assert_eq!(answer.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn memory_and_spill_are_bounded() {
+    let bench = bench_with(|config| {
+        config.memory_limit_bytes = 64 << 20;
+        config.temp_limit_bytes = 1 << 20;
+    });
+    let sql = "SELECT * FROM (SELECT i, repeat('x', 500) AS pad FROM range(2000000) r(i)) ORDER BY hash(i)";
+    let error = refused(&bench.engine, sql, Role::ReadOnly).await;
+    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::OutOfMemory, "53200"), "{error:?}");
+    assert!(!bench.engine.has_failed());
+    assert_eq!(run(&bench.engine, "SELECT 1").await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn a_script_is_all_or_nothing() {
+    let bench = bench();
+    let timeout = PATIENCE;
+    bench.engine.run_script("CREATE TABLE t (i INT); INSERT INTO t VALUES (1);", timeout).await.unwrap();
+    for sql in [
+        "INSERT INTO t VALUES (2); SELECT 'x'::INT",
+        "INSERT INTO t VALUES (2); COMMIT",
+        "INSERT INTO t VALUES (2); LOAD icu",
+    ] {
+        bench.engine.run_script(sql, timeout).await.expect_err(sql);
+    }
+    assert_eq!(run(&bench.engine, "FROM t").await.unwrap(), ["1"]);
+    assert_eq!(bench.engine.activity().open_transactions, 0);
+}
+
+#[tokio::test]
+async fn writes_can_be_refused() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    bench.engine.refuse_writes(Some("nothing was published for 2 minutes".into()));
+    let error = refused(&bench.engine, "INSERT INTO t VALUES (1)", Role::ReadWrite).await;
+    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::WritesPaused, "53100"));
+    assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
+    bench.engine.refuse_writes(None);
+    run(&bench.engine, "INSERT INTO t VALUES (1)").await.unwrap();
+}
+
+#[tokio::test]
+async fn ids_are_free_again() {
+    let bench = bench();
+    let id = Uuid::new_v4();
+    for _ in 0..3 {
+        let again = QueryRequest { id, ..request("SELECT 1", Role::ReadOnly) };
+        read(bench.engine.start(again).await.unwrap()).await.unwrap();
+        eventually("the session ends", || bench.engine.activity().running == 0).await;
+    }
+}
