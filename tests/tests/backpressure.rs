@@ -65,7 +65,7 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
     // The rest: every byte is there and is what it should be.
     let mut received = first.len() as u64;
     let header = "x\n".len() as u64;
-    let mut check = |offset: u64, bytes: &[u8]| {
+    let check = |offset: u64, bytes: &[u8]| {
         bytes.iter().zip(offset..).all(|(byte, at)| {
             let in_line = at.checked_sub(header).map(|at| at % LINE);
             match in_line {

@@ -16,7 +16,7 @@ async fn missing_references_are_named_and_awaited() -> Result<()> {
 
     let class = roost
         .class("secretless", "10s", |spec| {
-            spec["storage"]["credentials"]["secretRef"]["name"] = json!("absent")
+            spec["storage"]["credentials"]["secretRef"]["name"] = json!("absent");
         })
         .await?;
     shop.apply("Tenant", "keyless", json!({"className": class})).await?;
@@ -47,7 +47,7 @@ async fn unusable_buckets_are_told_apart() -> Result<()> {
         .await?;
     let denied = roost
         .class("denied", "10s", |spec| {
-            spec["storage"]["credentials"]["secretRef"]["name"] = json!("wrong-key")
+            spec["storage"]["credentials"]["secretRef"]["name"] = json!("wrong-key");
         })
         .await?;
     shop.apply("Tenant", "refused", json!({"className": denied})).await?;
@@ -69,7 +69,7 @@ async fn damaged_objects_are_reported_and_left_as_they_are() -> Result<()> {
         shop.asleep(&uid, PATIENCE).await?;
         let prefix = format!("{class}/tenants/{}/{tenant}/", shop.name);
         let keys = roost.bucket.keys(&prefix).await?;
-        let victim = keys.iter().filter(|key| key.contains(kind)).next_back().context("nothing to damage")?;
+        let victim = keys.iter().rfind(|key| key.contains(kind)).context("nothing to damage")?;
         let mut bytes = roost.bucket.read(victim).await?.to_vec();
         if kind == "/packs/" {
             let middle = bytes.len() / 2;
