@@ -2,8 +2,14 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 6] =
-    ["database.cpp", "failure.cpp", "file_system.cpp", "function_guard.cpp", "plan_facts.cpp", "statement.cpp"];
+const SOURCES: [&str; 6] = [
+    "database.cpp",
+    "failure.cpp",
+    "file_system.cpp",
+    "function_guard.cpp",
+    "plan_facts.cpp",
+    "statement.cpp",
+];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");

@@ -66,7 +66,7 @@ extern "C" roost_failure *roost_guard_scalar_function(roost_connection *connecti
 				function.SetFunctionCallback([original, message](DataChunk &arguments, ExpressionState &state,
 				                                                 Vector &result) {
 					auto owner = ConnectionState::Get(state.GetContext());
-					if (!owner || (owner->trust != 1 && !owner->judged)) {
+					if (!owner || (owner->trust != 1 && !owner->planned)) {
 						throw PermissionException(message);
 					}
 					original(arguments, state, result);

@@ -472,9 +472,6 @@ void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 		walker.Record(READ_DATABASE, {entry.first});
 	}
 	judged.Judge();
-	if (auto state = ConnectionState::Get(input.context)) {
-		state->judged = true;
-	}
 }
 
 void JudgePragma(ClientContext &context, const roost_guard &guard, const string &name) {

@@ -63,18 +63,23 @@ public:
 	const uint8_t trust;
 	//! Type of the client's statement that is being prepared or executed.
 	std::atomic<uint8_t> statement {0};
-	//! Whether the plan of the running statement was judged. Until then nothing that it calls may write.
-	std::atomic<bool> judged {false};
+	//! Whether the running statement is planned: bound, judged and optimised. Until then nothing may write; the binder
+	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
+	std::atomic<bool> planned {false};
 
 	// A query begins before it is bound.
 	void QueryBegin(duckdb::ClientContext &) override {
-		judged = false;
+		planned = false;
 	}
-
-	// A plan that is executed as it was prepared was judged then; one that is bound again will be.
+	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &,
+	                                          duckdb::PreparedStatementMode) override {
+		planned = true;
+		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
+	}
+	// What is executed as it was prepared is planned; what is bound again will be.
 	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &,
 	                                          duckdb::RebindQueryInfo rebind) override {
-		judged = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
+		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
 	}
 

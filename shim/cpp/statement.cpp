@@ -3,6 +3,10 @@
 
 #include "duckdb/common/arrow/arrow_converter.hpp"
 #include "duckdb/common/arrow/arrow_type_extension.hpp"
+#include "duckdb/common/arrow/arrow_wrapper.hpp"
+#include "duckdb/common/type_visitor.hpp"
+#include "duckdb/common/types/interval.hpp"
+#include "duckdb/common/vector_operations/vector_operations.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
 #include "duckdb/parser/parsed_data/pragma_info.hpp"
 #include "duckdb/parser/parsed_data/transaction_info.hpp"
@@ -32,6 +36,8 @@ struct roost_result {
 	ClientProperties arrow;
 	unordered_map<idx_t, const shared_ptr<ArrowTypeExtensionData>> extensions;
 	shared_ptr<ClientContext> context;
+	//! The result's types, with VARCHAR for each that Arrow cannot hold.
+	vector<LogicalType> types;
 };
 
 typedef void (*pair_sink)(void *into, roost_text first, roost_text second);
@@ -55,10 +61,16 @@ static vector<unique_ptr<SQLStatement>> Expand(ClientContext &context, unique_pt
 	if (statement->type == StatementType::TRANSACTION_STATEMENT) {
 		in_transaction = statement->Cast<TransactionStatement>().info->type == TransactionType::BEGIN_TRANSACTION;
 	}
+	auto &original = *statement;
 	expanded.push_back(std::move(statement));
 	context.PreprocessStatements(expanded);
 	if (was_in_transaction) {
 		expanded.erase(expanded.begin());
+	}
+	// Without a text DuckDB leaves the position of an error as data; with one it draws the place into the message,
+	// and wrongly beyond the first statement. What it made up by itself keeps its own text and has no position.
+	if (expanded.size() == 1 && expanded[0].get() == &original) {
+		original.query.clear();
 	}
 	return expanded;
 }
@@ -72,7 +84,7 @@ extern "C" roost_failure *roost_extract(roost_connection *connection, roost_text
 		auto &context = *connection->connection->context;
 		Parser parser(context.GetParserOptions());
 		parser.ParseQuery(text);
-		connection->state->judged = false;
+		connection->state->planned = false;
 		idx_t source = 0;
 		bool in_transaction = false;
 		for (auto &parsed : parser.statements) {
@@ -99,7 +111,7 @@ extern "C" roost_failure *roost_prepare(roost_connection *connection, roost_stat
 	return Guarded([&] {
 		unique_ptr<roost_statement> owned(statement);
 		connection->state->statement = static_cast<uint8_t>(owned->statement->type);
-		connection->state->judged = false;
+		connection->state->planned = false;
 		auto prepared = connection->connection->context->Prepare(std::move(owned->statement));
 		if (prepared->HasError()) {
 			prepared->GetErrorObject().Throw();
@@ -189,6 +201,71 @@ static ClientProperties ArrowProperties(ClientContext &context) {
 	return properties;
 }
 
+// Types that DuckDB has no Arrow for (VARIANT, TYPE, what contains them) are sent as text. Known by trying: the
+// statement has run by now, so its result must not fail for that.
+static vector<LogicalType> ArrowTypes(const vector<LogicalType> &types, ClientProperties &properties) {
+	vector<LogicalType> result;
+	for (auto &type : types) {
+		try {
+			ArrowSchemaWrapper schema;
+			ArrowConverter::ToArrowSchema(&schema.arrow_schema, {type}, {"column"}, properties);
+			result.push_back(type);
+		} catch (const NotImplementedException &) {
+			result.push_back(LogicalType::VARCHAR);
+		}
+	}
+	return result;
+}
+
+// The chunk with the types of ArrowTypes.
+static void ToArrowTypes(roost_result &result, DataChunk &chunk) {
+	for (idx_t i = 0; i < chunk.ColumnCount(); i++) {
+		if (chunk.data[i].GetType() != result.types[i]) {
+			Vector text(result.types[i], chunk.size());
+			VectorOperations::Cast(*result.context, chunk.data[i], text, chunk.size());
+			chunk.data[i].ReferenceAndSetType(text);
+		}
+	}
+}
+
+static void CheckInterval(const Value &value) {
+	if (value.IsNull()) {
+		return;
+	}
+	auto &type = value.type();
+	if (type.id() == LogicalTypeId::INTERVAL) {
+		auto micros = value.GetValueUnsafe<interval_t>().micros;
+		constexpr int64_t LIMIT = NumericLimits<int64_t>::Maximum() / Interval::NANOS_PER_MICRO;
+		if (micros > LIMIT || micros < -LIMIT) {
+			throw OutOfRangeException("The time part of an INTERVAL is above 292 years, which a result cannot hold; "
+			                          "cast it to VARCHAR");
+		}
+	} else if (type.InternalType() == PhysicalType::STRUCT) {
+		for (auto &child : StructValue::GetChildren(value)) {
+			CheckInterval(child);
+		}
+	} else if (type.InternalType() == PhysicalType::LIST) {
+		for (auto &child : ListValue::GetChildren(value)) {
+			CheckInterval(child);
+		}
+	} else if (type.InternalType() == PhysicalType::ARRAY) {
+		for (auto &child : ArrayValue::GetChildren(value)) {
+			CheckInterval(child);
+		}
+	}
+}
+
+// DuckDB multiplies microseconds by 1000 for Arrow and lets them wrap around without a word.
+static void CheckIntervals(DataChunk &chunk) {
+	for (idx_t column = 0; column < chunk.ColumnCount(); column++) {
+		if (TypeVisitor::Contains(chunk.data[column].GetType(), LogicalTypeId::INTERVAL)) {
+			for (idx_t row = 0; row < chunk.size(); row++) {
+				CheckInterval(chunk.GetValue(column, row));
+			}
+		}
+	}
+}
+
 extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result **out) {
 	return Guarded([&] {
 		auto &statement = *prepared->prepared;
@@ -202,8 +279,10 @@ extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result *
 			result->ThrowError();
 		}
 		auto arrow = ArrowProperties(*statement.context);
-		auto extensions = ArrowTypeExtensionData::GetExtensionTypes(*statement.context, result->types);
-		*out = new roost_result {std::move(result), std::move(arrow), std::move(extensions), statement.context};
+		auto types = ArrowTypes(result->types, arrow);
+		auto extensions = ArrowTypeExtensionData::GetExtensionTypes(*statement.context, types);
+		*out = new roost_result {std::move(result), std::move(arrow), std::move(extensions), statement.context,
+		                         std::move(types)};
 	});
 }
 
@@ -221,7 +300,7 @@ extern "C" uint8_t roost_result_returns(const roost_result *result) {
 
 extern "C" roost_failure *roost_result_schema(roost_result *result, void *schema) {
 	return Guarded([&] {
-		ArrowConverter::ToArrowSchema(static_cast<ArrowSchema *>(schema), result->result->types, result->result->names,
+		ArrowConverter::ToArrowSchema(static_cast<ArrowSchema *>(schema), result->types, result->result->names,
 		                              result->arrow);
 	});
 }
@@ -238,6 +317,8 @@ extern "C" roost_failure *roost_result_next(roost_result *result, void *array, u
 		if (!chunk || chunk->size() == 0) {
 			return;
 		}
+		ToArrowTypes(*result, *chunk);
+		CheckIntervals(*chunk);
 		ArrowConverter::ToArrowArray(*chunk, static_cast<ArrowArray *>(array), result->arrow, result->extensions);
 		*rows = chunk->size();
 	});

@@ -40,7 +40,12 @@ impl Connection {
         let mut found: Vec<Extracted> = Vec::new();
         // SAFETY: the connection is live, the text borrowed, and the sink takes a vector of this type.
         unsafe {
-            ffi::check(ffi::roost_extract(self.raw(), Text::new(sql), (&raw mut found).cast(), push_statement))?;
+            ffi::check(ffi::roost_extract(
+                self.raw(),
+                Text::new(sql),
+                (&raw mut found).cast(),
+                push_statement,
+            ))?;
         }
         Ok(found)
     }
@@ -75,9 +80,8 @@ impl Connection {
     /// A handle for other threads.
     pub fn interrupt_handle(&self) -> InterruptHandle {
         // SAFETY: the connection is live, and the handle is ours to free.
-        let raw = unsafe {
-            Owned::new(ffi::roost_connection_interrupt(self.raw()), ffi::roost_interrupt_free)
-        };
+        let raw =
+            unsafe { Owned::new(ffi::roost_connection_interrupt(self.raw()), ffi::roost_interrupt_free) };
         InterruptHandle { raw }
     }
 }
@@ -136,12 +140,7 @@ impl InterruptHandle {
         let (mut percentage, mut rows, mut total) = (0.0, 0, 0);
         // SAFETY: the handle is live, and the three places writable.
         let known = unsafe {
-            ffi::roost_interrupt_progress(
-                self.raw.get(),
-                &raw mut percentage,
-                &raw mut rows,
-                &raw mut total,
-            )
+            ffi::roost_interrupt_progress(self.raw.get(), &raw mut percentage, &raw mut rows, &raw mut total)
         };
         known.then_some(Progress { percentage, rows, total })
     }

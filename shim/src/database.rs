@@ -31,7 +31,8 @@ pub enum FunctionGuard<'a> {
         refusal: &'a str,
     },
     /// A scalar function that writes (`nextval`): it may run only in a plan that was judged, not while
-    /// another function's arguments are evaluated by the binder (`range(nextval('s'))`).
+    /// another function's arguments are evaluated by the binder (`range(nextval('s'))`), nor while the optimiser
+    /// folds constants (a lambda that calls it).
     ScalarBeforeJudgement {
         /// Schema within the system catalog, `main`.
         schema: &'a str,
@@ -50,7 +51,8 @@ impl Database {
         vfs: Arc<dyn Vfs>,
         guard: Arc<dyn PlanGuard>,
     ) -> Result<Self, EngineError> {
-        let texts: Vec<Text> = config.iter().flat_map(|(key, value)| [Text::new(key), Text::new(value)]).collect();
+        let texts: Vec<Text> =
+            config.iter().flat_map(|(key, value)| [Text::new(key), Text::new(value)]).collect();
         let (vfs, guard) = (vfs_table(vfs), guard_table(guard));
         let mut raw = null_mut();
         // SAFETY: texts are borrowed for the call; C++ takes both tables over, also when it fails.
@@ -75,7 +77,12 @@ impl Database {
         let database = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the database is live; a connection is ours to free and keeps the instance alive by itself.
         let raw = unsafe {
-            ffi::check(ffi::roost_connect(database.get(), id.0, u8::from(trust == Trust::Own), &raw mut connection))?;
+            ffi::check(ffi::roost_connect(
+                database.get(),
+                id.0,
+                u8::from(trust == Trust::Own),
+                &raw mut connection,
+            ))?;
             Owned::new(connection, ffi::roost_connection_free)
         };
         Ok(Connection::new(raw, id, trust))

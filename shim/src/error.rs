@@ -118,7 +118,7 @@ impl ErrorKind {
 pub struct EngineError {
     /// DuckDB's exception type.
     pub kind: ErrorKind,
-    /// Its message, without the type in front; may end with an excerpt of the query that marks the place.
+    /// Its message, without the type in front.
     pub message: String,
     /// Byte offset into the text given to `extract`, where DuckDB knows it.
     pub position: Option<usize>,
@@ -152,9 +152,12 @@ mod tests {
 
     #[test]
     fn codes_are_duckdbs() {
-        for (code, kind) in
-            [(9, ErrorKind::Serialization), (24, ErrorKind::Binder), (30, ErrorKind::Fatal), (34, ErrorKind::Permission)]
-        {
+        for (code, kind) in [
+            (9, ErrorKind::Serialization),
+            (24, ErrorKind::Binder),
+            (30, ErrorKind::Fatal),
+            (34, ErrorKind::Permission),
+        ] {
             assert_eq!(ErrorKind::from_code(code), kind);
         }
         assert_eq!(ErrorKind::from_code(200), ErrorKind::Unknown);

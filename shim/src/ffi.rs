@@ -182,11 +182,7 @@ unsafe extern "C" {
         sink: TextSink,
     );
     pub fn roost_prepared_columns(prepared: *const RawPrepared, into: *mut c_void, column: PairSink);
-    pub fn roost_prepared_parameters(
-        prepared: *const RawPrepared,
-        into: *mut c_void,
-        parameter: IndexedSink,
-    );
+    pub fn roost_prepared_parameters(prepared: *const RawPrepared, into: *mut c_void, parameter: IndexedSink);
     pub fn roost_prepared_bind(
         prepared: *mut RawPrepared,
         name: Text,
@@ -261,6 +257,7 @@ pub unsafe fn check(failure: *mut Failure) -> Result<(), EngineError> {
     }
     // INTERNAL errors carry a stack trace of this process, which is nobody's business outside.
     error.extra.remove("stack_trace");
+    error.extra.remove("stack_trace_pointers");
     if let Some(at) = error.message.find("\n\nStack Trace:") {
         error.message.truncate(at);
     }

@@ -11,7 +11,14 @@ use std::sync::Arc;
 type SharedGuard = Arc<dyn PlanGuard>;
 
 pub fn guard_table(guard: SharedGuard) -> GuardTable {
-    GuardTable { this: Box::into_raw(Box::new(guard)).cast(), begin, record, judge, discard, drop: drop_guard }
+    GuardTable {
+        this: Box::into_raw(Box::new(guard)).cast(),
+        begin,
+        record,
+        judge,
+        discard,
+        drop: drop_guard,
+    }
 }
 
 unsafe extern "C" fn begin(_this: *mut c_void, stage: u8, statement: u8) -> *mut c_void {

@@ -1,6 +1,7 @@
 //! Reads the records by which C++ describes a plan (`cpp/plan_facts.cpp` writes them, tag by tag).
 use crate::plan::{
-    Operator, OperatorDetail, PlanFacts, QualifiedName, SettingAction, SettingChange, SettingScope, TransactionAction,
+    Operator, OperatorDetail, PlanFacts, QualifiedName, SettingAction, SettingChange, SettingScope,
+    TransactionAction,
 };
 use crate::statement::StatementKind;
 

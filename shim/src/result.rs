@@ -41,7 +41,8 @@ impl ResultStream {
     }
 
     /// Arrow schema of the batches. Types that plain Arrow cannot hold carry extension metadata
-    /// (`ARROW:extension:name`); decode by [`Self::columns`].
+    /// (`ARROW:extension:name`); decode by [`Self::columns`]. A column of a type that DuckDB has no Arrow for
+    /// (VARIANT, or anything that contains one) is text, whatever its logical type says.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }

@@ -30,7 +30,9 @@ impl Value {
             Self::Bool(value) => (raw.kind, raw.low) = (1, u64::from(*value)),
             Self::I64(value) => (raw.kind, raw.low) = (2, *value as u64),
             Self::I128(value) => set_wide(&mut raw, 3, *value as u128),
-            Self::U128(value) => set_wide(&mut raw, if i128::try_from(*value).is_ok() { 3 } else { 4 }, *value),
+            Self::U128(value) => {
+                set_wide(&mut raw, if i128::try_from(*value).is_ok() { 3 } else { 4 }, *value)
+            }
             Self::F64(value) => (raw.kind, raw.number) = (5, *value),
             Self::Text(text) => (raw.kind, raw.bytes) = (6, Text::new(text)),
             Self::Blob(bytes) => (raw.kind, raw.bytes) = (7, Text::from_bytes(bytes)),

@@ -164,7 +164,12 @@ unsafe extern "C" fn file_write(
     }
 }
 
-unsafe extern "C" fn file_append(handle: *mut c_void, slot: *mut c_void, data: *const u8, size: u64) -> Status {
+unsafe extern "C" fn file_append(
+    handle: *mut c_void,
+    slot: *mut c_void,
+    data: *const u8,
+    size: u64,
+) -> Status {
     // SAFETY: as in `file_write`.
     unsafe { answer(slot, || file(handle).append(std::slice::from_raw_parts(data, to_usize(size)?))) }
 }

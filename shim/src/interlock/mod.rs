@@ -49,20 +49,17 @@ enum Phase {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    main_open: bool,
-    wal_open: bool,
-    checkpoint_wal_open: bool,
-    recovery_wal_open: bool,
+    /// Open handles per file.
+    handles: [usize; 4],
 }
 
 impl State {
-    fn is_open(&mut self, file: DatabaseFile) -> &mut bool {
-        match file {
-            DatabaseFile::Main => &mut self.main_open,
-            DatabaseFile::Wal => &mut self.wal_open,
-            DatabaseFile::CheckpointWal => &mut self.checkpoint_wal_open,
-            DatabaseFile::RecoveryWal => &mut self.recovery_wal_open,
-        }
+    fn handles(&mut self, file: DatabaseFile) -> &mut usize {
+        &mut self.handles[file as usize]
+    }
+
+    fn main_is_open(&self) -> bool {
+        self.handles[DatabaseFile::Main as usize] > 0
     }
 }
 
@@ -80,13 +77,7 @@ pub struct Interlock {
 impl Interlock {
     /// For the database whose main file is `main` (a full `roost://` path).
     pub fn new(main: impl Into<String>, access: Access) -> Arc<Self> {
-        let state = State {
-            phase: Phase::Closed,
-            main_open: false,
-            wal_open: false,
-            checkpoint_wal_open: false,
-            recovery_wal_open: false,
-        };
+        let state = State { phase: Phase::Closed, handles: [0; 4] };
         Arc::new(Self { main: main.into(), access, state: Mutex::new(state) })
     }
 
@@ -111,7 +102,7 @@ impl Interlock {
     /// ATTACH succeeded. Fails when the main file was not opened here: the database then lives somewhere else,
     /// and the process must end.
     pub fn attached(&self) -> Result<(), VfsError> {
-        if !self.state().main_open {
+        if !self.state().main_is_open() {
             return Err(VfsError::fatal(format!("ATTACH succeeded, but did not open \"{}\"", self.main)));
         }
         self.step(Phase::Attaching, Phase::Serving, "ATTACH ends")
@@ -153,20 +144,24 @@ impl Interlock {
             DatabaseFile::Main if writer => attaching && flags::opens_database(flags),
             DatabaseFile::Main => attaching && flags::opens_database_read_only(flags),
             DatabaseFile::Wal => {
-                state.main_open
+                state.main_is_open()
                     && (attaching && flags::replays(flags) || writer && serving && flags::appends_wal(flags))
             }
             // A commit while our checkpoint runs means that the gate was not closed.
             DatabaseFile::CheckpointWal if serving && flags::appends_wal(flags) => {
                 return Err(VfsError::fatal("a commit was made during a checkpoint"));
             }
-            DatabaseFile::CheckpointWal => attaching && state.main_open && flags::replays(flags),
-            DatabaseFile::RecoveryWal => attaching && writer && state.main_open && flags::creates_recovery(flags),
+            DatabaseFile::CheckpointWal => attaching && state.main_is_open() && flags::replays(flags),
+            DatabaseFile::RecoveryWal => {
+                attaching && writer && state.main_is_open() && flags::creates_recovery(flags)
+            }
         };
-        if !allowed || *state.is_open(file) {
+        // One handle at a time, but for recovery: it reads the WAL that it is about to replace.
+        let another = *state.handles(file) > 0 && !(attaching && file == DatabaseFile::Wal);
+        if !allowed || another {
             return Err(refused("opened", path));
         }
-        *state.is_open(file) = true;
+        *state.handles(file) += 1;
         Ok(Handle { interlock: Arc::clone(self), file })
     }
 
@@ -184,7 +179,9 @@ impl Interlock {
         match state.phase {
             _ if self.access == Access::ReadOnly => Err(refused("removed", path)),
             Phase::Attaching | Phase::Checkpointing if wal => Ok(()),
-            Phase::Serving if wal => Err(VfsError::fatal("the WAL was to be removed outside of our checkpoint")),
+            Phase::Serving if wal => {
+                Err(VfsError::fatal("the WAL was to be removed outside of our checkpoint"))
+            }
             _ => Err(refused("removed", path)),
         }
     }
@@ -246,7 +243,10 @@ impl Handle {
     /// May the file be changed at all (append, truncate, trim)?
     pub fn change(&self) -> Result<(), VfsError> {
         if self.interlock.access == Access::ReadOnly {
-            return Err(VfsError::fatal(format!("{:?} was to be written on a read-only database", self.file)));
+            return Err(VfsError::fatal(format!(
+                "{:?} was to be written on a read-only database",
+                self.file
+            )));
         }
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let mut state = self.interlock.state();
-        *state.is_open(self.file) = false;
+        *state.handles(self.file) -= 1;
         if self.file == DatabaseFile::Main && state.phase != Phase::Attaching {
             state.phase = Phase::Closed;
         }

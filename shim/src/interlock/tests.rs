@@ -75,7 +75,11 @@ fn while_serving_only_the_wal_opens_once() {
     drop(wal);
     drop(interlock.open(WAL, APPEND).unwrap());
     drop(main);
-    assert_eq!(kind(interlock.open(WAL, APPEND)), Some(VfsErrorKind::Refused), "after the main file was closed");
+    assert_eq!(
+        kind(interlock.open(WAL, APPEND)),
+        Some(VfsErrorKind::Refused),
+        "after the main file was closed"
+    );
 }
 
 #[test]
@@ -105,8 +109,8 @@ fn recovery_happens_only_while_attaching() {
     drop(interlock.open(RECOVERY, NEW).unwrap());
     interlock.rename(RECOVERY, WAL).unwrap();
     interlock.remove(CHECKPOINT).unwrap();
-    drop(wal);
     drop(interlock.open(WAL, OpenFlags::new(1, Lock::None)).unwrap());
+    drop(wal);
     interlock.attached().unwrap();
     assert_eq!(kind(interlock.rename(RECOVERY, WAL)), Some(VfsErrorKind::Fatal));
     assert_eq!(kind(interlock.rename(MAIN, WAL)), Some(VfsErrorKind::Fatal));

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 use arrow_array::RecordBatch;
 use roost_duckdb::{
-    Caller, Connection, Database, EngineError, OpenFlags, PlanFacts, PlanGuard, Refusal, SCHEME, Trust, Vfs, VfsError,
-    VfsFile,
+    Caller, Connection, Database, EngineError, FunctionGuard, OpenFlags, PlanFacts, PlanGuard, Refusal,
+    SCHEME, Trust, Vfs, VfsError, VfsFile,
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -52,7 +52,12 @@ impl Vfs for FolderVfs {
             .truncate(flags.create_new())
             .open(&local)?;
         let name = path[SCHEME.len()..].to_string();
-        Ok(Some(Box::new(FolderFile { file, name, log: Arc::clone(&self.log), trap: Arc::clone(&self.trap) })))
+        Ok(Some(Box::new(FolderFile {
+            file,
+            name,
+            log: Arc::clone(&self.log),
+            trap: Arc::clone(&self.trap),
+        })))
     }
 
     fn exists(&self, path: &str) -> Result<bool, VfsError> {
@@ -160,7 +165,9 @@ impl Recorder {
         Self::with(|_, _| Ok(()))
     }
 
-    pub fn with(judge: impl Fn(Caller, &PlanFacts) -> Result<(), Refusal> + Send + Sync + 'static) -> Arc<Self> {
+    pub fn with(
+        judge: impl Fn(Caller, &PlanFacts) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self { seen: Mutex::default(), judge: Box::new(judge) })
     }
 
@@ -187,6 +194,10 @@ pub fn refusal(message: impl Into<String>) -> Refusal {
 pub fn in_memory() -> (Database, Arc<Recorder>, Connection) {
     let guard = Recorder::allow();
     let database = Database::open_in_memory(&[("threads", "2")], Arc::new(NoFiles), guard.clone()).unwrap();
+    let refusal = "not while planning";
+    database
+        .guard_functions(&[FunctionGuard::ScalarBeforeJudgement { schema: "main", name: "nextval", refusal }])
+        .unwrap();
     let client = database.connect(Trust::Client).unwrap();
     (database, guard, client)
 }
