@@ -1,6 +1,6 @@
 //! Every setting of the process, in one place, checked at the start.
 
-use crate::limits::parse_bytes;
+use crate::{limits::parse_bytes, publisher::Patience};
 use clap::Parser;
 use roost_protocol::signing::VerifyingKey;
 use std::{
@@ -46,6 +46,10 @@ pub struct Config {
     /// Longest time that a commit waits for the next publish.
     #[arg(long, env = "ROOST_PUBLISH_INTERVAL", default_value = "60s", value_parser = parse_duration_argument)]
     pub publish_interval: Duration,
+
+    /// Age of the oldest unpublished commit at which writes are refused.
+    #[arg(long, env = "ROOST_WRITES_REFUSED_AFTER", default_value = "120s", value_parser = parse_duration_argument)]
+    pub writes_refused_after: Duration,
 
     /// Most that queries may spill to the cache folder.
     #[arg(long, env = "ROOST_SPILL_LIMIT", default_value = "4Gi", value_parser = parse_bytes_argument)]
@@ -149,6 +153,11 @@ impl Config {
             key: self.tls_key.clone().ok_or(Missing("ROOST_TLS_KEY"))?,
             cache_dir: self.cache_dir.clone().ok_or(Missing("ROOST_CACHE_DIR"))?,
         })
+    }
+
+    /// How long commits may stay unpublished.
+    pub const fn patience(&self) -> Patience {
+        Patience { interval: self.publish_interval, writes_refused_after: self.writes_refused_after }
     }
 
     /// Where the last words go, if there is such a file.

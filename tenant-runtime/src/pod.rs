@@ -162,7 +162,7 @@ impl Pod<'_> {
                 max_sessions: self.config.max_sessions,
             },
             cache: self.cache.clone(),
-            publish_interval: self.config.publish_interval,
+            patience: self.config.patience(),
             metrics: self.metrics.clone(),
             environment: self.environment.clone(),
         };

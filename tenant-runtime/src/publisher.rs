@@ -9,12 +9,19 @@ use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
-/// Age of the oldest unpublished commit at which writes are refused.
-pub const WRITES_REFUSED_AFTER: Duration = Duration::from_secs(120);
+/// How long commits may stay unpublished.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A publish begins when the oldest unpublished commit is this old.
+    pub interval: Duration,
+    /// Writes are refused when it is this old.
+    pub writes_refused_after: Duration,
+}
+
 /// How often the age of unpublished commits is looked at.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(100);
 /// Pause after a publish that failed.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Publishes one tenant's branch; one publish at a time.
 pub struct Publisher {
@@ -22,22 +29,22 @@ pub struct Publisher {
     database: Arc<ServedDatabase>,
     engine: Engine,
     environment: Environment,
-    interval: Duration,
+    patience: Patience,
     one_at_a_time: Mutex<()>,
     metrics: PublishMetrics,
 }
 
 impl Publisher {
-    /// A publisher that lets commits wait for at most `interval`.
+    /// A publisher of this branch.
     pub fn new(
         branch: Arc<OwnedBranch>,
         database: Arc<ServedDatabase>,
         engine: Engine,
         environment: Environment,
-        interval: Duration,
+        patience: Patience,
         metrics: PublishMetrics,
     ) -> Self {
-        Self { branch, database, engine, environment, interval, one_at_a_time: Mutex::default(), metrics }
+        Self { branch, database, engine, environment, patience, one_at_a_time: Mutex::default(), metrics }
     }
 
     /// Age of the oldest commit that is not published yet; zero when all are.
@@ -56,13 +63,13 @@ impl Publisher {
             self.environment.clock.sleep(TICK).await;
             let lag = self.durable_lag();
             self.metrics.observe_lag(lag);
-            if lag > WRITES_REFUSED_AFTER {
+            if lag > self.patience.writes_refused_after {
                 self.engine.refuse_writes(Some(format!(
                     "nothing could be published to object storage for {} seconds",
                     lag.as_secs()
                 )));
             }
-            if lag < self.interval || self.environment.clock.monotonic() < not_before {
+            if lag < self.patience.interval || self.environment.clock.monotonic() < not_before {
                 continue;
             }
             match self.publish("commits are waiting").await {

@@ -66,7 +66,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
             init_script: None,
             engine: engine_setup(config)?,
             cache: place.cache.clone(),
-            publish_interval: config.publish_interval,
+            patience: config.patience(),
             metrics: metrics.clone(),
             environment: environment.clone(),
         },

@@ -9,7 +9,7 @@ use crate::{
     metrics::Metrics,
     problems,
     prover::Prover,
-    publisher::Publisher,
+    publisher::{Patience, Publisher},
 };
 use roost_engine::{Engine, EngineConfig, OpenError};
 use roost_protocol::{
@@ -57,8 +57,8 @@ pub struct Opening {
     pub engine: EngineSetup,
     /// Folder for this process alone.
     pub cache: PathBuf,
-    /// Longest time that a commit waits for the next publish.
-    pub publish_interval: Duration,
+    /// How long commits may stay unpublished.
+    pub patience: Patience,
     /// Metrics.
     pub metrics: Metrics,
     /// Clock and randomness.
@@ -146,7 +146,7 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         Arc::clone(&database),
         engine.clone(),
         opening.environment.clone(),
-        opening.publish_interval,
+        opening.patience,
         opening.metrics.publish.clone(),
     ));
     if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {

@@ -15,6 +15,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use roost_engine::Column;
 use roost_protocol::{problem::Problem, query::Format};
+use std::sync::Arc;
 
 /// A result that cannot be written in the format asked for.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum EncodeError {
     /// A type that no encoder knows.
     #[error("a result of {0} cannot be sent; cast the column to VARCHAR")]
     Unsupported(String),
+    /// The encoder's thread ended early.
+    #[error("the result could not be encoded: {0}")]
+    Stopped(String),
     /// Arrow's own writer refused.
     #[error("the Arrow writer refused the result: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),
@@ -60,6 +64,8 @@ pub fn encoder(
     columns: Vec<Column>,
     schema: SchemaRef,
 ) -> Result<Box<dyn Encoder>, EncodeError> {
+    // A type that cannot be written is told before anything is sent.
+    cells(&schema, &RecordBatch::new_empty(Arc::clone(&schema)))?;
     Ok(match format {
         Format::Json => Box::new(json::Json::new(columns, schema)),
         Format::Ndjson => Box::new(ndjson::Ndjson::new(&columns, schema)),

@@ -3,24 +3,25 @@
 use roost_engine::Column;
 use std::collections::HashSet;
 
-/// Column names made unique: a repeated one gets `_1`, `_2`, ... as DuckDB does for subqueries.
+/// Column names made unique: the first keeps its name, a repeated one gets the next of `_1`, `_2`, ... that no
+/// column has.
 pub fn unique(columns: &[Column]) -> Vec<String> {
     let mut taken: HashSet<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let mut given = HashSet::new();
+    let mut seen = HashSet::new();
     columns
         .iter()
         .map(|column| {
-            let mut name = column.name.clone();
-            let mut repetition = 1_u64;
-            while !given.insert(name.clone()) {
-                name = format!("{}_{repetition}", column.name);
+            if seen.insert(column.name.as_str()) {
+                return column.name.clone();
+            }
+            let mut repetition = 0_u64;
+            loop {
                 repetition += 1;
+                let name = format!("{}_{repetition}", column.name);
                 if taken.insert(name.clone()) {
-                    given.insert(name.clone());
-                    break;
+                    return name;
                 }
             }
-            name
         })
         .collect()
 }

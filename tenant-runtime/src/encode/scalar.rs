@@ -9,8 +9,8 @@ use arrow_array::{
     Array, ArrayAccessor, ArrayRef,
     cast::AsArray,
     types::{
-        Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, DurationMicrosecondType, Float32Type,
-        Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
+        Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
+        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
         Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
         TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
@@ -178,6 +178,10 @@ pub fn scalar<'a>(field: &Field, array: &'a ArrayRef) -> Result<Box<dyn Cell + '
         (DataType::Decimal32(_, scale), Extension::None) => decimals!(Decimal32Type, scale),
         (DataType::Decimal64(_, scale), Extension::None) => decimals!(Decimal64Type, scale),
         (DataType::Decimal128(_, scale), Extension::None) => decimals!(Decimal128Type, scale),
+        (DataType::Decimal256(_, 0), Extension::None) => {
+            let values = array.as_primitive::<Decimal256Type>();
+            quoted(array, move |row, out| text::display(values.value(row), out))
+        }
         (DataType::Date32, Extension::None) => {
             let values = array.as_primitive::<Date32Type>();
             quoted(array, move |row, out| text::date(values.value(row), out))

@@ -12,7 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use roost_engine::QueryStream;
 use roost_protocol::problem::{ErrorCode, Problem};
-use std::{io, sync::Arc, time::Instant};
+use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 use uuid::Uuid;
 
 /// Bytes after which a piece of a result is handed to the connection; a single row may exceed it.
@@ -53,8 +53,12 @@ pub struct Answer {
     stream: QueryStream,
     encoder: Option<Box<dyn Encoder>>,
     begun: bool,
-    /// A batch and its first row that is not encoded yet.
-    rest: Option<(RecordBatch, usize)>,
+    /// Batches that were received and not encoded; at most two.
+    received: VecDeque<RecordBatch>,
+    /// The stream has no more.
+    ended: bool,
+    /// First row of the first received batch that is not encoded yet.
+    next_row: usize,
     prover: Arc<Prover>,
     accounting: Accounting,
 }
@@ -75,6 +79,8 @@ enum Last {
 
 impl Answer {
     /// An answer of which nothing was sent. Waits for the first batch or the end; an error until then is returned.
+    /// After a batch of one row (a count, an aggregate) it waits for what follows, which is most often the end:
+    /// so an error of the commit has its own HTTP status.
     pub async fn begin(
         id: Uuid,
         mut stream: QueryStream,
@@ -82,17 +88,26 @@ impl Answer {
         prover: Arc<Prover>,
         accounting: Accounting,
     ) -> Result<Self, (Problem, Accounting)> {
-        let rest = match stream.next().await {
-            None => None,
-            Some(Ok(batch)) => Some((batch, 0)),
-            Some(Err(error)) => return Err((problems::of_query(&error), accounting)),
-        };
-        Ok(Self { id, stream, encoder: Some(encoder), begun: false, rest, prover, accounting })
+        let (mut received, mut ended) = (VecDeque::new(), false);
+        while !ended && received.iter().map(RecordBatch::num_rows).sum::<usize>() <= 1 && received.len() < 2 {
+            match stream.next().await {
+                None => ended = true,
+                Some(Ok(batch)) => received.push_back(batch),
+                Some(Err(error)) => return Err((problems::of_query(&error), accounting)),
+            }
+        }
+        let encoder = Some(encoder);
+        Ok(Self { id, stream, encoder, begun: false, received, ended, next_row: 0, prover, accounting })
     }
 
-    /// The body: whole at once when it is small, else streamed at the reader's pace.
+    /// The body: whole at once when all of it is there and small, else streamed at the reader's pace.
     pub async fn into_body(mut self) -> Body {
-        let first = self.piece().await;
+        let mut first = self.piece().await;
+        while first.last.is_none() && self.ended && first.bytes.len() < PIECE_BYTES {
+            let more = self.piece().await;
+            first.bytes.extend_from_slice(&more.bytes);
+            first.last = more.last;
+        }
         if let Some(Last::Whole) = first.last {
             return Body::from(first.bytes);
         }
@@ -121,10 +136,10 @@ impl Answer {
     }
 
     async fn piece(&mut self) -> Piece {
-        if self.rest.is_none() {
+        if self.received.is_empty() && !self.ended {
             match self.stream.next().await {
-                None => {}
-                Some(Ok(batch)) => self.rest = Some((batch, 0)),
+                None => self.ended = true,
+                Some(Ok(batch)) => self.received.push_back(batch),
                 Some(Err(error)) => {
                     let mut problem = problems::of_query(&error);
                     problem.query_id = Some(self.id);
@@ -153,9 +168,10 @@ impl Answer {
     /// Encodes the next rows, or the end, away from the async threads.
     async fn encode(&mut self) -> Result<Piece, EncodeError> {
         let Some(mut encoder) = self.encoder.take() else {
-            return Err(EncodeError::Unsupported("an answer whose encoder failed".into()));
+            return Err(EncodeError::Stopped("the encoder failed before".into()));
         };
-        let (rest, begun) = (self.rest.take(), std::mem::replace(&mut self.begun, true));
+        let (batch, from) = (self.received.front().cloned(), self.next_row);
+        let begun = std::mem::replace(&mut self.begun, true);
         let changed = self.stream.outcome().and_then(|outcome| outcome.rows_changed);
         let work = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
@@ -163,29 +179,27 @@ impl Answer {
                 if !begun {
                     encoder.begin(&mut bytes)?;
                 }
-                match rest {
-                    None => encoder.end(changed, &mut bytes).map(|()| None),
-                    Some((batch, from)) => {
-                        let next = encoder.rows(&batch, from, PIECE_BYTES, &mut bytes)?;
-                        Ok(Some((batch, from, next)))
-                    }
+                match batch {
+                    None => encoder.end(changed, &mut bytes).map(|()| 0),
+                    Some(batch) => encoder.rows(&batch, from, PIECE_BYTES, &mut bytes),
                 }
             })();
             (encoder, bytes, done)
         });
-        let (encoder, bytes, done) = match work.await {
-            Ok(done) => done,
-            Err(stopped) => return Err(EncodeError::Unsupported(format!("{stopped}"))),
-        };
+        let (encoder, bytes, done) =
+            work.await.map_err(|stopped| EncodeError::Stopped(stopped.to_string()))?;
         self.encoder = Some(encoder);
-        let Some((batch, from, next)) = done? else {
+        let next = done?;
+        let Some(batch) = self.received.front() else {
             self.accounting.metrics.sent(0, bytes.len());
             self.accounting.ended(None);
             return Ok(Piece { bytes, last: Some(Last::Whole) });
         };
         self.accounting.metrics.sent(next - from, bytes.len());
-        if next < batch.num_rows() {
-            self.rest = Some((batch, next));
+        self.next_row = next;
+        if next >= batch.num_rows() {
+            self.received.pop_front();
+            self.next_row = 0;
         }
         Ok(Piece { bytes, last: None })
     }

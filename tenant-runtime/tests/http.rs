@@ -1,0 +1,269 @@
+//! The query API as a client meets it, over a real process.
+
+mod support;
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::{Process, client, eventually};
+use uuid::Uuid;
+
+/// Fails after many rows have been sent: the last value does not cast.
+const FAILS_HALF_WAY: &str =
+    "select case when range = 299999 then 'x' else '1' end::int as n from range(300000)";
+/// Runs until it is interrupted.
+const ENDLESS: &str = "select count(*) from range(100000000) a, range(1000000) b where a.range * b.range = 7";
+
+async fn get(process: &Process, id: Uuid) -> reqwest::Response {
+    client().get(format!("{}/queries/{id}", process.url())).send().await.unwrap()
+}
+
+/// Posts in the background; the id names the query from the start.
+fn post_in_background(
+    process: &Process,
+    body: Value,
+) -> (Uuid, tokio::task::JoinHandle<reqwest::Result<reqwest::Response>>) {
+    let id = Uuid::new_v4();
+    let request = client()
+        .post(format!("{}/query", process.url()))
+        .header("roost-query-id", id.to_string())
+        .json(&body);
+    (id, tokio::spawn(async move { request.send().await }))
+}
+
+async fn until_running(process: &Process, id: Uuid) {
+    eventually("the query runs", async || (get(process, id).await.status() == 200).then_some(())).await;
+}
+
+async fn until_gone(process: &Process, id: Uuid) {
+    eventually("the query is gone", async || (get(process, id).await.status() == 404).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_problems_with_their_own_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &["--max-sessions", "8"]);
+    process.query("create table t(i int primary key)").await;
+    for (body, status, code) in [
+        (json!({"sql": "selec 1"}), 400, "invalid-sql"),
+        (json!({"sql": "select * from missing"}), 400, "invalid-sql"),
+        (json!({"sql": "select 1/0 + 'x'::int"}), 422, "query-failed"),
+        (json!({"sql": "select * from read_text('/etc/passwd')"}), 403, "statement-not-allowed"),
+        (json!({"sql": "begin; insert into t values (1)"}), 400, "transaction-left-open"),
+        (json!({"sql": "insert into t values (1), (1)"}), 422, "query-failed"),
+        (json!({"sql": "select ?; select 2", "parameters": [1]}), 400, "bad-request"),
+        (json!({"sql": ENDLESS, "timeout": "300ms"}), 408, "statement-timeout"),
+        (json!({"sql": "select 1", "timeout": "soon"}), 400, "bad-request"),
+        (json!({"sql": "select 1", "unknown": 1}), 400, "bad-request"),
+        (json!({"statement": "select 1"}), 400, "bad-request"),
+    ] {
+        let response = process.post(&body).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
+        assert_eq!(response.status(), status, "{body}");
+        let id = response.headers()["roost-query-id"].to_str().unwrap().to_owned();
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["code"], code, "{body}: {problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["query_id"], id);
+        assert!(problem["sqlstate"].as_str().unwrap().len() == 5, "{problem}");
+    }
+    assert_eq!(process.query("select count(*) from t").await, json!([[0]]), "nothing of it was kept");
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let query = format!("{}/query", process.url());
+    let post = |url: &str| client().post(url).json(&json!({"sql": "select 1"}));
+    let elsewhere = process.url().replace("/demo", "/other");
+    for (what, request, status) in [
+        ("accept", post(&query).header("accept", "image/png"), 406),
+        ("query id", post(&query).header("roost-query-id", "7"), 400),
+        ("host", post(&query).header("host", "evil.example"), 403),
+        ("origin", post(&query).header("origin", "https://evil.example"), 403),
+        ("method", client().put(&query), 405),
+        ("path", client().get(process.url()), 404),
+        ("tenant", post(&format!("{elsewhere}/query")), 404),
+        ("branch", post(&format!("{}/branches/dev/query", process.url())), 404),
+        ("size", client().post(&query).body(vec![b' '; 17 << 20]), 413),
+        ("body", client().post(&query).body("select 1"), 400),
+    ] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{what}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{what}");
+    }
+    let main = format!("{}/branches/main/query", process.url());
+    assert_eq!(post(&main).send().await.unwrap().status(), 200);
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_statements_run_in_order_and_parameters_are_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let rows = process
+        .query("begin; create table t(i int); insert into t values (1), (2); commit; select sum(i) from t")
+        .await;
+    assert_eq!(rows, json!([["3"]]));
+    let body = json!({"sql": "select ? + 1, ?::varchar", "parameters": [41, "x"]});
+    assert_eq!(process.ask(body).await.1["rows"], json!([[42, "x"]]));
+    let (_, changed) = process.ask(json!({"sql": "update t set i = i + 1"})).await;
+    assert_eq!(changed["rowsChanged"], 2);
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_fails_half_way_is_never_taken_for_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let ask = async |format: &str| {
+        let response = process.post(&json!({"sql": FAILS_HALF_WAY, "format": format})).await.unwrap();
+        assert_eq!(response.status(), 200, "{format}");
+        response.bytes().await
+    };
+
+    let json: Value = serde_json::from_slice(&ask("json").await.unwrap()).unwrap();
+    assert!(json["rows"].as_array().unwrap().len() > 1000);
+    assert_eq!(json["error"]["code"], "query-failed");
+    assert_eq!(json.get("complete"), None);
+
+    let lines = String::from_utf8(ask("ndjson").await.unwrap().to_vec()).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "query-failed");
+    assert!(lines.lines().count() > 1000);
+
+    assert!(ask("csv").await.is_err(), "the transfer is cut");
+    assert!(ask("arrow").await.is_err(), "the transfer is cut");
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_caller_cancels_by_the_id_that_it_chose() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let (id, answer) = post_in_background(&process, json!({"sql": ENDLESS}));
+    until_running(&process, id).await;
+    let twice = client()
+        .post(format!("{}/query", process.url()))
+        .header("roost-query-id", id.to_string())
+        .json(&json!({"sql": "select 1"}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(twice.status(), 409);
+    let status: Value = get(&process, id).await.json().await.unwrap();
+    assert_eq!(status["id"], id.to_string());
+    let cancelled = client().delete(format!("{}/queries/{id}", process.url())).send().await.unwrap();
+    assert_eq!(cancelled.status(), 204);
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 499);
+    assert_eq!(answer.headers()["roost-query-id"], id.to_string());
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "cancelled");
+    until_gone(&process, id).await;
+    let again = client().delete(format!("{}/queries/{id}", process.url())).send().await.unwrap();
+    assert_eq!(again.status(), 404);
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_stops_its_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+
+    let (id, answer) = post_in_background(&process, json!({"sql": ENDLESS}));
+    until_running(&process, id).await;
+    answer.abort();
+    until_gone(&process, id).await;
+
+    // One that leaves in the middle of its rows, which would go on for ever.
+    let sql = "select range from range(1000000000000)";
+    let (id, answer) = post_in_background(&process, json!({"sql": sql, "format": "ndjson"}));
+    let mut rows = answer.await.unwrap().unwrap().bytes_stream();
+    rows.next().await.unwrap().unwrap();
+    until_running(&process, id).await;
+    drop(rows);
+    until_gone(&process, id).await;
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_sessions_than_allowed_are_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &["--max-sessions", "2"]);
+    let (first, one) = post_in_background(&process, json!({"sql": ENDLESS}));
+    let (second, two) = post_in_background(&process, json!({"sql": ENDLESS}));
+    until_running(&process, first).await;
+    until_running(&process, second).await;
+    let refused = eventually("busy", async || {
+        let response = process.post(&json!({"sql": "select 1"})).await.unwrap();
+        (response.status() == 503).then_some(response)
+    })
+    .await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "busy");
+    for (id, answer) in [(first, one), (second, two)] {
+        client().delete(format!("{}/queries/{id}", process.url())).send().await.unwrap();
+        answer.await.unwrap().unwrap();
+    }
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_has_the_memory_and_threads_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let rows = process.query("select current_setting('memory_limit'), current_setting('threads')::int").await;
+    assert_eq!(rows[0][0], "256.0 MiB");
+    assert_eq!(rows[0][1], std::thread::available_parallelism().unwrap().get());
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "moves 4 GB; make test runs it"]
+async fn a_reader_that_stops_costs_no_memory_and_gets_the_rest_intact() {
+    const ROWS: u64 = 34_000_000;
+    const ROOM: u64 = 64 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &["--statement-timeout", "2h"]);
+    process.query("select 42").await;
+    let before = process.resident();
+    // 120 bytes a row.
+    let sql = format!("select range as n, repeat('x', 100) as filler from range({ROWS})");
+    let response = reqwest::Client::builder()
+        .timeout(Duration::from_secs(1800))
+        .build()
+        .unwrap()
+        .post(format!("{}/query", process.url()))
+        .json(&json!({"sql": sql, "format": "ndjson"}))
+        .send()
+        .await
+        .unwrap();
+    let mut body = response.bytes_stream();
+    let mut received = body.next().await.unwrap().unwrap().to_vec();
+    // Nothing is read until the process has stopped making progress.
+    let mut peak = 0;
+    for _ in 0..100 {
+        peak = peak.max(process.resident());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(peak < before + ROOM, "grew by {} MiB while the reader stood", (peak - before) >> 20);
+    let (mut lines, mut bytes) = (0_u64, 0_u64);
+    loop {
+        bytes += received.len() as u64;
+        lines += received.iter().filter(|byte| **byte == b'\n').count() as u64;
+        match body.next().await {
+            Some(more) => received = more.unwrap().to_vec(),
+            None => break,
+        }
+        if lines % 1000 == 0 {
+            peak = peak.max(process.resident());
+        }
+    }
+    assert_eq!(lines, ROWS);
+    assert!(bytes > 4_000_000_000, "{bytes}");
+    assert!(peak < before + ROOM, "grew by {} MiB", (peak - before) >> 20);
+    process.stop();
+}

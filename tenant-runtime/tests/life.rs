@@ -1,0 +1,342 @@
+//! A tenant's life on a laptop: asleep and awake again, drained, killed, taken over. Real processes, real files.
+
+mod support;
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use roost_store::{BranchName, DirectoryStore, Environment, Head, Owner, TenantPath, TenantStore};
+use serde_json::{Value, json};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use support::{Process, client, eventually};
+
+const EXIT_FENCED: i32 = 21;
+
+/// HEAD as it is in the folder.
+async fn head(folder: &Path) -> Head {
+    let store = DirectoryStore::open(folder.join("bucket")).unwrap();
+    let id = store.id().to_owned();
+    let owner = Owner { cluster_id: "standalone".into(), namespace_uid: id.clone(), tenant_uid: id };
+    let path = TenantPath::new("", "default", "demo").unwrap();
+    TenantStore::new(Arc::new(store), path, owner, Environment::system())
+        .head(&BranchName::main())
+        .await
+        .unwrap()
+}
+
+/// Number of HEAD's manifest; 0 before the first publish.
+async fn manifest(folder: &Path) -> u64 {
+    head(folder).await.number()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_tenant_falls_asleep_and_wakes_with_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    for night in 1..=3 {
+        let mut process = Process::start(folder.path(), &["--idle-timeout", "500ms"]);
+        process.query("create table if not exists nights(n int)").await;
+        process.query(&format!("insert into nights values ({night})")).await;
+        let counted = process.query("select count(*), max(n) from nights").await;
+        assert_eq!(counted, json!([[night, night]]));
+        assert_eq!(process.wait(), 0, "it seals and ends by itself");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_query_keeps_the_tenant_awake() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path(), &["--idle-timeout", "300ms"]);
+    let sql = "select count(*) from range(100000000) a, range(1000000) b where a.range * b.range = 7";
+    let started = Instant::now();
+    let (status, _) = process.ask(json!({"sql": sql, "timeout": "2s"})).await;
+    assert_eq!(status, 408);
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    assert_eq!(process.wait(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_refuses_new_requests_before_anything_is_executed_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path(), &[]);
+    process.query("create table t(i int)").await;
+    let sql = "select count(*) from range(100000000) a, range(1000000) b where a.range * b.range = 7";
+    let query = format!("{}/query", process.url());
+    let long = client().post(&query).json(&json!({"sql": sql, "timeout": "3s"}));
+    let long = tokio::spawn(async move { long.send().await });
+    // Acknowledged writes until the first refusal: those and no others must be there.
+    let mut acknowledged = 0;
+    let refusal = loop {
+        let (status, answer) =
+            process.ask(json!({"sql": format!("insert into t values ({acknowledged})")})).await;
+        if status != 200 {
+            break (status, answer);
+        }
+        acknowledged += 1;
+        if acknowledged == 20 {
+            process.signal("TERM");
+        }
+    };
+    assert_eq!(refusal.0, 503);
+    assert_eq!(refusal.1["code"], "draining");
+    assert_eq!(refusal.1["advice"], "retry");
+    assert_eq!(long.await.unwrap().unwrap().status(), 408, "what ran was let to its own end");
+    assert_eq!(process.wait(), 0);
+    let process = Process::start(folder.path(), &[]);
+    let rows = process.query("select count(*), count(distinct i), max(i) + 1 from t").await;
+    assert_eq!(rows, json!([[acknowledged, acknowledged, acknowledged]]));
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_are_published_in_time_and_only_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &["--publish-interval", "100ms"]);
+    process.query("create table t as select range i, hash(range) h from range(300000)").await;
+    eventually("the first publish", async || (manifest(folder.path()).await == 1).then_some(())).await;
+    let before = bytes_of(folder.path());
+    process.query("update t set i = -1 where i = 7").await;
+    eventually("the second publish", async || (manifest(folder.path()).await == 2).then_some(())).await;
+    let grown = bytes_of(folder.path()) - before;
+    assert!(grown < before / 2, "a changed row cost {grown} bytes of {before}");
+    process.kill();
+    let process = Process::start(folder.path(), &[]);
+    assert_eq!(process.query("select count(*), min(i) from t").await, json!([[300_000, -1]]));
+    process.stop();
+}
+
+fn bytes_of(folder: &Path) -> u64 {
+    fn walk(folder: &Path) -> u64 {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| match entry.file_type().unwrap().is_dir() {
+                true => walk(&entry.path()),
+                false => entry.metadata().unwrap().len(),
+            })
+            .sum()
+    }
+    walk(&folder.join("bucket"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_pause_while_nothing_can_be_published_and_go_on_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let process =
+        Process::start(folder.path(), &["--publish-interval", "100ms", "--writes-refused-after", "1s"]);
+    process.query("create table t(i int)").await;
+    eventually("the first publish", async || (manifest(folder.path()).await == 1).then_some(())).await;
+    // New packs cannot be written where a file is in the way.
+    let packs = folder.path().join("bucket/tenants/default/demo/packs");
+    let aside = packs.with_file_name("packs-aside");
+    std::fs::rename(&packs, &aside).unwrap();
+    std::fs::write(&packs, "in the way").unwrap();
+    process.query("insert into t values (1)").await;
+    let paused = eventually("writes pause", async || {
+        let (status, answer) = process.ask(json!({"sql": "insert into t values (2)"})).await;
+        (status != 200).then_some((status, answer))
+    })
+    .await;
+    assert_eq!(paused.0, 503);
+    assert_eq!(paused.1["code"], "writes-paused", "{}", paused.1);
+    process.query("select count(*) from t").await;
+    std::fs::remove_file(&packs).unwrap();
+    std::fs::rename(&aside, &packs).unwrap();
+    eventually("writes go on", async || {
+        (process.ask(json!({"sql": "insert into t values (3)"})).await.0 == 200).then_some(())
+    })
+    .await;
+    let count = process.query("select count(*) from t").await;
+    process.stop();
+    let process = Process::start(folder.path(), &[]);
+    assert_eq!(process.query("select count(*) from t").await, count);
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_folder_has_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    let refused = Process::try_start(folder.path(), &[]).err().unwrap();
+    assert!(refused.contains("another process serves it"), "{refused}");
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_taken_over_ends_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Process::start(folder.path(), &["--publish-interval", "100ms"]);
+    first.query("create table t(i int)").await;
+    eventually("a publish", async || (manifest(folder.path()).await == 1).then_some(())).await;
+    let second = Process::start(folder.path(), &["--take-over"]);
+    second.query("insert into t values (2)").await;
+    assert_eq!(first.wait(), EXIT_FENCED);
+    assert_eq!(second.query("select i from t").await, json!([[2]]));
+    second.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_frozen_while_it_was_taken_over_answers_nothing_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut frozen = Process::start(folder.path(), &["--publish-interval", "100ms"]);
+    frozen.query("create table t as select 1 as i").await;
+    eventually("a publish", async || (manifest(folder.path()).await == 1).then_some(())).await;
+    frozen.signal("STOP");
+    let stopped = Instant::now();
+    let winner = Process::start(folder.path(), &["--take-over"]);
+    winner.query("update t set i = 2").await;
+    // The kernel accepts connections for a stopped process: these requests wait for it.
+    let asked: Vec<_> = (0..10)
+        .map(|n| {
+            let sql = if n % 2 == 0 { "select i from t" } else { "insert into t values (3)" };
+            let request = client().post(format!("{}/query", frozen.url())).json(&json!({"sql": sql}));
+            tokio::spawn(async move { request.send().await })
+        })
+        .collect();
+    // A proof counts for 10 seconds.
+    tokio::time::sleep(Duration::from_secs(11).saturating_sub(stopped.elapsed())).await;
+    frozen.signal("CONT");
+    for answer in asked {
+        match answer.await.unwrap() {
+            Err(_) => {}
+            Ok(response) => {
+                assert_eq!(response.status(), 503);
+                let problem: Value = response.json().await.unwrap();
+                assert_eq!(problem["code"], "fenced", "{problem}");
+            }
+        }
+    }
+    assert_eq!(frozen.wait(), EXIT_FENCED);
+    assert_eq!(winner.query("select i from t").await, json!([[2]]));
+    winner.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_race_for_a_folder_and_one_history_remains() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    process.query("create table t(who int, n int)").await;
+    process.stop();
+    let before = head(folder.path()).await.epoch;
+    let contenders: Vec<_> = (0..2)
+        .map(|who| {
+            let folder = folder.path().to_owned();
+            tokio::task::spawn_blocking(move || {
+                (who, Process::try_start(&folder, &["--take-over", "--publish-interval", "100ms"]))
+            })
+        })
+        .collect();
+    let mut alive = Vec::new();
+    for contender in contenders {
+        let (who, process) = contender.await.unwrap();
+        alive.extend(process.ok().map(|process| (who, process)));
+    }
+    // Both may come up, one after the other; the one with the lower epoch then ends.
+    eventually("one remains", async || {
+        for (who, process) in &mut alive {
+            let _ = process.post(&json!({"sql": format!("insert into t values ({who}, 0)")})).await;
+        }
+        alive.retain_mut(|(_, process)| process.child.try_wait().unwrap().is_none());
+        (alive.len() == 1).then_some(())
+    })
+    .await;
+    let (winner, process) = alive.pop().unwrap();
+    assert_eq!(process.query("select distinct who from t").await, json!([[winner]]), "only its own commits");
+    process.stop();
+    assert!(head(folder.path()).await.epoch > before);
+}
+
+/// Kills processes at random moments of their work. What opens next must be exactly the state that HEAD named at
+/// the moment of death: whole transactions, in order, none that a completed publish covered missing.
+async fn kill_loop(seed: u64, kills: usize) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let mut next = 1_i64;
+    for round in 0..kills {
+        let process = Process::start(folder.path(), &["--publish-interval", "1ms"]);
+        process.query("create table if not exists ledger(n bigint, part int, filler varchar)").await;
+        let have = process.query("select coalesce(max(n), 0) from ledger").await[0][0].as_i64().unwrap();
+        assert!(have < next, "seed {seed} round {round}: a transaction that was never sent");
+        next = have + 1;
+        let lifetime = Duration::from_millis(rng.random_range(1..400));
+        let born = Instant::now();
+        // Once manifest m was seen, any later manifest holds what was acknowledged by then.
+        let mut seen = (manifest(folder.path()).await, have);
+        let mut at_least = have;
+        let mut acknowledged = have;
+        while born.elapsed() < lifetime {
+            let parts = rng.random_range(1..50);
+            let sql = format!(
+                "begin; insert into ledger select {next}, range, repeat('{seed}', 100) from range({parts}); \
+                 insert into ledger values ({next}, -{parts}, ''); commit"
+            );
+            let answer = process.post(&json!({"sql": sql})).await.unwrap();
+            assert_eq!(answer.status(), 200, "seed {seed} round {round}");
+            acknowledged = next;
+            next += 1;
+            let now = manifest(folder.path()).await;
+            if now > seen.0 {
+                at_least = seen.1;
+                seen = (now, acknowledged);
+            }
+        }
+        process.kill();
+        let died_at = head(folder.path()).await;
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&folder.path().join("bucket"), &copy.path().join("bucket"));
+        let ledger = async |folder: &Path| {
+            let process = Process::start(folder, &[]);
+            let sql = "select count(distinct n), coalesce(max(n), 0), coalesce(sum(hash(n, part)), 0)::varchar, \
+                       count(*) from ledger";
+            let whole = "select count(*) from (select n, count(*) filter (part >= 0) c, -min(part) p from ledger \
+                         group by n) where c <> p";
+            let (status, answer) = process.ask(json!({"sql": sql})).await;
+            if answer["code"] == "invalid-sql" {
+                process.kill();
+                return json!([[0, 0, "0", 0]]);
+            }
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(process.query(whole).await, json!([[0]]), "a transaction is torn");
+            process.kill();
+            answer["rows"].clone()
+        };
+        let of_copy = ledger(copy.path()).await;
+        let of_folder = ledger(folder.path()).await;
+        assert_eq!(of_folder, of_copy, "seed {seed} round {round}: not the state that HEAD named");
+        let (count, max) = (of_folder[0][0].as_i64().unwrap(), of_folder[0][1].as_i64().unwrap());
+        assert_eq!(count, max, "seed {seed} round {round}: a gap in the ledger");
+        assert!(
+            (at_least..=acknowledged).contains(&max),
+            "seed {seed} round {round}: {max} is not within {at_least}..={acknowledged}; HEAD was {died_at:?}"
+        );
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_kills_open_at_head() {
+    kill_loop(1, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; make test runs it with ROOST_KILLS=200"]
+async fn many_kills_open_at_head() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let seed = number("ROOST_SEED", 20_261_121);
+    let kills = usize::try_from(number("ROOST_KILLS", 200)).unwrap();
+    println!("seed {seed}, {kills} kills");
+    kill_loop(seed, kills).await;
+}

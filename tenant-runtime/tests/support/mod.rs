@@ -1,0 +1,138 @@
+//! Real processes in standalone mode, and what tests ask of them.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest time that anything here may take.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running process; killed when dropped.
+pub struct Process {
+    pub child: Child,
+    pub port: u16,
+    folder: PathBuf,
+}
+
+impl Process {
+    /// Starts a process over the folder and waits until it serves.
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::try_start(folder, arguments).expect("the process serves")
+    }
+
+    /// The same; its log if it ended instead.
+    pub fn try_start(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        std::fs::create_dir_all(folder).unwrap();
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tenant-runtime"))
+            .arg("--standalone")
+            .arg(folder)
+            .args(["--port", "0", "--memory-limit", "256Mi"])
+            .args(arguments)
+            .env("ROOST_TERMINATION_LOG", "/nonexistent")
+            .stdout(Stdio::piped())
+            .stderr(log.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let greeting = lines.find_map(|line| {
+            let line = line.ok()?;
+            line.split_once("http://127.0.0.1:").map(|(_, rest)| rest.to_owned())
+        });
+        let Some(greeting) = greeting else {
+            child.wait().unwrap();
+            return Err(std::fs::read_to_string(log.path()).unwrap());
+        };
+        let digits: String = greeting.chars().take_while(char::is_ascii_digit).collect();
+        // The rest of the greeting must not block the process.
+        std::thread::spawn(move || for _ in lines {});
+        Ok(Self { child, port: digits.parse().unwrap(), folder: folder.to_owned() })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1/namespaces/default/tenants/demo", self.port)
+    }
+
+    pub async fn query(&self, sql: &str) -> Value {
+        let (status, answer) = self.ask(json!({"sql": sql})).await;
+        assert_eq!(status, 200, "{sql}: {answer}");
+        assert_eq!(answer["complete"], true, "{sql}: {answer}");
+        answer["rows"].clone()
+    }
+
+    /// A JSON answer of whatever status.
+    pub async fn ask(&self, body: Value) -> (u16, Value) {
+        let response = self.post(&body).await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+    }
+
+    pub async fn post(&self, body: &Value) -> reqwest::Result<reqwest::Response> {
+        client().post(format!("{}/query", self.url())).json(body).send().await
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn wait(&mut self) -> i32 {
+        let started = Instant::now();
+        while started.elapsed() < DEADLINE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the process did not end in time");
+    }
+
+    /// SIGTERM; it must seal.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        assert_eq!(self.wait(), 0);
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn client() -> reqwest::Client {
+    // A client cannot be made without a provider, even for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(DEADLINE).pool_max_idle_per_host(0).build().unwrap()
+}
+
+/// Waits for a condition.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    while started.elapsed() < DEADLINE {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within {DEADLINE:?}");
+}
