@@ -11,6 +11,12 @@ pub(crate) const MAX_STATEMENTS: usize = 1_000;
 pub(crate) const OWN_QUEUE: usize = 16;
 /// How long an interrupted holder of the gate may take to roll back before closing the gate fails.
 pub(crate) const ROLLBACK_GRACE: Duration = Duration::from_secs(10);
+/// How long a checkpoint that readers of an older state block is tried again before it is given up for now.
+pub(crate) const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long readers of an older state may block checkpoints (over several tries) before they are interrupted.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(45);
+/// How often a blocked checkpoint is tried.
+pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
 /// How often an interrupt is repeated until the statement has ended (one that meets the gap between two statements
 /// is lost).
 pub(crate) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(20);

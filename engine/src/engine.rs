@@ -1,9 +1,11 @@
 //! The engine: one DuckDB instance with the tenant's database, and what may be asked of it.
 use crate::activity::{Activity, ActivityCounters};
-use crate::config::{EngineConfig, STREAM_DEPTH};
+use crate::config::{
+    CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
+};
 use crate::error::{OpenError, QueryError, QueryErrorKind};
 use crate::export::{self, ExportError, ExportProgress, ExportSummary};
-use crate::gate::{GateClosure, GateError, GateHold, WriteGate};
+use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
 use crate::lockdown::Walls;
 use crate::opening;
@@ -15,8 +17,8 @@ use crate::stream::QueryStream;
 use roost_duckdb::{Connection, Database, EngineError, ErrorKind, Progress, Trust, Vfs};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub activity: ActivityCounters,
     gate: WriteGate,
     writes_refused: RwLock<Option<String>>,
+    /// Since when readers of an older state keep checkpoints from running.
+    blocked_since: Mutex<Option<Instant>>,
     failed: AtomicBool,
     requests: Arc<RunningRequests>,
 }
@@ -46,24 +50,19 @@ impl Shared {
         Ok(connection)
     }
 
-    /// Takes the write gate for a session's transaction; waits while a publish has it closed.
-    pub fn take_gate(&self, running: &Arc<Running>, runtime: &Handle) -> Result<GateHold, QueryError> {
+    /// Takes the write gate for a session's transaction, if it is open.
+    pub fn try_gate(&self, running: &Arc<Running>) -> Result<Option<GateHold>, QueryError> {
         self.check_writes()?;
-        let stop = Arc::downgrade(running);
-        let interrupter = Arc::new(move || {
-            if let Some(running) = stop.upgrade() {
-                running.stop(StopCause::Publish);
-            }
-        });
+        self.gate.try_take(&interrupter(running)).map_err(|_| sealed())
+    }
+
+    /// The same, waiting while a publish has it closed.
+    pub fn wait_for_gate(&self, running: &Arc<Running>, runtime: &Handle) -> Result<GateHold, QueryError> {
         let hold = runtime.block_on(async {
             tokio::select! {
                 biased;
                 cause = running.stopped() => Err(cause.error()),
-                taken = self.gate.take(interrupter) => taken.map_err(|_| QueryError::new(
-                    QueryErrorKind::Draining,
-                    "57P03",
-                    "The database is being sealed; nothing of this statement was executed",
-                ).hint("Send the request again")),
+                taken = self.gate.take(interrupter(running)) => taken.map_err(|_| sealed()),
             }
         })?;
         self.check_writes()?;
@@ -133,6 +132,7 @@ impl Engine {
             activity: ActivityCounters::new(),
             gate: WriteGate::new(),
             writes_refused: RwLock::default(),
+            blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
             requests: Arc::default(),
         };
@@ -242,9 +242,54 @@ impl Engine {
     }
 
     /// Writes everything committed into the main file. The closed gate says that no transaction that writes is open.
-    pub async fn checkpoint(&self, _closed: &ClosedGate) -> Result<(), QueryError> {
-        let sql = format!("CHECKPOINT {}", opening::quoted(&self.shared.database));
-        self.on_own(move |connection| connection.run(&sql)).await
+    ///
+    /// A transaction that updated rows or changed the catalog keeps DuckDB from checkpointing as long as a reader
+    /// still sees the state before it. Such readers are given time: the call fails with
+    /// [`QueryErrorKind::TransactionConflict`] after a second (open the gate, try again later), until they have
+    /// blocked for 45 seconds or the gate is sealed; then they are interrupted.
+    pub async fn checkpoint(&self, closed: &ClosedGate) -> Result<(), QueryError> {
+        let since = *self.blocked_since();
+        let insist =
+            closed.closure.is_sealed() || since.is_some_and(|since| since.elapsed() >= READER_PATIENCE);
+        self.try_checkpoint(closed, insist).await
+    }
+
+    /// As [`Self::checkpoint`], but readers that block it are interrupted at once.
+    pub async fn checkpoint_interrupting(&self, closed: &ClosedGate) -> Result<(), QueryError> {
+        self.try_checkpoint(closed, true).await
+    }
+
+    async fn try_checkpoint(&self, closed: &ClosedGate, insist: bool) -> Result<(), QueryError> {
+        let begun = Instant::now();
+        let patience = if insist { ROLLBACK_GRACE } else { CHECKPOINT_PATIENCE };
+        loop {
+            let sql = format!("CHECKPOINT {}", opening::quoted(&self.shared.database));
+            let done = self.own.run(move |connection| connection.run(&sql)).await;
+            match done.ok_or_else(QueryError::failed_engine)? {
+                Ok(()) => {
+                    *self.blocked_since() = None;
+                    return Ok(());
+                }
+                Err(error) if error.kind == ErrorKind::Transaction => {
+                    self.blocked_since().get_or_insert(begun);
+                    if begun.elapsed() >= patience {
+                        return Err(self
+                            .shared
+                            .query_error(error)
+                            .hint("Readers of an older state are active"));
+                    }
+                }
+                Err(error) => return Err(self.shared.query_error(error)),
+            }
+            if insist {
+                self.shared.requests.stop_older_than(closed.closure.closed_at());
+            }
+            tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+        }
+    }
+
+    fn blocked_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.shared.blocked_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses new writes with this reason, or allows them again. Transactions that already write go on.
@@ -295,17 +340,6 @@ impl Engine {
         // Closing the instance may wait for DuckDB's threads.
         let _ = tokio::task::spawn_blocking(move || drop(shared)).await;
     }
-
-    async fn on_own(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<(), EngineError> + Send + 'static,
-    ) -> Result<(), QueryError> {
-        let result = self.own.run(job).await;
-        result.map_or_else(
-            || Err(QueryError::failed_engine()),
-            |done| done.map_err(|error| self.shared.query_error(error)),
-        )
-    }
 }
 
 /// The write gate is closed and no transaction that writes is open. Dropping it opens the gate again.
@@ -328,4 +362,19 @@ fn watch_timeout(running: &Arc<Running>, timeout: Duration) {
             running.stop(StopCause::Timeout);
         }
     });
+}
+
+/// What makes this request's transaction give the gate back.
+fn interrupter(running: &Arc<Running>) -> Interrupter {
+    let running = Arc::downgrade(running);
+    Arc::new(move || {
+        if let Some(running) = running.upgrade() {
+            running.stop(StopCause::Publish);
+        }
+    })
+}
+
+fn sealed() -> QueryError {
+    let message = "The database is being sealed; nothing of this statement was executed";
+    QueryError::new(QueryErrorKind::Draining, "57P03", message).hint("Send the request again")
 }

@@ -6,7 +6,7 @@
 use crate::config::ROLLBACK_GRACE;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 /// Makes a holder roll back; called at most once per closing.
@@ -72,7 +72,8 @@ impl WriteGate {
         }
     }
 
-    fn try_take(&self, interrupter: &Interrupter) -> Result<Option<GateHold>, Sealed> {
+    /// Takes the gate if that needs no waiting.
+    pub fn try_take(&self, interrupter: &Interrupter) -> Result<Option<GateHold>, Sealed> {
         let mut taken = Ok(None);
         self.state.send_if_modified(|state| {
             match state.phase {
@@ -107,7 +108,7 @@ impl WriteGate {
         if sealed {
             return Err(GateError::Sealed);
         }
-        let closure = GateClosure { gate: self.clone(), _alone: alone };
+        let closure = GateClosure { gate: self.clone(), closed_at: Instant::now(), _alone: alone };
         if self.wait_until_free(patience).await {
             return Ok(closure);
         }
@@ -145,10 +146,20 @@ impl Drop for GateHold {
 /// The gate is closed and nobody holds it; dropping this opens it, unless it was sealed.
 pub(crate) struct GateClosure {
     gate: WriteGate,
+    closed_at: Instant,
     _alone: OwnedMutexGuard<()>,
 }
 
 impl GateClosure {
+    /// When the gate was closed: no transaction that modifies the database has begun to since.
+    pub fn closed_at(&self) -> Instant {
+        self.closed_at
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.gate.state.borrow().phase == Phase::Sealed
+    }
+
     /// The gate never opens again; who waits for it is told so.
     pub fn seal(&self) {
         self.gate.state.send_modify(|state| state.phase = Phase::Sealed);

@@ -20,6 +20,8 @@ pub(crate) enum StopCause {
     ReaderLeft,
     /// Its open transaction held a publish up for too long.
     Publish,
+    /// It reads a state so old that it holds a publish up.
+    OldSnapshot,
     /// The engine is dead.
     EngineFailed,
 }
@@ -40,6 +42,12 @@ impl StopCause {
                 "The transaction stayed open for so long that it held up publishing; it was rolled back",
             )
             .hint("Run it again, in smaller transactions, and read results without pausing"),
+            Self::OldSnapshot => QueryError::new(
+                Kind::TransactionConflict,
+                "72000",
+                "The query read a state that changed long ago, and held up publishing for too long; it was stopped",
+            )
+            .hint("Run it again, and read results without pausing"),
             Self::EngineFailed => QueryError::failed_engine(),
         }
     }
@@ -54,6 +62,8 @@ pub(crate) struct Running {
     ended: watch::Sender<bool>,
     /// Whether interrupts are over; held while one is fired.
     settled: Mutex<bool>,
+    /// Since when its transaction sees one state of the database.
+    snapshot_since: Mutex<Option<Instant>>,
     runtime: Handle,
 }
 
@@ -66,6 +76,7 @@ impl Running {
             cause: watch::Sender::new(None),
             ended: watch::Sender::new(false),
             settled: Mutex::new(false),
+            snapshot_since: Mutex::new(None),
             runtime,
         })
     }
@@ -109,6 +120,23 @@ impl Running {
     /// No interrupt reaches the connection any more: what follows (the rollback) must not be broken by one.
     pub fn settle(&self) {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// A statement or transaction begins, and with it what is seen of the database.
+    pub fn snapshot_taken(&self) {
+        self.snapshot_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    /// No transaction is open.
+    pub fn snapshot_released(&self) {
+        *self.snapshot_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn sees_state_before(&self, moment: Instant) -> bool {
+        self.snapshot_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|since| since <= moment)
     }
 
     /// Why it has to stop, if it has.
@@ -178,8 +206,17 @@ impl RunningRequests {
     }
 
     pub fn stop_all(&self, cause: StopCause) {
-        let all: Vec<_> = self.map().values().cloned().collect();
-        for running in all {
+        self.stop_where(cause, |_| true);
+    }
+
+    /// Stops those whose transaction sees a state from before `moment`.
+    pub fn stop_older_than(&self, moment: Instant) {
+        self.stop_where(StopCause::OldSnapshot, |running| running.sees_state_before(moment));
+    }
+
+    fn stop_where(&self, cause: StopCause, wanted: impl Fn(&Running) -> bool) {
+        let found: Vec<_> = self.map().values().filter(|running| wanted(running)).cloned().collect();
+        for running in found {
             running.stop(cause);
         }
     }

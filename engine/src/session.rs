@@ -50,6 +50,8 @@ pub(crate) struct Session {
     hold: Option<GateHold>,
     /// The client's own BEGIN is open.
     in_transaction: bool,
+    /// Nothing has run in the transaction yet (it may be begun anew while it waits for the gate).
+    fresh: bool,
     outcome: Outcome,
 }
 
@@ -77,6 +79,7 @@ impl Session {
             reply: Some(reply),
             hold: None,
             in_transaction: false,
+            fresh: false,
             outcome,
         })
     }
@@ -103,6 +106,7 @@ impl Session {
         if mode == Mode::Script {
             self.command("BEGIN TRANSACTION")?;
             self.in_transaction = true;
+            self.fresh = true;
             self.shared.activity.transaction_opened();
         }
         let last = statements.len() - 1;
@@ -165,6 +169,7 @@ impl Session {
         last: bool,
     ) -> Result<(), QueryError> {
         let is_transaction = extracted.kind() == StatementKind::Transaction;
+        self.running.snapshot_taken();
         let wrapped = self.role == Role::ReadOnly && !is_transaction && !self.connection.in_transaction();
         if wrapped {
             self.command("BEGIN TRANSACTION READ ONLY")?;
@@ -176,7 +181,7 @@ impl Session {
         let action = self.shared.guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
         let writes = self.writes(&prepared);
         if writes && self.hold.is_none() {
-            self.hold = Some(self.shared.take_gate(&self.running, &self.runtime)?);
+            self.hold = Some(self.take_gate()?);
         }
         if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
             drop(prepared);
@@ -200,6 +205,27 @@ impl Session {
         Ok(())
     }
 
+    /// Takes the gate for this transaction. One that has to wait lets go of what it sees of the database, as far as
+    /// it can: an old state in use keeps the checkpoint, for which the gate is closed, from running.
+    fn take_gate(&mut self) -> Result<GateHold, QueryError> {
+        if let Some(hold) = self.shared.try_gate(&self.running)? {
+            return Ok(hold);
+        }
+        let open = self.connection.in_transaction();
+        if open && self.fresh {
+            self.command("ROLLBACK")?;
+        }
+        if !open || self.fresh {
+            self.running.snapshot_released();
+        }
+        let hold = self.shared.wait_for_gate(&self.running, &self.runtime)?;
+        self.running.snapshot_taken();
+        if open && self.fresh {
+            self.command("BEGIN TRANSACTION")?;
+        }
+        Ok(hold)
+    }
+
     /// Whether executing may modify the tenant's database.
     fn writes(&self, prepared: &Prepared) -> bool {
         if self.role == Role::ReadOnly {
@@ -213,11 +239,13 @@ impl Session {
     /// Notes what the statement did to the transaction, and gives the gate back when none is open.
     fn after_statement(&mut self, action: Option<TransactionAction>) {
         let open = self.connection.in_transaction();
+        self.fresh = action == Some(TransactionAction::Begin);
         if open && !self.in_transaction {
             self.in_transaction = true;
             self.shared.activity.transaction_opened();
         }
         if !open {
+            self.running.snapshot_released();
             self.transaction_over(action != Some(TransactionAction::Rollback));
         }
     }

@@ -19,7 +19,7 @@ CREATE TABLE my_s_t (i INT);
 CREATE TABLE "my s"."../x" (i INT);
 CREATE MACRO plus_one(a) AS a + 1;
 CREATE MACRO to_json(a) AS 'shadowed';
-CREATE MACRO some(a) AS TABLE SELECT id FROM parent WHERE id < a;
+CREATE MACRO several(a) AS TABLE SELECT id FROM parent WHERE id < a;
 CREATE VIEW v AS SELECT plus_one(id) AS z FROM parent;
 CREATE VIEW "my s".w AS FROM v WHERE z < 10;
 CREATE INDEX by_mood ON parent (m);
@@ -32,7 +32,7 @@ COMMENT ON VIEW v IS 'view';
 const CHECKS: [&str; 6] = [
     "SELECT count(*), sum(hash(p)::HUGEINT)::VARCHAR FROM parent p",
     "SELECT id, g, v FROM \"Child\"\"x\" ORDER BY id",
-    "SELECT sum(z)::VARCHAR, (SELECT count(*) FROM \"my s\".w), (SELECT count(*) FROM some(7)), (SELECT count(*) FROM \"my s\".t) FROM v",
+    "SELECT sum(z)::VARCHAR, (SELECT count(*) FROM \"my s\".w), (SELECT count(*) FROM several(7)), (SELECT count(*) FROM \"my s\".t) FROM v",
     "SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE NOT internal ORDER BY ALL",
     "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL",
     "SELECT table_name, constraint_type, constraint_text FROM duckdb_constraints() ORDER BY ALL",

@@ -14,6 +14,8 @@ const BOUND: Duration = Duration::from_secs(30);
 const IDLE_WRITER: &str =
     "BEGIN; INSERT INTO t VALUES (99); SELECT i, repeat('x', 200) FROM range(40000000) r(i)";
 
+const HUGE: &str = "SELECT i, repeat('x', 200) AS pad FROM range(40000000) r(i)";
+
 #[tokio::test]
 async fn writers_wait_for_a_closed_gate_and_readers_do_not() {
     let bench = bench();
@@ -88,6 +90,46 @@ async fn an_open_reader_lives_through_a_checkpoint() {
         rows += batch.unwrap().num_rows();
     }
     assert_eq!(rows, 400_000);
+}
+
+/// A transaction that has read before it writes sees one state all along: it may wait, but not for ever.
+#[tokio::test]
+async fn a_reader_of_an_old_state_is_asked_to_go_when_a_checkpoint_insists() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t AS SELECT i, repeat('x', 100) AS pad FROM range(400000) r(i)")
+        .await
+        .unwrap();
+    let mut stream = bench.engine.start(request("SELECT i, pad FROM t", Role::ReadOnly)).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    run(&bench.engine, "UPDATE t SET pad = 'new' WHERE i < 10").await.unwrap();
+    let closed = bench.engine.close_gate(BOUND).await.unwrap();
+    let blocked = bench.engine.checkpoint(&closed).await.unwrap_err();
+    assert_eq!(blocked.kind, QueryErrorKind::TransactionConflict, "{blocked:?}");
+    stream.next().await.unwrap().unwrap();
+    let mut later = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    later.next().await.unwrap().unwrap();
+    bench.engine.checkpoint_interrupting(&closed).await.unwrap();
+    let error = read(stream).await.unwrap_err();
+    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::TransactionConflict, "72000"), "{error:?}");
+    later.next().await.unwrap().expect("a reader of the newest state was stopped");
+}
+
+/// A transaction that waits for the gate before its first statement does not keep the checkpoint from running.
+#[tokio::test]
+async fn a_waiting_transaction_does_not_block_the_checkpoint() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t AS SELECT i FROM range(100) r(i)").await.unwrap();
+    let closed = bench.engine.close_gate(BOUND).await.unwrap();
+    let engine = bench.engine.clone();
+    let waiting =
+        tokio::spawn(
+            async move { run(&engine, "BEGIN; DELETE FROM t; INSERT INTO t VALUES (1); COMMIT").await },
+        );
+    eventually("the writer waits", || bench.engine.activity().open_transactions == 1).await;
+    bench.engine.checkpoint(&closed).await.unwrap();
+    drop(closed);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(run(&bench.engine, "FROM t").await.unwrap(), ["1"]);
 }
 
 #[tokio::test]

@@ -7,6 +7,10 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> ExportError {
     move |source| ExportError::File { path: path.to_owned(), source }
 }
 
+pub(super) fn make_directory(path: &Path) -> Result<(), ExportError> {
+    std::fs::create_dir_all(path).map_err(at(path))
+}
+
 pub(super) fn read_text(path: &Path) -> Result<String, ExportError> {
     std::fs::read_to_string(path).map_err(at(path))
 }

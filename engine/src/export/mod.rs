@@ -125,6 +125,7 @@ pub(crate) fn export(
     let catalog = Catalog::read(connection, database)?;
     let total = catalog.tables.len();
     progress(ExportProgress { table: String::new(), done: 0, total });
+    files::make_directory(directory)?;
     let sql = format!(
         "EXPORT DATABASE {} TO {} (FORMAT parquet, COMPRESSION zstd)",
         quoted(database),
