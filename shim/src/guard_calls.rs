@@ -33,7 +33,7 @@ unsafe extern "C" fn record(facts: *mut c_void, tag: u8, fields: *const Text, co
         let fields: Vec<String> = texts.iter().map(|text| text.to_string()).collect();
         (&mut *facts.cast::<PlanFacts>(), fields)
     };
-    add_record(facts, tag, fields);
+    add_record(facts, tag, &fields);
 }
 
 unsafe extern "C" fn judge(

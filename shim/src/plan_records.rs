@@ -6,8 +6,8 @@ use crate::plan::{
 use crate::statement::StatementKind;
 
 /// Adds one record. A record that does not read as its tag demands lands in `unknown`, which policy refuses.
-pub fn add_record(facts: &mut PlanFacts, tag: u8, fields: Vec<String>) {
-    if apply(facts, tag, &fields).is_none() {
+pub fn add_record(facts: &mut PlanFacts, tag: u8, fields: &[String]) {
+    if apply(facts, tag, fields).is_none() {
         facts.unknown.push(format!("record {tag} of {} fields", fields.len()));
     }
 }
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_record_that_does_not_read_is_unknown() {
         let mut facts = PlanFacts::empty(Stage::Bound, StatementKind::Select);
-        add_record(&mut facts, 34, vec!["SET".into(), "threads".into()]);
-        add_record(&mut facts, 99, vec!["GET".into()]);
+        add_record(&mut facts, 34, &["SET".into(), "threads".into()]);
+        add_record(&mut facts, 99, &["GET".into()]);
         assert_eq!(facts.unknown, ["record 34 of 2 fields", "record 99 of 1 fields"]);
         assert!(facts.operators.is_empty());
     }
@@ -123,8 +123,7 @@ mod tests {
     #[test]
     fn a_setting_is_an_operator_and_a_setting() {
         let mut facts = PlanFacts::empty(Stage::Bound, StatementKind::Set);
-        let fields = ["SET", "threads", "set", "3", "4"].map(String::from).to_vec();
-        add_record(&mut facts, 34, fields);
+        add_record(&mut facts, 34, &["SET", "threads", "set", "3", "4"].map(String::from));
         assert_eq!(facts.settings[0].name, "threads");
         assert_eq!(facts.settings[0].scope, SettingScope::Global);
         assert_eq!(facts.operators[0].kind, "SET");

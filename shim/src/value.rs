@@ -31,7 +31,7 @@ impl Value {
             Self::I64(value) => (raw.kind, raw.low) = (2, *value as u64),
             Self::I128(value) => set_wide(&mut raw, 3, *value as u128),
             Self::U128(value) => {
-                set_wide(&mut raw, if i128::try_from(*value).is_ok() { 3 } else { 4 }, *value)
+                set_wide(&mut raw, if i128::try_from(*value).is_ok() { 3 } else { 4 }, *value);
             }
             Self::F64(value) => (raw.kind, raw.number) = (5, *value),
             Self::Text(text) => (raw.kind, raw.bytes) = (6, Text::new(text)),

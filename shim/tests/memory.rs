@@ -1,4 +1,5 @@
 //! Memory of a large result; alone in its process, so that what it measures is its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod support;
 
 use support::{in_memory, number};

@@ -1,4 +1,5 @@
 //! NULL, minimum, maximum and nested values of every type come through Arrow without loss.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod support;
 
 use arrow_array::cast::AsArray;
