@@ -1,10 +1,28 @@
 //! The operator: reconciles the kinds, and wakes tenants for the gateway.
 
+pub mod branch;
 pub mod class;
 pub mod config;
+pub mod context;
+pub mod elected;
+mod expiry;
+pub mod fault;
+mod flush;
+mod health;
+mod inputs;
+pub mod leader;
 pub mod metrics;
 pub mod pods;
+pub mod process;
 pub mod runtime_client;
+pub mod serving;
 pub mod slots;
+pub mod snapshot;
+mod status;
+pub mod storage;
+pub mod tenant;
+pub mod trouble;
 pub mod trust;
 pub mod wake;
+pub mod whereabouts;
+pub mod work;

@@ -138,6 +138,9 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciles.observe("Tenant", true, Duration::from_millis(30));
         let text = metrics.encoded().unwrap();
-        assert!(text.contains(r#"roost_operator_reconcile_outcomes_total{kind="Tenant",outcome="ok"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"roost_operator_reconcile_outcomes_total{kind="Tenant",outcome="ok"} 1"#),
+            "{text}"
+        );
     }
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
-        ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile,
-        SecurityContext, Toleration, Volume, VolumeMount,
+        ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
+        Volume, VolumeMount,
     },
     apimachinery::pkg::{
-        api::resource::Quantity,
         apis::meta::v1::{ObjectMeta, OwnerReference},
         util::intstr::IntOrString,
     },
@@ -102,7 +101,7 @@ pub struct PodTrust<'a> {
 /// The pod.
 pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust: &PodTrust<'_>) -> Pod {
     let runtime = class.spec.runtime.clone().unwrap_or_default();
-    let grace = settings::termination_grace(&class.spec).as_secs();
+    let grace = class.spec.termination_grace().as_secs();
     Pod {
         metadata: metadata(defaults, class, of),
         spec: Some(PodSpec {
@@ -124,11 +123,11 @@ pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust:
                 ..PodSecurityContext::default()
             }),
             termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
-            tolerations: runtime.tolerations.map(|all| all.into_iter().map(toleration).collect()),
+            tolerations: runtime.tolerations.map(|all| all.into_iter().map(Into::into).collect()),
             volumes: Some(vec![Volume {
                 name: "cache".into(),
                 empty_dir: Some(EmptyDirVolumeSource {
-                    size_limit: Some(Quantity(settings::cache_size(&class.spec))),
+                    size_limit: Some(class.spec.cache_size().into()),
                     ..EmptyDirVolumeSource::default()
                 }),
                 ..Volume::default()
@@ -188,10 +187,6 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
 }
 
 fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) -> Container {
-    let (requests, limits) = settings::resources(&class.spec);
-    let quantities = |map: BTreeMap<String, String>| {
-        (!map.is_empty()).then(|| map.into_iter().map(|(name, size)| (name, Quantity(size))).collect())
-    };
     let port = |name: &str, port: u16| ContainerPort {
         name: Some(name.into()),
         container_port: port.into(),
@@ -205,11 +200,7 @@ fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) 
         liveness_probe: Some(probe("/healthz", 10, 6)),
         ports: Some(vec![port("internal", INTERNAL_TLS_PORT), port("health", HEALTH_PORT)]),
         readiness_probe: Some(probe("/readyz", 1, 1)),
-        resources: Some(ResourceRequirements {
-            requests: quantities(requests),
-            limits: quantities(limits),
-            ..ResourceRequirements::default()
-        }),
+        resources: Some(settings::resources(&class.spec).into()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
@@ -270,16 +261,6 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-fn toleration(toleration: roost_crds::Toleration) -> Toleration {
-    Toleration {
-        key: toleration.key,
-        operator: toleration.operator,
-        value: toleration.value,
-        effect: toleration.effect,
-        toleration_seconds: toleration.toleration_seconds,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_serving_pod_of_the_plainest_class() {
-        let role = Role::Serve { branch: "main".into(), slot: Taken { name: "abc-7".into(), token: "t".into() } };
+        let role =
+            Role::Serve { branch: "main".into(), slot: Taken { name: "abc-7".into(), token: "t".into() } };
         insta::assert_snapshot!(golden(json!({"storage": storage()}), role));
     }
 

@@ -1,6 +1,9 @@
 //! Runtime pods: their names, how they are built, what is read of them, how they end.
 
+pub mod api;
 pub mod build;
+pub mod calls;
+pub mod lifecycle;
 pub mod names;
 pub mod view;
 

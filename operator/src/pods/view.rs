@@ -2,7 +2,9 @@
 
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::ResourceExt as _;
-use roost_crds::names::{BRANCH_LABEL, TENANT_UID_LABEL};
+use roost_crds::names::{
+    BRANCH_LABEL, NAMESPACE_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION, TENANT_UID_LABEL,
+};
 use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
 
 use crate::{runtime_client::PodAddress, slots::Taken};
@@ -40,6 +42,12 @@ pub struct PodView {
     pub uid: String,
     /// Version, to watch from.
     pub resource_version: Option<String>,
+    /// Namespace of the tenant it serves.
+    pub namespace: String,
+    /// Name of the tenant it serves.
+    pub tenant: String,
+    /// Name of the Snapshot that it takes; none for a pod that serves.
+    pub snapshot: Option<String>,
     /// UID of the tenant it serves.
     pub tenant_uid: String,
     /// Branch it serves.
@@ -60,15 +68,19 @@ impl PodView {
     /// Folds a Pod.
     pub fn of(pod: &Pod) -> Self {
         let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
+        let annotation = |name: &str| pod.annotations().get(name).cloned();
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             resource_version: pod.resource_version(),
+            namespace: annotation(NAMESPACE_ANNOTATION).unwrap_or_default(),
+            tenant: annotation(TENANT_ANNOTATION).unwrap_or_default(),
+            snapshot: annotation(SNAPSHOT_ANNOTATION),
             tenant_uid: label(TENANT_UID_LABEL),
             branch: label(BRANCH_LABEL),
             stage: stage(pod),
             leaving: pod.metadata.deletion_timestamp.is_some(),
-            slot: pod.annotations().get(SLOT_ANNOTATION).and_then(|text| Taken::parse(text)),
+            slot: annotation(SLOT_ANNOTATION).as_deref().and_then(Taken::parse),
             created: pod.creation_timestamp().map(|time| time.0),
             obstacle: obstacle(pod),
         }

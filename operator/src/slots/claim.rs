@@ -52,7 +52,10 @@ pub fn unused<'a>(slots: &'a [Slot], pods: &BTreeMap<String, Option<String>>) ->
     slots
         .iter()
         .filter(|slot| slot.age >= UNUSED_GRACE)
-        .filter(|slot| pods.get(&slot.pod).is_none_or(|occupied| occupied.as_ref() != Some(&format!("{}/{}", slot.name, slot.token))))
+        .filter(|slot| {
+            pods.get(&slot.pod)
+                .is_none_or(|occupied| occupied.as_ref() != Some(&format!("{}/{}", slot.name, slot.token)))
+        })
         .collect()
 }
 

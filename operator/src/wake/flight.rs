@@ -82,10 +82,10 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
     }
 
     /// The route if the branch is served at this moment; starts nothing and waits for nothing.
-    pub(super) async fn look(&self) -> Result<Route, Problem> {
+    pub(super) async fn look(&self, not_pod: Option<&str>) -> Result<Route, Problem> {
         let asleep = || Problem::new(ErrorCode::NotFound, format!("{} is not running", self.target.key));
         let pod = self.cluster.pod(self.target).await?.ok_or_else(asleep)?;
-        if pod.finished() || pod.address().is_none() {
+        if pod.finished() || pod.address().is_none() || Some(pod.uid.as_str()) == not_pod {
             return Err(asleep());
         }
         match self.runtimes.report(&pod).await {
@@ -137,10 +137,13 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
                 .target
                 .state
                 .as_ref()
-                .map_or_else(|| "all".to_owned(), |s| crate::class::settings::active(&s.class.spec).to_string());
+                .map_or_else(|| "all".to_owned(), |s| s.class.spec.active().to_string());
             Problem::new(
                 ErrorCode::CapacityReached,
-                format!("{active} places of the class are taken; {} waits for one to be free", self.target.key),
+                format!(
+                    "{active} places of the class are taken; {} waits for one to be free",
+                    self.target.key
+                ),
             )
             .retry_after(RETRY_AFTER_SECONDS)
         };
@@ -172,7 +175,9 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             Ok(status) => Ok(self.read(pod, &status)),
             // Its process does not listen yet, or no longer; what the API server says next decides.
             Err(CallError::Unreachable { .. } | CallError::NoAnswer { .. }) => Ok(Look::Again),
-            Err(CallError::Problem(problem)) if problem.code == ErrorCode::NotServing => self.grant(pod).await,
+            Err(CallError::Problem(problem)) if problem.code == ErrorCode::NotServing => {
+                self.grant(pod).await
+            }
             Err(CallError::Problem(problem)) => Err(*problem),
         }
     }

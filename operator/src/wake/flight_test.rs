@@ -103,6 +103,9 @@ impl FakePod {
             name: "rt-1".into(),
             uid: self.uid.clone(),
             resource_version: None,
+            namespace: "shop".into(),
+            tenant: "acme".into(),
+            snapshot: None,
             tenant_uid: "tenant".into(),
             branch: "main".into(),
             stage,
@@ -173,6 +176,7 @@ impl Cluster for World {
         state.pod = Some(pod.clone());
         Ok(Created::Pod(Box::new(pod.view())))
     }
+    async fn failed(&self, _: &Target, _: &Problem) {}
     async fn retire(&self, _: &Target, _: &PodView) -> Result<(), Problem> {
         let mut state = self.0.lock().unwrap();
         state.pod = None;
@@ -192,7 +196,10 @@ impl Runtimes for World {
                 return Err(CallError::Problem(Box::new(Problem::new(code, "scripted"))));
             }
             if fake.granted.is_some() {
-                return Err(CallError::Problem(Box::new(Problem::new(ErrorCode::AlreadyGranted, "scripted"))));
+                return Err(CallError::Problem(Box::new(Problem::new(
+                    ErrorCode::AlreadyGranted,
+                    "scripted",
+                ))));
             }
             fake.granted = Some(Instant::now());
             fake.hydrate
@@ -238,7 +245,12 @@ async fn wake(world: &World) -> Result<Route, Problem> {
 }
 
 fn serving(uid: u32) -> FakePod {
-    FakePod { granted: Some(Instant::now()), hydrate: Duration::ZERO, address_after: Duration::ZERO, ..fresh(uid) }
+    FakePod {
+        granted: Some(Instant::now()),
+        hydrate: Duration::ZERO,
+        address_after: Duration::ZERO,
+        ..fresh(uid)
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,11 +85,16 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
             tenant: request.tenant.clone(),
             branch: request.branch.clone(),
         };
-        let busy = |what: &str| Problem::new(ErrorCode::Busy, format!("too many {what} wait at once")).retry_after(1);
+        let busy = |what: &str| {
+            Problem::new(ErrorCode::Busy, format!("too many {what} wait at once")).retry_after(1)
+        };
         let _caller = self.callers.try_acquire().map_err(|_| busy("callers"))?;
         if request.only_if_running {
             let target = self.cluster.target(&key).await?;
-            return self.flight(&target, Instant::now() + request.patience).look().await;
+            return self
+                .flight(&target, Instant::now() + request.patience)
+                .look(request.not_pod_uid.as_deref())
+                .await;
         }
         let flight = self.join(&key).ok_or_else(|| busy("wakes"))?;
         match tokio::time::timeout(request.patience.min(self.limits.deadline), flight).await {
@@ -119,7 +124,10 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         });
         let flight = async move {
             task.await.unwrap_or_else(|error| {
-                Err(Box::new(Problem::new(ErrorCode::Internal, format!("the wake ended abnormally: {error}"))))
+                Err(Box::new(Problem::new(
+                    ErrorCode::Internal,
+                    format!("the wake ended abnormally: {error}"),
+                )))
             })
         };
         let flight = flight.boxed().shared();
@@ -142,6 +150,7 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
             }
             Err(problem) => {
                 tracing::warn!(branch = %key, %problem, millis = start.elapsed().as_millis(), "wake failed");
+                self.cluster.failed(&target, problem).await;
                 if is_of_the_tenant(problem.code) {
                     self.failures.remember(key, target.generation, problem);
                 }
@@ -155,7 +164,8 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
     }
 
     fn turnstile(&self, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
-        let class = target.state.as_ref().and_then(|state| state.class.metadata.uid.clone()).unwrap_or_default();
+        let class =
+            target.state.as_ref().and_then(|state| state.class.metadata.uid.clone()).unwrap_or_default();
         let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
         turnstiles.retain(|_, turnstile| Arc::strong_count(turnstile) > 1);
         Arc::clone(turnstiles.entry(class).or_default())
@@ -186,8 +196,8 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
         self.flight().run().await
     }
 
-    async fn look(&self) -> Result<Route, Problem> {
-        self.flight().look().await
+    async fn look(&self, not_pod: Option<&str>) -> Result<Route, Problem> {
+        self.flight().look(not_pod).await
     }
 }
 

@@ -32,6 +32,8 @@ pub trait Cluster: Send + Sync + 'static {
     async fn free_slot(&self, target: &Target, slot: &Taken);
     /// Creates the pod in a slot.
     async fn create(&self, target: &Target, slot: &Taken) -> Result<Created, Problem>;
+    /// Says where people look that a wake failed.
+    async fn failed(&self, target: &Target, problem: &Problem);
     /// Records the last words of a finished pod and asks for its removal.
     async fn retire(&self, target: &Target, pod: &PodView) -> Result<(), Problem>;
 }
@@ -40,7 +42,12 @@ pub trait Cluster: Send + Sync + 'static {
 #[async_trait]
 pub trait Runtimes: Send + Sync + 'static {
     /// Hands the pod its grant; the answer comes when it serves.
-    async fn grant(&self, target: &Target, pod: &PodView, at_most: Duration) -> Result<RuntimeStatus, CallError>;
+    async fn grant(
+        &self,
+        target: &Target,
+        pod: &PodView,
+        at_most: Duration,
+    ) -> Result<RuntimeStatus, CallError>;
     /// Asks the pod for its state.
     async fn report(&self, pod: &PodView) -> Result<RuntimeStatus, CallError>;
 }

@@ -1,0 +1,169 @@
+//! Does what was planned for a Branch.
+
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Preconditions},
+    runtime::events::EventType,
+};
+use roost_crds::{Branch, Position, Reason, names::BRANCH_FINALIZER};
+use roost_store::{BranchName, BranchSource, TenantError};
+
+use super::{
+    observe::{Observed, Origin},
+    plan::Action,
+};
+use crate::{
+    elected::Elected,
+    fault::{self, Fault},
+    flush::flush,
+    pods::calls,
+    serving::{head_position, shown},
+    status::set_finalizer,
+    whereabouts::{open_fault, tenant_store},
+    work::ReconcileError,
+};
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Acted {
+    /// The object itself was changed; a new version will be seen.
+    pub changed_object: bool,
+    /// The branch's position and where it began.
+    pub made: Option<(Position, Option<Position>)>,
+    /// What failed.
+    pub fault: Option<Fault>,
+}
+
+/// Acts.
+pub async fn act(
+    elected: &Elected,
+    api: &Api<Branch>,
+    observed: &Observed,
+    actions: Vec<Action>,
+) -> Result<Acted, ReconcileError> {
+    let mut acted = Acted::default();
+    for action in actions {
+        match action {
+            Action::Finalizer(wanted) => {
+                acted.changed_object = set_finalizer(api, &observed.branch, BRANCH_FINALIZER, wanted).await?;
+            }
+            Action::Expire => {
+                expire(api, &observed.branch).await?;
+                acted.changed_object = true;
+            }
+            Action::Create(origin) => create(elected, observed, &origin, &mut acted).await?,
+            Action::Drain(pod) => calls::drain(&elected.context, &pod).await?,
+            Action::Erase(_no_pod) => erase(elected, api, observed, &mut acted).await?,
+        }
+    }
+    Ok(acted)
+}
+
+/// Deletes an object whose ttl is over; its own deletion policy does the rest.
+pub(crate) async fn expire<K>(api: &Api<K>, object: &K) -> Result<(), kube::Error>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let exactly = DeleteParams {
+        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&object.name_any(), &exactly).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn create(
+    elected: &Elected,
+    observed: &Observed,
+    origin: &Origin,
+    acted: &mut Acted,
+) -> Result<(), ReconcileError> {
+    let Some(location) = &observed.location else { return Ok(()) };
+    let invalid =
+        |error: roost_store::identity::InvalidName| Fault::new(Reason::InvalidSpec, error.to_string());
+    let source = match origin {
+        Origin::Branch(name) => {
+            if let Err(fault) = flush(&elected.context, &location.tenant_uid, name).await? {
+                acted.fault = Some(fault);
+                return Ok(());
+            }
+            match BranchName::new(name) {
+                Ok(name) => BranchSource::Branch(name),
+                Err(error) => {
+                    acted.fault = Some(invalid(error));
+                    return Ok(());
+                }
+            }
+        }
+        Origin::Snapshot(name) => BranchSource::Snapshot(name.clone()),
+        Origin::Awaited(fault) => {
+            acted.fault = Some(fault.clone());
+            return Ok(());
+        }
+    };
+    let name = match BranchName::new(observed.branch.branch_name()) {
+        Ok(name) => name,
+        Err(error) => {
+            acted.fault = Some(invalid(error));
+            return Ok(());
+        }
+    };
+    let store = match tenant_store(&elected.context, location).await {
+        Ok(store) => store,
+        Err(error) => {
+            acted.fault = Some(open_fault(error)?);
+            return Ok(());
+        }
+    };
+    match store.create_branch(&name, &observed.branch.uid().unwrap_or_default(), &source).await {
+        Ok(created) => {
+            acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)))
+        }
+        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+    }
+    Ok(())
+}
+
+/// Deletes the branch if this object made it, and lets the object go.
+async fn erase(
+    elected: &Elected,
+    api: &Api<Branch>,
+    observed: &Observed,
+    acted: &mut Acted,
+) -> Result<(), ReconcileError> {
+    let uid = observed.branch.uid().unwrap_or_default();
+    // Also one that was never said to be made: its status may have been lost.
+    if let (Some(location), Ok(name)) = (&observed.location, BranchName::new(observed.branch.branch_name())) {
+        let store = match tenant_store(&elected.context, location).await {
+            Ok(store) => store,
+            Err(error) => {
+                acted.fault = Some(open_fault(error)?);
+                return Ok(());
+            }
+        };
+        match store.delete_branch(&name, &uid).await {
+            Ok(()) => tracing::info!(location = %location.path, "branch deleted"),
+            Err(error @ (TenantError::OwnedElsewhere { .. } | TenantError::OwnerUnknown { .. })) => {
+                let note = format!("nothing was deleted: {error}");
+                elected
+                    .context
+                    .event(&observed.branch, EventType::Warning, "DataKept", "Delete", &note)
+                    .await;
+            }
+            // Gone with its tenant, or never made.
+            Err(
+                TenantError::DataMissing { .. }
+                | TenantError::BranchNotFound(_)
+                | TenantError::BeingDeleted { .. },
+            ) => {}
+            Err(error) => {
+                acted.fault = Some(fault::of_tenant(&error));
+                return Ok(());
+            }
+        }
+    }
+    acted.changed_object = set_finalizer(api, &observed.branch, BRANCH_FINALIZER, false).await?;
+    Ok(())
+}

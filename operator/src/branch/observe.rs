@@ -1,0 +1,194 @@
+//! Reads the world around a Branch.
+
+use kube::{Api, ResourceExt as _};
+use roost_crds::{
+    Branch, ConditionType, OperatingMode, Reason, Snapshot, SnapshotFormat, StorageLocation, Tenant,
+    conditions, names::MAIN_BRANCH,
+};
+use roost_store::TenantError;
+
+use crate::{
+    class::resolve::{Resolved, resolve},
+    elected::Elected,
+    fault::Fault,
+    serving::Serving,
+    tenant::look,
+    whereabouts::{identity, locate, tenant_store},
+    work::ReconcileError,
+};
+
+/// Where the branch starts, once it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The last publish of a branch.
+    Branch(String),
+    /// A native snapshot of the tenant.
+    Snapshot(String),
+    /// Not yet, or never.
+    Awaited(Fault),
+}
+
+/// The Tenant that the branch belongs to.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// It is there and its data is made.
+    Ready(Box<Tenant>),
+    /// Not (yet) there or not ready; or gone with its data.
+    Lacking(Fault),
+}
+
+/// The world around a Branch.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object.
+    pub branch: Branch,
+    /// Its Tenant.
+    pub owner: Owner,
+    /// Its class.
+    pub class: Resolved,
+    /// Where it starts.
+    pub origin: Origin,
+    /// Where its data is to lie.
+    pub location: Option<StorageLocation>,
+    /// Its pod.
+    pub serving: Serving,
+    /// What went wrong with that lately.
+    pub trouble: Option<Fault>,
+}
+
+impl Observed {
+    /// Whether it was made.
+    pub fn made(&self) -> bool {
+        self.branch.status.as_ref().is_some_and(|status| status.position.is_some())
+    }
+
+    /// Its own mode, or its tenant's if that is stricter.
+    pub fn mode(&self) -> OperatingMode {
+        match &self.owner {
+            Owner::Ready(tenant) if tenant.spec.operating_mode() == OperatingMode::Suspended => {
+                OperatingMode::Suspended
+            }
+            _ => self.branch.spec.operating_mode(),
+        }
+    }
+}
+
+/// Reads.
+pub async fn observe(elected: &Elected, branch: Branch) -> Result<Observed, ReconcileError> {
+    let context = &elected.context;
+    let namespace = branch.namespace().unwrap_or_default();
+    let api: Api<Tenant> = Api::namespaced(context.client.clone(), &namespace);
+    let tenant = api.get_opt(&branch.spec.tenant_name).await?;
+    let tenant = tenant.filter(|tenant| tenant.metadata.deletion_timestamp.is_none());
+    let recorded = branch.status.as_ref().and_then(|status| status.location.clone());
+    let tenant_status = tenant.as_ref().and_then(|tenant| tenant.status.clone()).unwrap_or_default();
+    let tenant_class = tenant_status.class_name.as_deref();
+    let sticky = branch.status.as_ref().and_then(|status| status.class_name.clone());
+    let asked = branch.spec.class_name.as_deref().or(tenant_class).or(sticky.as_deref());
+    // Without a class of its own, and before it has one, a branch compares with its tenant's.
+    let class = match asked {
+        None => Resolved {
+            class: None,
+            fault: Some(Fault::new(Reason::TenantNotReady, "waits for its Tenant to have a class")),
+        },
+        asked => resolve(tenant_class.or(sticky.as_deref()), asked, &elected.index.classes()),
+    };
+    let below = format!("branches/{}/", branch.branch_name());
+    let location = match (&tenant_status.location, &class.class) {
+        (Some(of_tenant), Some(class)) => Some(locate(class, &identity(of_tenant), &below)),
+        _ => recorded.clone(),
+    };
+    let owner = owner(elected, &branch, tenant, recorded.as_ref()).await?;
+    let origin = match &owner {
+        Owner::Ready(_) if branch.status.as_ref().is_none_or(|status| status.position.is_none()) => {
+            origin(elected, &branch, &namespace).await?
+        }
+        _ => Origin::Branch(MAIN_BRANCH.to_owned()),
+    };
+    let tenant_uid = location.as_ref().map(|location| location.tenant_uid.clone()).unwrap_or_default();
+    let name = branch.branch_name();
+    let made = branch.status.as_ref().is_some_and(|status| status.position.is_some());
+    let pod = if made { context.pods.of_branch(&tenant_uid, &name).await? } else { None };
+    Ok(Observed {
+        serving: look(elected, &tenant_uid, &name, pod).await,
+        trouble: elected.troubles.get(&tenant_uid, &name).and_then(|trouble| trouble.fault()),
+        branch,
+        owner,
+        class,
+        origin,
+        location,
+    })
+}
+
+async fn owner(
+    elected: &Elected,
+    branch: &Branch,
+    tenant: Option<Tenant>,
+    recorded: Option<&StorageLocation>,
+) -> Result<Owner, ReconcileError> {
+    let name = &branch.spec.tenant_name;
+    match tenant {
+        Some(tenant)
+            if tenant.status.as_ref().is_some_and(|s| s.location.is_some() && s.position.is_some()) =>
+        {
+            Ok(Owner::Ready(Box::new(tenant)))
+        }
+        Some(_) => Ok(Owner::Lacking(Fault::new(Reason::TenantNotReady, format!("waits for Tenant {name}")))),
+        None => {
+            if let Some(location) = recorded
+                && data_is_gone(elected, location).await?
+            {
+                let message = format!("Tenant {name} was deleted with its data; delete this object too");
+                return Ok(Owner::Lacking(Fault::new(Reason::TenantDeleted, message)));
+            }
+            Ok(Owner::Lacking(Fault::new(Reason::TenantNotFound, format!("waits for Tenant {name}"))))
+        }
+    }
+}
+
+/// Whether the tenant's data was deleted; any doubt is no.
+pub(crate) async fn data_is_gone(
+    elected: &Elected,
+    location: &StorageLocation,
+) -> Result<bool, ReconcileError> {
+    let Ok(store) = tenant_store(&elected.context, location).await else { return Ok(false) };
+    let main = roost_store::BranchName::main();
+    Ok(matches!(
+        store.head(&main).await,
+        Err(TenantError::BranchNotFound(_) | TenantError::DataMissing { .. })
+    ))
+}
+
+async fn origin(elected: &Elected, branch: &Branch, namespace: &str) -> Result<Origin, ReconcileError> {
+    let from = branch.spec.from.clone().unwrap_or_default();
+    let Some(name) = from.snapshot_name else {
+        return Ok(Origin::Branch(from.branch_name.unwrap_or_else(|| MAIN_BRANCH.to_owned())));
+    };
+    let api: Api<Snapshot> = Api::namespaced(elected.context.client.clone(), namespace);
+    Ok(judge_snapshot(&branch.spec.tenant_name, &name, api.get_opt(&name).await?.as_ref()))
+}
+
+fn judge_snapshot(tenant: &str, name: &str, snapshot: Option<&Snapshot>) -> Origin {
+    let awaited = |reason, message: String| Origin::Awaited(Fault::new(reason, message));
+    let Some(snapshot) = snapshot else {
+        return awaited(Reason::SourceNotFound, format!("waits for Snapshot {name}"));
+    };
+    if snapshot.spec.tenant_name != tenant {
+        let message = format!(
+            "Snapshot {name} is of Tenant {}; a Branch starts within its own tenant. Create a Tenant with \
+             source.snapshot instead",
+            snapshot.spec.tenant_name
+        );
+        return awaited(Reason::SourceUnsupported, message);
+    }
+    if snapshot.spec.format() != SnapshotFormat::Native {
+        let message = format!("Snapshot {name} is of format Parquet; only Native ones can be branched from");
+        return awaited(Reason::SourceUnsupported, message);
+    }
+    let all = snapshot.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if conditions::holds(all, ConditionType::Ready) {
+        Origin::Snapshot(name.to_owned())
+    } else {
+        awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"))
+    }
+}

@@ -1,0 +1,52 @@
+//! ttl: when an object is to be deleted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::work::Requeue;
+
+/// The moment that `ttl` after `from` is.
+pub fn expiration(from: Option<&Time>, ttl: Option<&roost_crds::Duration>) -> Option<Time> {
+    let seconds = i64::try_from(ttl?.as_secs()).unwrap_or(i64::MAX);
+    let end = from?.0.as_second().saturating_add(seconds);
+    Some(Time(Timestamp::from_second(end).unwrap_or(Timestamp::MAX)))
+}
+
+/// Whether it has come.
+pub fn is_over(expiration: Option<&Time>, now: Timestamp) -> bool {
+    expiration.is_some_and(|end| end.0 <= now)
+}
+
+/// Looks again at the expiration at the latest.
+pub fn no_later_than(look: Requeue, expiration: Option<&Time>, now: Timestamp) -> Requeue {
+    let Some(end) = expiration else { return look };
+    let left = Duration::try_from(end.0.duration_since(now)).unwrap_or_default().max(Duration::from_secs(1));
+    match look {
+        Requeue::OnChange => Requeue::After(left),
+        Requeue::After(pause) => Requeue::After(pause.min(left)),
+        Requeue::Backoff => Requeue::Backoff,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_counted_and_looked_at() {
+        let start = Time("2026-11-20T10:00:00Z".parse().unwrap());
+        let ttl: roost_crds::Duration = "1h30m".parse().unwrap();
+        let end = expiration(Some(&start), Some(&ttl)).unwrap();
+        assert_eq!(end.0.to_string(), "2026-11-20T11:30:00Z");
+        assert!(!is_over(Some(&end), start.0) && is_over(Some(&end), end.0) && !is_over(None, end.0));
+        assert_eq!(expiration(None, Some(&ttl)), None);
+        assert_eq!(
+            no_later_than(Requeue::OnChange, Some(&end), start.0),
+            Requeue::After(Duration::from_secs(5400))
+        );
+        let soon = Requeue::After(Duration::from_secs(5));
+        assert_eq!(no_later_than(soon, Some(&end), start.0), soon);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a Tenant's spec refers to in its own namespace, read by GET when it is needed.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use roost_crds::{InitScript, Reason, names::TENANT_INPUTS_ROLE};
+
+use crate::{context::Context, fault::Fault};
+
+/// Longest init script, in bytes.
+const MAX_SCRIPT_BYTES: usize = 32 * 1024;
+/// Name of the operator's ServiceAccount.
+const SERVICE_ACCOUNT: &str = "roost-operator";
+
+/// The text of an init script. The outer error is a passing failure of the API server.
+pub async fn init_script(
+    context: &Context,
+    namespace: &str,
+    script: &InitScript,
+) -> Result<Result<String, Fault>, kube::Error> {
+    if let Some(sql) = &script.sql {
+        return Ok(Ok(sql.clone()));
+    }
+    let Some(reference) = &script.config_map_ref else {
+        return Ok(Err(Fault::new(Reason::InvalidSpec, "initScript has neither sql nor configMapRef")));
+    };
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    let map = match api.get_opt(&reference.name).await {
+        Ok(map) => map,
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return Ok(Err(not_permitted(namespace, &reference.name, &context.config.namespace)));
+        }
+        Err(error) => return Err(error),
+    };
+    let value = map.and_then(|map| map.data?.remove(&reference.key));
+    Ok(match value {
+        None => Err(Fault::new(
+            Reason::InputsNotFound,
+            format!("waits for ConfigMap {} with the key {}", reference.name, reference.key),
+        )),
+        Some(sql) if sql.len() > MAX_SCRIPT_BYTES => Err(Fault::new(
+            Reason::InvalidSpec,
+            format!("the init script has {} bytes, at most {MAX_SCRIPT_BYTES} are accepted", sql.len()),
+        )),
+        Some(sql) => Ok(sql),
+    })
+}
+
+fn not_permitted(namespace: &str, name: &str, operator_namespace: &str) -> Fault {
+    let command = format!(
+        "kubectl create rolebinding {TENANT_INPUTS_ROLE} --namespace={namespace} \
+         --clusterrole={TENANT_INPUTS_ROLE} --serviceaccount={operator_namespace}:{SERVICE_ACCOUNT}"
+    );
+    Fault::new(
+        Reason::InputsNotPermitted,
+        format!("Roost may not read ConfigMap {name}; allow it with: {command}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_shows_the_command_that_ends_it() {
+        let fault = not_permitted("shop", "init", "roost-system");
+        assert!(fault.message.ends_with(
+            "kubectl create rolebinding roost-tenant-inputs --namespace=shop --clusterrole=roost-tenant-inputs \
+             --serviceaccount=roost-system:roost-operator"
+        ));
+    }
+}

@@ -1,0 +1,174 @@
+//! Election: one replica reconciles, all serve wakes. Losing the lease ends the reconcilers at once.
+
+use std::{sync::Arc, time::Duration};
+
+use kube_lease_manager::LeaseManagerBuilder;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    branch::BranchReconciler,
+    class::ClassReconciler,
+    context::Context,
+    elected::Elected,
+    pods::lifecycle::PodReconciler,
+    snapshot::SnapshotReconciler,
+    tenant::TenantReconciler,
+    trouble::Troubles,
+    trust,
+    work::{Index, Queues, ReconcileError, drive, watch_all},
+};
+
+/// Seconds that a lease is valid without renewal.
+const LEASE_SECONDS: u64 = 15;
+/// Seconds before its end at which it is renewed.
+const RENEW_SECONDS: u64 = 5;
+/// Pause after the lease could not be set up.
+const RETRY: Duration = Duration::from_secs(2);
+/// Longest time that looks under way may take once the lease is lost or the process stops.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How often slots without a pod are freed.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Pause between looks at whether the first lists are complete.
+const SYNC_LOOK: Duration = Duration::from_millis(20);
+/// Looks under way at a time, of each kind.
+const CONCURRENCY: usize = 16;
+
+/// Takes part in the election until `stop`.
+pub async fn lead(context: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let manager = LeaseManagerBuilder::new(context.client.clone(), &context.config.lease_name)
+            .with_namespace(&context.config.namespace)
+            .with_identity(&context.config.pod_name)
+            .with_duration(LEASE_SECONDS)
+            .with_grace(RENEW_SECONDS)
+            .build()
+            .await;
+        match manager {
+            Ok(manager) => hold(&context, manager, &stop).await,
+            Err(error) => tracing::warn!(%error, "the election's Lease could not be set up"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn hold(context: &Arc<Context>, manager: kube_lease_manager::LeaseManager, stop: &CancellationToken) {
+    let (mut elected, task) = manager.watch().await;
+    let mut term: Option<(CancellationToken, tokio::task::JoinHandle<()>)> = None;
+    loop {
+        let changed = tokio::select! {
+            changed = elected.changed() => changed.is_ok(),
+            () = stop.cancelled() => false,
+        };
+        let leads = changed && *elected.borrow_and_update();
+        match (&term, leads) {
+            (None, true) => {
+                let end = stop.child_token();
+                term = Some((end.clone(), tokio::spawn(run_term(Arc::clone(context), end))));
+            }
+            (Some(_), false) => end_term(term.take()).await,
+            _ => {}
+        }
+        if !changed {
+            break;
+        }
+    }
+    end_term(term.take()).await;
+    // Closing the channel makes the manager release the lease, so that the next replica need not wait.
+    drop(elected);
+    match tokio::time::timeout(STOP_GRACE, task).await {
+        Ok(Ok(Ok(_manager))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the election ended"),
+        Ok(Err(error)) => tracing::warn!(%error, "the election ended abnormally"),
+        Err(_) => tracing::warn!("the lease was not released in time"),
+    }
+}
+
+async fn end_term(term: Option<(CancellationToken, tokio::task::JoinHandle<()>)>) {
+    let Some((end, task)) = term else { return };
+    end.cancel();
+    let abort = task.abort_handle();
+    if tokio::time::timeout(STOP_GRACE, task).await.is_err() {
+        abort.abort();
+        tracing::warn!("reconciles under way were cut");
+    }
+}
+
+/// Reconciles until `end`.
+async fn run_term(context: Arc<Context>, end: CancellationToken) {
+    tracing::info!("elected; reconciling");
+    context.metrics.reconciles.elected.set(1);
+    tokio::select! {
+        () = ensure_trust(&context) => {}
+        () = end.cancelled() => {}
+    }
+    let elected = Arc::new(Elected {
+        index: Arc::new(Index::default()),
+        queues: Queues::default(),
+        troubles: Troubles::default(),
+        context: Arc::clone(&context),
+    });
+    let mut parts = JoinSet::new();
+    let queues = elected.queues.clone();
+    parts.spawn(watch_all(Arc::clone(&context), Arc::clone(&elected.index), queues.clone(), end.clone()));
+    // Who is concerned by a change, and which classes there are, is known only once all lists are complete.
+    while !elected.index.synced() && !end.is_cancelled() {
+        tokio::time::sleep(SYNC_LOOK).await;
+    }
+    macro_rules! drive {
+        ($reconciler:ident, $queue:ident) => {
+            parts.spawn(drive(
+                Arc::new($reconciler(Arc::clone(&elected))),
+                Arc::clone(&queues.$queue),
+                CONCURRENCY,
+                context.metrics.reconciles.clone(),
+                end.clone(),
+            ))
+        };
+    }
+    drive!(ClassReconciler, classes);
+    drive!(TenantReconciler, tenants);
+    drive!(BranchReconciler, branches);
+    drive!(SnapshotReconciler, snapshots);
+    drive!(PodReconciler, pods);
+    parts.spawn(sweep(Arc::clone(&context), end.clone()));
+    while let Some(ended) = parts.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a part of the reconcilers ended abnormally; giving the lease up");
+            end.cancel();
+        }
+    }
+    context.metrics.reconciles.elected.set(0);
+    tracing::info!("no longer reconciling");
+}
+
+async fn ensure_trust(context: &Context) {
+    loop {
+        match trust::ensure(&context.client, &context.config.namespace, context.now()).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the internal keys could not be made"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn sweep(context: Arc<Context>, end: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            () = end.cancelled() => return,
+        }
+        let pods = async || context.pods.slots().await.map_err(ReconcileError::from);
+        match context.slots.sweep(context.now(), pods).await {
+            Ok(0) => {}
+            Ok(freed) => {
+                tracing::info!(freed, "slots without a pod freed");
+                context.metrics.reconciles.slots_swept.inc_by(u64::try_from(freed).unwrap_or_default());
+            }
+            Err(error) => tracing::warn!(%error, "slots could not be swept"),
+        }
+    }
+}

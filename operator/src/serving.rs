@@ -1,0 +1,203 @@
+//! What a Tenant's main branch and a Branch have in common: a pod or none, and what is to be said about it.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use roost_crds::{Duration, OperatingMode, Position, Reason, ServingState};
+use roost_protocol::{
+    status::{RuntimeState, RuntimeStatus},
+    time::UnixMillis,
+};
+
+use crate::pods::{PodView, Stage};
+
+/// What is known of the branch's pod.
+#[derive(Clone, Debug, Default)]
+pub struct Serving {
+    /// The pod.
+    pub pod: Option<PodView>,
+    /// What it said when it was asked just now.
+    pub runtime: Option<RuntimeStatus>,
+}
+
+impl Serving {
+    /// Where the branch is in its life.
+    pub fn state(&self) -> ServingState {
+        let Some(pod) = &self.pod else { return ServingState::Idle };
+        match (&pod.stage, self.runtime.as_ref().map(|runtime| runtime.state)) {
+            (Stage::Finished { .. }, _) => ServingState::Idle,
+            _ if pod.leaving => ServingState::Draining,
+            (_, Some(RuntimeState::Draining | RuntimeState::Sealed)) => ServingState::Draining,
+            (_, Some(RuntimeState::Serving)) | (Stage::Running { ready: true, .. }, None) => {
+                ServingState::Serving
+            }
+            _ => ServingState::Waking,
+        }
+    }
+
+    /// The reason that goes with the state, when nothing is wrong.
+    pub fn reason(&self, mode: OperatingMode) -> (Reason, &'static str) {
+        match (mode, self.state()) {
+            (OperatingMode::Suspended, ServingState::Idle) => {
+                (Reason::Suspended, "sealed in the bucket; operatingMode refuses connections")
+            }
+            (OperatingMode::Suspended, _) => (Reason::Suspended, "its pod publishes and seals"),
+            (OperatingMode::Running, ServingState::Serving) => (Reason::Serving, "a pod answers queries"),
+            (OperatingMode::Running, ServingState::Waking) => (Reason::Waking, "a pod is starting"),
+            (OperatingMode::Running, ServingState::Draining) => {
+                (Reason::Draining, "its pod publishes and seals")
+            }
+            (OperatingMode::Running, _) => (Reason::Idle, "sealed in the bucket; the next query wakes it"),
+        }
+    }
+
+    /// The state as status shows it.
+    pub fn shown_state(&self, mode: OperatingMode) -> ServingState {
+        match (mode, self.state()) {
+            (OperatingMode::Suspended, ServingState::Idle) => ServingState::Suspended,
+            (_, state) => state,
+        }
+    }
+
+    /// What the pod said of its last publish, or left as its last words.
+    pub fn facts(&self) -> Facts {
+        if let Some(runtime) = &self.runtime {
+            let lag = std::time::Duration::from_millis(runtime.durable_lag_millis).as_secs();
+            return Facts {
+                position: runtime.position.as_ref().and_then(position),
+                database_size: runtime.position.as_ref().map(|_| runtime.database_size),
+                last_active: Some(coarse(runtime.last_active)),
+                durable_lag: (lag > 0).then(|| Duration::from_secs(lag)),
+            };
+        }
+        let Some(ending) = self.pod.as_ref().and_then(PodView::ending) else { return Facts::default() };
+        Facts {
+            position: ending.position.as_ref().and_then(position),
+            database_size: ending.database_size,
+            last_active: ending.last_active.map(coarse),
+            durable_lag: None,
+        }
+    }
+}
+
+/// What pods tell that status keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Last published position.
+    pub position: Option<Position>,
+    /// Bytes of the database's file.
+    pub database_size: Option<u64>,
+    /// When it last had work, to the minute.
+    pub last_active: Option<Time>,
+    /// How much a crash would lose.
+    pub durable_lag: Option<Duration>,
+}
+
+/// roost-store's position as status shows it.
+pub fn position(position: &serde_json::Value) -> Option<Position> {
+    serde_json::from_value(position.clone()).ok()
+}
+
+/// roost-store's position as status shows it.
+pub fn shown(position: &roost_store::Position) -> Position {
+    Position {
+        branch: position.branch.to_string(),
+        lineage: position.lineage.to_string(),
+        epoch: position.epoch,
+        manifest: position.manifest,
+    }
+}
+
+/// Where a HEAD is, also before its first publish.
+pub fn head_position(head: &roost_store::Head) -> Position {
+    head.manifest.as_ref().map_or_else(
+        || Position {
+            branch: head.branch.to_string(),
+            lineage: head.lineage.to_string(),
+            epoch: head.epoch,
+            manifest: 0,
+        },
+        shown,
+    )
+}
+
+/// To the minute, so that status is not written more often than that.
+fn coarse(at: UnixMillis) -> Time {
+    let minutes = i64::try_from(at.0 / 60_000).unwrap_or_default();
+    Time(Timestamp::from_second(minutes * 60).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_protocol::PROTOCOL_VERSION;
+
+    fn serving(stage: Option<Stage>, runtime: Option<RuntimeState>, leaving: bool) -> Serving {
+        let pod = stage.map(|stage| PodView {
+            name: "rt-1".into(),
+            uid: "u".into(),
+            resource_version: None,
+            namespace: "shop".into(),
+            tenant: "acme".into(),
+            snapshot: None,
+            tenant_uid: "t".into(),
+            branch: "main".into(),
+            stage,
+            leaving,
+            slot: None,
+            created: None,
+            obstacle: None,
+        });
+        let runtime = runtime.map(|state| RuntimeStatus {
+            version: PROTOCOL_VERSION,
+            state,
+            position: None,
+            database_size: 0,
+            durable_lag_millis: 2_500,
+            last_active: UnixMillis(119_999),
+            running: 0,
+        });
+        Serving { pod, runtime }
+    }
+
+    #[test]
+    fn states() {
+        let running = |ready| Some(Stage::Running { address: "10.0.0.1".into(), ready });
+        let finished = || Some(Stage::Finished { ending: None, reason: String::new() });
+        let table = [
+            (serving(None, None, false), ServingState::Idle, Reason::Idle),
+            (serving(Some(Stage::Starting), None, false), ServingState::Waking, Reason::Waking),
+            (
+                serving(running(false), Some(RuntimeState::Hydrating), false),
+                ServingState::Waking,
+                Reason::Waking,
+            ),
+            (
+                serving(running(true), Some(RuntimeState::Serving), false),
+                ServingState::Serving,
+                Reason::Serving,
+            ),
+            (serving(running(true), None, false), ServingState::Serving, Reason::Serving),
+            (
+                serving(running(true), Some(RuntimeState::Draining), false),
+                ServingState::Draining,
+                Reason::Draining,
+            ),
+            (serving(running(true), None, true), ServingState::Draining, Reason::Draining),
+            (serving(finished(), None, false), ServingState::Idle, Reason::Idle),
+        ];
+        for (serving, state, reason) in table {
+            assert_eq!(serving.state(), state, "{serving:?}");
+            assert_eq!(serving.reason(OperatingMode::Running).0, reason);
+            assert_eq!(serving.reason(OperatingMode::Suspended).0, Reason::Suspended);
+        }
+        assert_eq!(serving(None, None, false).shown_state(OperatingMode::Suspended), ServingState::Suspended);
+    }
+
+    #[test]
+    fn facts_are_coarse() {
+        let facts = serving(Some(Stage::Starting), Some(RuntimeState::Serving), false).facts();
+        assert_eq!(facts.last_active.unwrap().0.as_second(), 60);
+        assert_eq!(facts.durable_lag.unwrap().as_secs(), 2);
+        assert_eq!(facts.database_size, None);
+    }
+}

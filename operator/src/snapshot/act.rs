@@ -1,0 +1,295 @@
+//! Does what was planned for a Snapshot.
+
+use kube::{Api, ResourceExt as _, runtime::events::EventType};
+use roost_crds::{
+    Position, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
+};
+use roost_protocol::status::RuntimeState;
+use roost_store::{BranchName, DatedPosition, FolderError, PinKind, SnapshotFolder, TenantError};
+use serde::Deserialize;
+
+use super::{
+    observe::{Observed, Source},
+    plan::Action,
+    worker,
+};
+use crate::{
+    branch::expire,
+    elected::Elected,
+    fault::{Fault, of_folder, of_tenant},
+    flush::flush,
+    pods::{PodView, Stage},
+    serving,
+    status::set_finalizer,
+    storage::Place,
+    whereabouts::{open_fault, owner, tenant_store},
+    work::ReconcileError,
+};
+
+/// Tables that status shows.
+const LARGEST: usize = 20;
+/// Longest name of a table or schema that status shows, in characters.
+const MAX_TABLE_NAME: usize = 128;
+
+/// What a worker says of a finished snapshot; what it leaves out stays unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Summary {
+    /// Bytes of all files.
+    pub size: Option<u64>,
+    /// Tables.
+    pub table_count: Option<u64>,
+    /// Rows of all tables.
+    pub row_count: Option<u64>,
+    /// The largest tables.
+    pub largest_tables: Vec<TableSize>,
+    /// Version of DuckDB.
+    pub engine_version: Option<String>,
+}
+
+/// A finished snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The moment it holds.
+    pub position: Option<Position>,
+    /// What it holds.
+    pub summary: Summary,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Acted {
+    /// The object itself was changed; a new version will be seen.
+    pub changed_object: bool,
+    /// It is complete.
+    pub taken: Option<Taken>,
+    /// A worker failed.
+    pub attempt_failed: bool,
+    /// What failed.
+    pub fault: Option<Fault>,
+    /// Worker to remove once the status is written.
+    pub worker_to_remove: Option<PodView>,
+}
+
+/// Acts.
+pub async fn act(
+    elected: &Elected,
+    api: &Api<Snapshot>,
+    observed: &Observed,
+    action: Action,
+) -> Result<Acted, ReconcileError> {
+    let mut acted = Acted::default();
+    match action {
+        Action::Nothing => {}
+        Action::Finalizer(wanted) => {
+            acted.changed_object = set_finalizer(api, &observed.snapshot, SNAPSHOT_FINALIZER, wanted).await?;
+        }
+        Action::Expire => {
+            expire(api, &observed.snapshot).await?;
+            acted.changed_object = true;
+        }
+        Action::TakeNative => match take_native(elected, observed).await? {
+            Ok(taken) => acted.taken = Some(taken),
+            Err(fault) => acted.fault = Some(fault),
+        },
+        Action::StartWorker => acted.fault = start(elected, observed).await?,
+        Action::Grant(pod) => {
+            if let (Source::Ready { class, .. }, Some(location)) = (&observed.source, observed.location()) {
+                acted.fault = worker::grant(elected, observed, &pod, &location, class).await?.err();
+            }
+        }
+        Action::Conclude(pod) => conclude(elected, observed, &pod, &mut acted).await?,
+        Action::StopWorker(pod) => elected.context.pods.delete(&pod).await?,
+        Action::Erase => erase(elected, api, observed, &mut acted).await?,
+    }
+    Ok(acted)
+}
+
+async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, ReconcileError> {
+    let (Source::Ready { class, .. }, Some(location)) = (&observed.source, observed.location()) else {
+        return Ok(None);
+    };
+    let branch = observed.snapshot.spec.branch_name();
+    if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch).await? {
+        return Ok(Some(fault));
+    }
+    // Before a pod is spent on it: is there anything to export?
+    let store = match tenant_store(&elected.context, &location).await {
+        Ok(store) => store,
+        Err(error) => return Ok(Some(open_fault(error)?)),
+    };
+    let name = match BranchName::new(branch) {
+        Ok(name) => name,
+        Err(error) => return Ok(Some(Fault::new(Reason::InvalidSpec, error.to_string()))),
+    };
+    match store.head(&name).await {
+        Ok(head) if head.state().is_none() => {
+            return Ok(Some(of_tenant(&TenantError::NothingPublished(name))));
+        }
+        Ok(_) => {}
+        Err(error) => return Ok(Some(of_tenant(&error))),
+    }
+    worker::start(elected, observed, &location, class).await?;
+    Ok(None)
+}
+
+async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Taken, Fault>, ReconcileError> {
+    let Some(location) = observed.location() else {
+        return Ok(Err(Fault::new(Reason::TenantNotReady, "waits for its Tenant")));
+    };
+    let branch = observed.snapshot.spec.branch_name();
+    if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch).await? {
+        return Ok(Err(fault));
+    }
+    let branch = match BranchName::new(branch) {
+        Ok(branch) => branch,
+        Err(error) => return Ok(Err(Fault::new(Reason::InvalidSpec, error.to_string()))),
+    };
+    let store = match tenant_store(&elected.context, &location).await {
+        Ok(store) => store,
+        Err(error) => return Ok(Err(open_fault(error)?)),
+    };
+    let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
+    Ok(match store.snapshot(&name, &uid, &branch).await {
+        Ok(entry) => Ok(Taken {
+            position: Some(serving::shown(&entry.position)),
+            summary: Summary { size: Some(entry.size), ..Summary::default() },
+        }),
+        Err(error) => Err(of_tenant(&error)),
+    })
+}
+
+/// Reads a worker's last words, records the snapshot in the catalogue and lets the pin go.
+async fn conclude(
+    elected: &Elected,
+    observed: &Observed,
+    pod: &PodView,
+    acted: &mut Acted,
+) -> Result<(), ReconcileError> {
+    let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
+    let location = observed.location();
+    let store = match &location {
+        Some(location) => tenant_store(&elected.context, location).await.ok(),
+        None => None,
+    };
+    let ending = pod.ending();
+    let sealed = ending.filter(|ending| ending.state == RuntimeState::Sealed && ending.snapshot.is_some());
+    if let Some(ending) = sealed {
+        let summary =
+            bounded(ending.snapshot.clone().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default());
+        let position =
+            ending.position.clone().and_then(|p| serde_json::from_value::<roost_store::Position>(p).ok());
+        if let (Some(store), Some(position), Some(location)) = (&store, &position, &location) {
+            let taken = DatedPosition { position: position.clone(), last_commit: None };
+            let size = summary.size.unwrap_or_default();
+            if let Err(error) = store.record_parquet(&name, &uid, &taken, &location.path, size).await {
+                // The folder is complete and says everything; the catalogue only lists it.
+                tracing::warn!(%error, snapshot = %name, "not recorded in the catalogue");
+            }
+        }
+        acted.taken = Some(Taken { position: position.as_ref().map(serving::shown), summary });
+    } else {
+        let why = match (ending.and_then(|ending| ending.problem.as_ref()), &pod.stage) {
+            (Some(problem), _) => problem.to_string(),
+            (None, Stage::Finished { reason, .. }) => format!("the worker ended: {reason}"),
+            (None, _) => "the worker ended".to_owned(),
+        };
+        acted.attempt_failed = true;
+        acted.fault = Some(Fault::new(Reason::SnapshotRetrying, why));
+    }
+    if let Some(store) = &store
+        && let Err(error) = store.unpin_all(PinKind::Reader, &name, &uid).await
+    {
+        tracing::warn!(%error, snapshot = %name, "a pin was left behind");
+    }
+    acted.worker_to_remove = Some(pod.clone());
+    Ok(())
+}
+
+fn bounded(mut summary: Summary) -> Summary {
+    let cut = |text: &str| text.chars().take(MAX_TABLE_NAME).collect();
+    summary.largest_tables.sort_by(|a, b| b.size.cmp(&a.size));
+    summary.largest_tables.truncate(LARGEST);
+    for table in &mut summary.largest_tables {
+        (table.schema, table.name) = (cut(&table.schema), cut(&table.name));
+    }
+    summary
+}
+
+/// Deletes what this object took, and lets the object go.
+async fn erase(
+    elected: &Elected,
+    api: &Api<Snapshot>,
+    observed: &Observed,
+    acted: &mut Acted,
+) -> Result<(), ReconcileError> {
+    if let Some(location) = observed.location() {
+        match delete_data(elected, observed, &location).await? {
+            Ok(()) => tracing::info!(location = %location.path, "snapshot deleted"),
+            Err(Fault { reason: Reason::DataOwnedElsewhere, message }) => {
+                let note = format!("nothing was deleted: {message}");
+                elected
+                    .context
+                    .event(&observed.snapshot, EventType::Warning, "DataKept", "Delete", &note)
+                    .await;
+            }
+            Err(fault) => {
+                acted.fault = Some(fault);
+                return Ok(());
+            }
+        }
+    }
+    acted.changed_object = set_finalizer(api, &observed.snapshot, SNAPSHOT_FINALIZER, false).await?;
+    Ok(())
+}
+
+async fn delete_data(
+    elected: &Elected,
+    observed: &Observed,
+    location: &StorageLocation,
+) -> Result<Result<(), Fault>, ReconcileError> {
+    let context = &elected.context;
+    let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
+    let store = match tenant_store(context, location).await {
+        Ok(store) => store,
+        Err(error) => return Ok(Err(open_fault(error)?)),
+    };
+    if observed.snapshot.spec.format() == SnapshotFormat::Parquet {
+        let bucket = context.buckets.open(&Place::from(location)).await?;
+        let owner = owner(location);
+        match SnapshotFolder::delete(&bucket, &context.environment, &location.path, &owner, &uid).await {
+            Ok(()) => {}
+            Err(error @ FolderError::SnapshotExists { .. }) => {
+                return Ok(Err(Fault::new(Reason::DataOwnedElsewhere, error.to_string())));
+            }
+            Err(error) => return Ok(Err(of_folder(&error))),
+        }
+    }
+    Ok(match store.delete_snapshot(&name, &uid).await {
+        Ok(()) | Err(TenantError::DataMissing { .. } | TenantError::BeingDeleted { .. }) => Ok(()),
+        // The tenant's prefix is no longer ours, but the folder was.
+        Err(TenantError::OwnedElsewhere { .. } | TenantError::OwnerUnknown { .. })
+            if observed.snapshot.spec.format() == SnapshotFormat::Parquet =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(of_tenant(&error)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_read_leniently_and_bounded() {
+        let table = |size: u64| serde_json::json!({"schema": "main", "name": "é".repeat(200), "rows": 1, "size": size});
+        let tables: Vec<_> = (0..30).map(table).collect();
+        let value = serde_json::json!({"size": 7, "largestTables": tables, "somethingNew": true});
+        let summary = bounded(serde_json::from_value(value).unwrap());
+        assert_eq!(summary.largest_tables.len(), LARGEST);
+        assert_eq!(summary.largest_tables[0].size, 29);
+        assert_eq!(summary.largest_tables[0].name.chars().count(), MAX_TABLE_NAME);
+        assert_eq!((summary.size, summary.row_count), (Some(7), None));
+    }
+}

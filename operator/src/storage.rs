@@ -1,0 +1,206 @@
+//! Buckets: from a class or a recorded location, by the Secrets of the operator's namespace, to an object store.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use roost_crds::{Reason, Storage, StorageLocation, names as crd};
+use roost_protocol::{
+    grant,
+    problem::{ErrorCode, Problem},
+    secret,
+};
+use roost_store::{ObjectStore, S3Config, S3ConfigError, S3Credentials, S3Store};
+
+/// Bound of one request to a bucket.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clients kept, one for each place and key; building one reads the system's roots.
+const MAX_CLIENTS: u64 = 256;
+/// How long an unused client is kept.
+const CLIENT_IDLE: Duration = Duration::from_mins(10);
+
+/// Where a bucket is and which Secrets open it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Bucket.
+    pub bucket: String,
+    /// Prefix without slashes at its ends; empty for none.
+    pub prefix: String,
+    /// Endpoint; none for AWS.
+    pub endpoint: Option<String>,
+    /// Region.
+    pub region: String,
+    /// Bucket in the path.
+    pub path_style: bool,
+    /// Secret with the credentials.
+    pub credentials_secret: String,
+    /// Secret with the private CA.
+    pub ca_secret: Option<String>,
+}
+
+impl From<&Storage> for Place {
+    fn from(storage: &Storage) -> Self {
+        Self {
+            bucket: storage.bucket.clone(),
+            prefix: storage.prefix().to_owned(),
+            endpoint: storage.endpoint.clone(),
+            region: storage.region().to_owned(),
+            path_style: storage.path_style(),
+            credentials_secret: storage.credentials_secret().unwrap_or_default().to_owned(),
+            ca_secret: storage.ca_secret().map(str::to_owned),
+        }
+    }
+}
+
+impl From<&StorageLocation> for Place {
+    fn from(location: &StorageLocation) -> Self {
+        Self {
+            bucket: location.bucket.clone(),
+            prefix: location.prefix.clone(),
+            endpoint: location.endpoint.clone(),
+            region: location.region.clone().unwrap_or_else(|| roost_crds::resolve::REGION.to_owned()),
+            path_style: location.path_style,
+            credentials_secret: location.credentials_secret.clone(),
+            ca_secret: location.ca_secret.clone(),
+        }
+    }
+}
+
+/// A place could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A Secret does not exist.
+    #[error("Secret {name} does not exist in the operator's namespace; create it with the keys {keys}")]
+    SecretNotFound {
+        /// The Secret.
+        name: String,
+        /// What it should hold.
+        keys: &'static str,
+    },
+    /// A Secret lacks a key, or it is no text.
+    #[error("Secret {name} has no usable key {key}; add it")]
+    SecretInvalid {
+        /// The Secret.
+        name: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// No client can be made of what they hold.
+    #[error("the storage of the class cannot be used: {0}")]
+    Config(#[from] Arc<S3ConfigError>),
+    /// The API server failed.
+    #[error("a Secret could not be read: {0}")]
+    Api(#[from] kube::Error),
+}
+
+impl OpenError {
+    /// What it is called in conditions; none for a passing failure of the API server.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::SecretNotFound { .. } => Some(Reason::CredentialsNotFound),
+            Self::SecretInvalid { .. } | Self::Config(_) => Some(Reason::CredentialsInvalid),
+            Self::Api(_) => None,
+        }
+    }
+
+    /// What a client is told.
+    pub fn problem(&self) -> Problem {
+        let code = if self.reason().is_some() { ErrorCode::TenantNotReady } else { ErrorCode::Internal };
+        Problem::new(code, self.to_string())
+    }
+}
+
+/// Opens places.
+pub struct Buckets {
+    secrets: Api<Secret>,
+    clients: moka::future::Cache<blake3::Hash, Arc<S3Store>>,
+}
+
+impl Buckets {
+    /// Reads Secrets of `namespace`.
+    pub fn new(client: Client, namespace: &str) -> Self {
+        let clients =
+            moka::future::Cache::builder().max_capacity(MAX_CLIENTS).time_to_idle(CLIENT_IDLE).build();
+        Self { secrets: Api::namespaced(client, namespace), clients }
+    }
+
+    /// Everything needed to reach a place, as a grant carries it, with the versions of the Secrets that it is from.
+    pub async fn resolve(&self, place: &Place) -> Result<(grant::StorageLocation, String), OpenError> {
+        const KEYS: &str = "accessKeyID and secretAccessKey";
+        let credentials = self.secret(&place.credentials_secret, KEYS).await?;
+        let mut version = credentials.metadata.resource_version.clone().unwrap_or_default();
+        let ca_pem = match &place.ca_secret {
+            None => None,
+            Some(name) => {
+                let secret = self.secret(name, crd::CA_CERTIFICATE).await?;
+                version =
+                    format!("{version} {}", secret.metadata.resource_version.as_deref().unwrap_or_default());
+                Some(required(&secret, name, crd::CA_CERTIFICATE)?)
+            }
+        };
+        let name = &place.credentials_secret;
+        let location = grant::StorageLocation {
+            bucket: place.bucket.clone(),
+            prefix: place.prefix.clone(),
+            endpoint: place.endpoint.clone(),
+            region: place.region.clone(),
+            path_style: place.path_style,
+            ca_pem,
+            access_key_id: secret::Secret::new(required(&credentials, name, crd::ACCESS_KEY_ID)?),
+            secret_access_key: secret::Secret::new(required(&credentials, name, crd::SECRET_ACCESS_KEY)?),
+            session_token: text(&credentials, crd::SESSION_TOKEN).map(secret::Secret::new),
+        };
+        Ok((location, version))
+    }
+
+    /// The bucket of a place.
+    pub async fn open(&self, place: &Place) -> Result<Arc<dyn ObjectStore>, OpenError> {
+        let (location, _version) = self.resolve(place).await?;
+        Ok(self.client(&location).await?)
+    }
+
+    /// The bucket of a resolved place.
+    pub async fn client(
+        &self,
+        location: &grant::StorageLocation,
+    ) -> Result<Arc<dyn ObjectStore>, Arc<S3ConfigError>> {
+        let config = S3Config {
+            bucket: location.bucket.clone(),
+            endpoint: location.endpoint.clone(),
+            region: location.region.clone(),
+            path_style: location.path_style,
+            ca_pem: location.ca_pem.clone(),
+            credentials: S3Credentials {
+                access_key_id: location.access_key_id.expose().to_owned(),
+                secret_access_key: location.secret_access_key.expose().to_owned(),
+                session_token: location.session_token.as_ref().map(|token| token.expose().to_owned()),
+            },
+            timeout: REQUEST_TIMEOUT,
+        };
+        // Only the hash is kept as the key: the cache holds no second copy of the secret.
+        let key = blake3::hash(&serde_json::to_vec(&config).unwrap_or_default());
+        let make = async move {
+            match tokio::task::spawn_blocking(move || S3Store::new(&config)).await {
+                Ok(store) => store.map(Arc::new),
+                Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+            }
+        };
+        let store: Arc<dyn ObjectStore> = self.clients.try_get_with(key, make).await?;
+        Ok(store)
+    }
+
+    async fn secret(&self, name: &str, keys: &'static str) -> Result<Secret, OpenError> {
+        let found = self.secrets.get_opt(name).await?;
+        found.ok_or_else(|| OpenError::SecretNotFound { name: name.to_owned(), keys })
+    }
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = &secret.data.as_ref()?.get(key)?.0;
+    let text = std::str::from_utf8(bytes).ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn required(secret: &Secret, name: &str, key: &'static str) -> Result<String, OpenError> {
+    text(secret, key).ok_or_else(|| OpenError::SecretInvalid { name: name.to_owned(), key })
+}

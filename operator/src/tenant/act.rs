@@ -1,0 +1,139 @@
+//! Does what was planned for a Tenant.
+
+use kube::{Api, runtime::events::EventType};
+use roost_crds::{Position, Reason, StorageLocation, Tenant, names::TENANT_FINALIZER};
+use roost_store::{Initialized, TenantError};
+
+use super::{observe::Observed, plan::Action};
+use crate::{
+    elected::Elected,
+    fault::{self, Fault},
+    pods::calls,
+    serving::head_position,
+    status::set_finalizer,
+    whereabouts::{locate, open_fault, tenant_store},
+    work::ReconcileError,
+};
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Acted {
+    /// The object itself was changed; a new version will be seen.
+    pub changed_object: bool,
+    /// Where the data was found or made.
+    pub made: Option<(Position, StorageLocation)>,
+    /// What failed.
+    pub fault: Option<Fault>,
+}
+
+/// Acts.
+pub async fn act(
+    elected: &Elected,
+    api: &Api<Tenant>,
+    observed: &Observed,
+    actions: Vec<Action>,
+) -> Result<Acted, ReconcileError> {
+    let context = &elected.context;
+    let mut acted = Acted::default();
+    for action in actions {
+        match action {
+            Action::Finalizer(wanted) => {
+                acted.changed_object = set_finalizer(api, &observed.tenant, TENANT_FINALIZER, wanted).await?;
+            }
+            Action::Initialize(creation, adoption) => {
+                make(elected, observed, &mut acted, async |store| {
+                    store.initialize(creation, &adoption).await
+                })
+                .await?;
+            }
+            Action::Restore { tenant, snapshot, adoption } => {
+                let progress = |_| {};
+                make(elected, observed, &mut acted, async |store| {
+                    store.source_copy(&tenant, &snapshot, &adoption, &progress).await
+                })
+                .await?;
+            }
+            Action::Drain(pods) => {
+                for pod in &pods {
+                    calls::drain(context, pod).await?;
+                }
+            }
+            Action::Erase(_no_pods) => erase(elected, api, observed, &mut acted).await?,
+        }
+    }
+    Ok(acted)
+}
+
+async fn make(
+    elected: &Elected,
+    observed: &Observed,
+    acted: &mut Acted,
+    step: impl AsyncFnOnce(roost_store::TenantStore) -> Result<Initialized, TenantError>,
+) -> Result<(), ReconcileError> {
+    let Some(class) = &observed.class.class else { return Ok(()) };
+    let location = locate(class, &observed.identity, "");
+    let store = match tenant_store(&elected.context, &location).await {
+        Ok(store) => store,
+        Err(error) => {
+            acted.fault = Some(open_fault(error)?);
+            return Ok(());
+        }
+    };
+    match step(store).await {
+        Ok(found) => {
+            if let Some(owner) = &found.adopted_from {
+                let note = format!("the data at {} was taken over from {owner}", location.path);
+                elected
+                    .context
+                    .event(&observed.tenant, EventType::Normal, "Adopted", "Initialize", &note)
+                    .await;
+            }
+            tracing::info!(created = found.created, location = %location.path, "initialized");
+            acted.made = Some((head_position(&found.head), location));
+        }
+        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+    }
+    Ok(())
+}
+
+/// Deletes the data if it is this tenant's, and lets the object go.
+async fn erase(
+    elected: &Elected,
+    api: &Api<Tenant>,
+    observed: &Observed,
+    acted: &mut Acted,
+) -> Result<(), ReconcileError> {
+    let recorded = observed.tenant.status.as_ref().and_then(|status| status.location.clone());
+    // A first reconcile may have made the data without being able to say so.
+    let computed = || observed.class.class.as_ref().map(|class| locate(class, &observed.identity, ""));
+    if let Some(location) = recorded.or_else(computed) {
+        let store = match tenant_store(&elected.context, &location).await {
+            Ok(store) => store,
+            Err(error) => {
+                acted.fault = Some(deletion(open_fault(error)?));
+                return Ok(());
+            }
+        };
+        match store.delete_all().await {
+            Ok(()) => tracing::info!(location = %location.path, "data deleted"),
+            Err(error @ (TenantError::OwnedElsewhere { .. } | TenantError::OwnerUnknown { .. })) => {
+                let note = format!("nothing was deleted: {error}");
+                elected
+                    .context
+                    .event(&observed.tenant, EventType::Warning, "DataKept", "Delete", &note)
+                    .await;
+            }
+            Err(error) => {
+                acted.fault = Some(deletion(fault::of_tenant(&error)));
+                return Ok(());
+            }
+        }
+    }
+    acted.changed_object = set_finalizer(api, &observed.tenant, TENANT_FINALIZER, false).await?;
+    Ok(())
+}
+
+fn deletion(fault: Fault) -> Fault {
+    let reason = if fault.reason.row().stalled { Reason::DeletionFailed } else { fault.reason };
+    Fault::new(reason, format!("the data cannot be deleted: {}", fault.message))
+}

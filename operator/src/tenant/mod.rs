@@ -1,0 +1,81 @@
+//! Tenant: observe, plan, act, report.
+
+mod act;
+mod observe;
+mod plan;
+mod report;
+
+pub(crate) use observe::look;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+use roost_crds::{Reason, ServingState, Tenant, names::TENANT_MANAGER};
+
+use crate::{
+    elected::Elected,
+    status,
+    work::{Key, Reconcile, ReconcileError, Requeue},
+};
+
+/// How often a tenant with a pod is looked at: its size, activity and lag are shown.
+const SERVING_LOOK: Duration = Duration::from_secs(60);
+/// How often something that moves is looked at, besides the watch.
+const MOVING_LOOK: Duration = Duration::from_secs(2);
+/// How often what a person must fix is looked at again.
+const STALLED_LOOK: Duration = Duration::from_mins(5);
+
+/// Reconciles Tenants.
+pub struct TenantReconciler(pub Arc<Elected>);
+
+#[async_trait]
+impl Reconcile for TenantReconciler {
+    const KIND: &'static str = "Tenant";
+
+    async fn reconcile(&self, key: &Key) -> Result<Requeue, ReconcileError> {
+        let context = &self.0.context;
+        let api: Api<Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
+        // One that is gone: the watch has told its pods and children.
+        let Some(tenant) = api.get_opt(&key.name).await? else { return Ok(Requeue::OnChange) };
+        let observed = observe::observe(&self.0, tenant).await?;
+        let actions = plan::plan(&observed);
+        let acted = act::act(&self.0, &api, &observed, actions).await?;
+        if acted.changed_object {
+            // Finalizers changed: the watch brings the new version.
+            return Ok(Requeue::OnChange);
+        }
+        let wanted = report::report(&observed, &acted, &context.config.endpoint_host, &Time(context.now()));
+        if observed.tenant.status.as_ref() != Some(&wanted) {
+            status::apply(&api, &observed.tenant, TENANT_MANAGER, &wanted).await?;
+        }
+        Ok(requeue(&wanted))
+    }
+}
+
+fn requeue(status: &roost_crds::TenantStatus) -> Requeue {
+    look_again(&status.conditions, status.state)
+}
+
+/// When an object that serves is looked at again.
+pub(crate) fn look_again(
+    conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
+    state: Option<ServingState>,
+) -> Requeue {
+    use roost_crds::{
+        ConditionType,
+        conditions::{holds, reason_of},
+    };
+    let reason = reason_of(conditions, ConditionType::Ready);
+    if reason == Some(Reason::Deleting.as_str()) {
+        return Requeue::After(MOVING_LOOK);
+    }
+    match state {
+        Some(ServingState::Waking | ServingState::Draining) => Requeue::After(MOVING_LOOK),
+        Some(ServingState::Serving) => Requeue::After(SERVING_LOOK),
+        _ if holds(conditions, ConditionType::Stalled) => Requeue::After(STALLED_LOOK),
+        _ if holds(conditions, ConditionType::Reconciling) => Requeue::Backoff,
+        _ => Requeue::OnChange,
+    }
+}

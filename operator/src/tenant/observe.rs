@@ -1,0 +1,157 @@
+//! Reads the world around a Tenant.
+
+use kube::{Api, ResourceExt as _};
+use roost_crds::{Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, conditions, names::MAIN_BRANCH};
+use roost_protocol::{command::Order, grant::TenantIdentity};
+
+use crate::{
+    class::resolve::{Resolved, resolve},
+    elected::Elected,
+    fault::Fault,
+    inputs,
+    pods::{PodView, Stage, calls},
+    serving::Serving,
+    work::{Key, ReconcileError},
+};
+
+/// The latest snapshots that status shows.
+const LATEST: usize = 5;
+
+/// What a Tenant starts from, once it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing: empty, or by its init script at the first wake.
+    Empty,
+    /// A native snapshot.
+    Snapshot {
+        /// Tenant that it was taken of.
+        tenant: String,
+        /// Its name.
+        name: String,
+    },
+    /// Not yet, or never.
+    Awaited(Fault),
+}
+
+/// The world around a Tenant.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object.
+    pub tenant: Tenant,
+    /// Its class.
+    pub class: Resolved,
+    /// Who it is towards the bucket.
+    pub identity: TenantIdentity,
+    /// What it starts from.
+    pub source: Source,
+    /// Its init script, if it has one.
+    pub script: Option<Result<String, Fault>>,
+    /// Pods of all its branches.
+    pub pods: Vec<PodView>,
+    /// Its main branch's pod.
+    pub serving: Serving,
+    /// What went wrong with that lately.
+    pub trouble: Option<Fault>,
+    /// Its latest snapshots.
+    pub snapshots: Vec<SnapshotSummary>,
+}
+
+impl Observed {
+    /// Whether the bucket was found or made to hold its data.
+    pub fn made(&self) -> bool {
+        self.tenant
+            .status
+            .as_ref()
+            .is_some_and(|status| status.position.is_some() && status.location.is_some())
+    }
+
+    /// Whether anything was ever published.
+    pub fn published(&self) -> bool {
+        let position = self.tenant.status.as_ref().and_then(|status| status.position.as_ref());
+        position.is_some_and(|position| position.manifest > 0)
+    }
+}
+
+/// Reads.
+pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, ReconcileError> {
+    let context = &elected.context;
+    let namespace = tenant.namespace().unwrap_or_default();
+    let uid = tenant.uid().unwrap_or_default();
+    let sticky = tenant.status.as_ref().and_then(|status| status.class_name.clone());
+    let class = resolve(sticky.as_deref(), tenant.spec.class_name.as_deref(), &elected.index.classes());
+    let identity = TenantIdentity {
+        namespace: namespace.clone(),
+        name: tenant.name_any(),
+        cluster_id: context.cluster_id().await?,
+        namespace_uid: context.namespace_uid(&namespace).await?,
+        tenant_uid: uid.clone(),
+    };
+    let pods = context.pods.serving(&uid).await?;
+    let pod = pods.iter().find(|pod| pod.branch == MAIN_BRANCH).cloned();
+    let serving = look(elected, &uid, MAIN_BRANCH, pod).await;
+    let key = Key::new(&namespace, tenant.name_any());
+    let mut observed = Observed {
+        class,
+        identity,
+        source: Source::Empty,
+        script: None,
+        pods,
+        serving,
+        trouble: elected.troubles.get(&uid, MAIN_BRANCH).and_then(|trouble| trouble.fault()),
+        snapshots: elected.index.latest_snapshots(&key, LATEST),
+        tenant,
+    };
+    if observed.tenant.metadata.deletion_timestamp.is_none() {
+        if !observed.made() {
+            observed.source = source(elected, &observed.tenant, &namespace).await?;
+        }
+        let script = observed.tenant.spec.source.as_ref().and_then(|source| source.init_script.as_ref());
+        let hashed = observed.tenant.status.as_ref().is_some_and(|status| status.init_script_hash.is_some());
+        if let Some(script) = script
+            && !(observed.published() && hashed)
+        {
+            observed.script = Some(inputs::init_script(context, &namespace, script).await?);
+        }
+    }
+    Ok(observed)
+}
+
+/// Looks at a branch's pod; one that serves clears what went wrong before.
+pub(crate) async fn look(elected: &Elected, tenant_uid: &str, branch: &str, pod: Option<PodView>) -> Serving {
+    let Some(pod) = pod else { return Serving::default() };
+    let running = matches!(pod.stage, Stage::Running { .. }) && !pod.leaving;
+    let runtime = if running { calls::order(&elected.context, &pod, Order::Report).await.ok() } else { None };
+    let serving = Serving { pod: Some(pod), runtime };
+    if serving.state() == roost_crds::ServingState::Serving {
+        elected.troubles.clear(tenant_uid, branch);
+    }
+    serving
+}
+
+async fn source(elected: &Elected, tenant: &Tenant, namespace: &str) -> Result<Source, ReconcileError> {
+    let Some(name) = tenant.spec.source.as_ref().and_then(|source| source.snapshot.as_ref()) else {
+        return Ok(Source::Empty);
+    };
+    let api: Api<Snapshot> = Api::namespaced(elected.context.client.clone(), namespace);
+    Ok(judge_source(&name.name, api.get_opt(&name.name).await?.as_ref()))
+}
+
+/// Whether a snapshot can be started from.
+fn judge_source(name: &str, snapshot: Option<&Snapshot>) -> Source {
+    let awaited = |reason, message: String| Source::Awaited(Fault::new(reason, message));
+    let Some(snapshot) = snapshot else {
+        return awaited(Reason::SourceNotFound, format!("waits for Snapshot {name}"));
+    };
+    if snapshot.spec.format() == SnapshotFormat::Parquet {
+        let message = format!("Snapshot {name} is of format Parquet; only Native ones can be started from");
+        return awaited(Reason::SourceUnsupported, message);
+    }
+    let ready = snapshot
+        .status
+        .as_ref()
+        .is_some_and(|status| conditions::holds(&status.conditions, roost_crds::ConditionType::Ready));
+    if !ready {
+        return awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"));
+    }
+    Source::Snapshot { tenant: snapshot.spec.tenant_name.clone(), name: name.to_owned() }
+}

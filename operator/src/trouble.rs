@@ -1,0 +1,108 @@
+//! What went wrong with a branch's pods lately, remembered by the elected replica until one serves again.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use roost_protocol::problem::{ErrorCode, Problem};
+
+/// Ends without a seal, one after another, that count as a loop.
+pub const CRASH_LOOP: u32 = 3;
+/// Branches remembered; beyond it the memory starts afresh.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// Pods of one branch that ended badly, one after another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// How many.
+    pub count: u32,
+    /// What the last one said, or the kubelet said about it.
+    pub problem: Problem,
+    /// Pod whose end was counted last.
+    pod_uid: String,
+}
+
+/// By tenant UID and branch.
+#[derive(Debug, Default)]
+pub struct Troubles(Mutex<HashMap<(String, String), Trouble>>);
+
+impl Troubles {
+    /// Counts a bad end; the same pod's only once.
+    pub fn add(&self, tenant_uid: &str, branch: &str, pod_uid: &str, problem: Problem) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_REMEMBERED {
+            all.clear();
+        }
+        let key = (tenant_uid.to_owned(), branch.to_owned());
+        let count = match all.get(&key) {
+            Some(before) if before.pod_uid == pod_uid => return,
+            Some(before) => before.count.saturating_add(1),
+            None => 1,
+        };
+        all.insert(key, Trouble { count, problem, pod_uid: pod_uid.to_owned() });
+    }
+
+    /// A pod serves, or sealed.
+    pub fn clear(&self, tenant_uid: &str, branch: &str) {
+        let key = (tenant_uid.to_owned(), branch.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    /// What is remembered.
+    pub fn get(&self, tenant_uid: &str, branch: &str) -> Option<Trouble> {
+        let key = (tenant_uid.to_owned(), branch.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+}
+
+impl Trouble {
+    /// What it means for the branch's conditions.
+    pub fn fault(&self) -> Option<crate::fault::Fault> {
+        use roost_crds::Reason;
+        let reason = match self.problem.code {
+            ErrorCode::InitScriptFailed => Reason::RestoreFailed,
+            ErrorCode::DataCorrupted => Reason::DataCorrupt,
+            ErrorCode::DataMissing => Reason::DataMissing,
+            ErrorCode::DataOwnedElsewhere => Reason::DataOwnedElsewhere,
+            ErrorCode::StorageDenied => Reason::StorageDenied,
+            ErrorCode::StorageUnreachable => Reason::StorageUnreachable,
+            ErrorCode::ConditionalWritesUnsupported => Reason::ConditionalWritesUnsupported,
+            // Another owner is how a takeover looks from the loser's side: it serves.
+            ErrorCode::Fenced => return None,
+            _ if self.count >= CRASH_LOOP => Reason::CrashLooping,
+            _ => return None,
+        };
+        let times = if self.count > 1 { format!(" ({} times)", self.count) } else { String::new() };
+        Some(crate::fault::Fault::new(reason, format!("{}{times}", self.problem.detail)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_crds::Reason;
+
+    #[test]
+    fn only_repeated_crashes_are_a_loop_and_a_pod_counts_once() {
+        let troubles = Troubles::default();
+        let crash = || Problem::new(ErrorCode::EngineFailed, "killed");
+        for pod in ["a", "a", "b"] {
+            troubles.add("t", "main", pod, crash());
+        }
+        assert_eq!(troubles.get("t", "main").unwrap().fault(), None);
+        troubles.add("t", "main", "c", crash());
+        assert_eq!(troubles.get("t", "main").unwrap().fault().unwrap().reason, Reason::CrashLooping);
+        assert_eq!(troubles.get("t", "dev"), None);
+        troubles.clear("t", "main");
+        assert_eq!(troubles.get("t", "main"), None);
+    }
+
+    #[test]
+    fn a_failed_init_script_counts_at_once() {
+        let troubles = Troubles::default();
+        troubles.add("t", "main", "a", Problem::new(ErrorCode::InitScriptFailed, "line 2: no such table"));
+        let fault = troubles.get("t", "main").unwrap().fault().unwrap();
+        assert_eq!((fault.reason, fault.message.as_str()), (Reason::RestoreFailed, "line 2: no such table"));
+    }
+}
