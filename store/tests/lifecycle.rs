@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Claim, Creation, FolderError, Holder, HydrateError, Hydrated, Hydration,
-    MemoryStore, OwnedBranch, Owner, PinKind, Progress, PublishError, ReadError, SnapshotFolder, TakeOverError,
-    Takeover, TenantError, TenantPath, TenantStore, probe,
+    Adoption, BranchName, BranchSource, Claim, Creation, FolderError, Holder, HydrateError, Hydrated,
+    Hydration, MemoryStore, OwnedBranch, Owner, PinKind, Progress, PublishError, ReadError, SnapshotFolder,
+    TakeOverError, Takeover, TenantError, TenantPath, TenantStore, probe,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -312,7 +312,8 @@ async fn data_is_adopted_only_from_whom_is_named() {
     let later = tenant.initialize(Creation::KnownTenant, &right).await.unwrap();
     assert_eq!(later.adopted_from, None, "it ceases to apply");
     // The same namespace's next Tenant re-attaches without being named.
-    let recreated = Owner { cluster_id: "new".into(), namespace_uid: "new".into(), tenant_uid: "newer".into() };
+    let recreated =
+        Owner { cluster_id: "new".into(), namespace_uid: "new".into(), tenant_uid: "newer".into() };
     let tenant = TenantStore::new(world.memory.clone(), path(), recreated, environment(7).0);
     tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
 }

@@ -31,12 +31,25 @@ pub struct Faults {
     pub refused: u32,
     /// Most yields to other tasks before and after a request.
     pub delay: u32,
+    /// First request of an outage, in which none gets through.
+    pub outage_from: u64,
+    /// Requests that the outage swallows; 0: there is none.
+    pub outage_length: u64,
 }
 
 impl Faults {
     /// All of them, often enough to meet and rarely enough to get past.
     pub const fn frequent() -> Self {
-        Self { lost: 30, answer_lost: 40, late: 20, duplicated: 30, refused: 40, delay: 12 }
+        Self {
+            lost: 30,
+            answer_lost: 40,
+            late: 20,
+            duplicated: 30,
+            refused: 40,
+            delay: 12,
+            outage_from: 0,
+            outage_length: 0,
+        }
     }
 }
 
@@ -97,10 +110,14 @@ impl FaultStore {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// Lets a frozen process go on.
-    pub fn thaw(&self) {
-        self.stopped.store(false, Ordering::SeqCst);
-        self.thawed.notify_one();
+    /// Lets a frozen process go on. False for a killed one, which never does.
+    pub fn thaw(&self) -> bool {
+        let frozen = matches!(self.stop, Some(Stop::Freeze { .. }));
+        if frozen {
+            self.stopped.store(false, Ordering::SeqCst);
+            self.thawed.notify_one();
+        }
+        frozen
     }
 
     /// Lets requests that were answered as time-outs take effect now.
@@ -143,9 +160,9 @@ impl FaultStore {
     fn stops(&self) -> (Option<Stop>, Option<Stop>) {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         match self.stop {
-            Some(
-                stop @ (Stop::Kill { request, after_effect } | Stop::Freeze { request, after_effect }),
-            ) if request == number => {
+            Some(stop @ (Stop::Kill { request, after_effect } | Stop::Freeze { request, after_effect }))
+                if request == number =>
+            {
                 if after_effect {
                     (None, Some(stop))
                 } else {
@@ -162,12 +179,17 @@ impl FaultStore {
         send: impl Fn() -> BoxFuture<'a, Result<T, ObjectError>> + Send + Sync,
         write: Option<(Bytes, Condition)>,
     ) -> Result<T, ObjectError> {
-        let undecided = |message: &str| Err(ObjectError::Undecided { key: key.into(), message: message.into() });
+        let undecided =
+            |message: &str| Err(ObjectError::Undecided { key: key.into(), message: message.into() });
         let (before, after) = self.stops();
         if let Some(stop) = before {
             self.halt(stop).await;
         }
         self.delay().await;
+        let Faults { outage_from, outage_length, .. } = self.faults;
+        if (outage_from..outage_from + outage_length).contains(&(self.requests() - 1)) {
+            return undecided("the endpoint is away");
+        }
         if self.happens(300) {
             self.deliver_late().await;
         }

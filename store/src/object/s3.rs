@@ -141,6 +141,12 @@ impl S3Store {
         Ok(Self { client, bucket: config.bucket.clone(), timeout: config.timeout })
     }
 
+    /// Creates the bucket. Only for tests: Roost never creates buckets.
+    #[doc(hidden)]
+    pub async fn create_bucket_for_tests(&self) -> Result<(), ObjectError> {
+        self.send("", 0, self.client.create_bucket().bucket(&self.bucket).send()).await.map(drop)
+    }
+
     /// Sends one request and gives it the time that `bytes` of body may take.
     async fn send<T, E>(
         &self,

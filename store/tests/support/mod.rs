@@ -13,8 +13,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use roost_store::chunk::{HEADER_BYTES, chunk_count, chunk_range};
 use roost_store::{
-    ChunkSet, Clock, Compute, DatabaseId, Environment, Freeze, Frozen, LocalDatabase, LocalError, Owner, Randomness,
-    TenantPath,
+    ChunkSet, Clock, Compute, DatabaseId, Environment, Freeze, Frozen, LocalDatabase, LocalError, Owner,
+    Randomness, TenantPath,
 };
 
 /// Time that moves when somebody looks at it or sleeps.
@@ -161,7 +161,8 @@ impl ModelDatabase {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.next += 1;
         let commit = ledger.next;
-        let count = chunks.iter().map(|chunk| chunk + 1).max().unwrap_or(1).max(state.content.versions.len() as u64);
+        let count =
+            chunks.iter().map(|chunk| chunk + 1).max().unwrap_or(1).max(state.content.versions.len() as u64);
         let grown = state.content.versions.len() as u64..count;
         state.content.versions.resize(count as usize, 0);
         state.content.file_size = file_size(count);
