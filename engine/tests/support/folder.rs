@@ -39,7 +39,7 @@ impl Vfs for FolderVfs {
     fn open(&self, path: &str, flags: OpenFlags) -> Result<Option<Box<dyn VfsFile>>, VfsError> {
         let local = self.local(path)?;
         if path == MAIN && flags.lock() == Lock::None {
-            return Err(VfsError::refused("the database's file is opened by the database only"));
+            return Err(VfsError::refused("roost://main is opened by the database only"));
         }
         if !self.open.lock().unwrap().insert(path.to_owned()) {
             return Err(VfsError::refused(format!("{path} is open already")));
