@@ -18,12 +18,15 @@ use roost_store::{
 };
 use support::{Content, Ledger, ModelDatabase, owner, path};
 
+/// Starts before the test gives up.
+const START_ATTEMPTS: usize = 5;
+/// Longest start.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 struct Weed {
     process: Child,
     port: u16,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Weed {
@@ -76,7 +79,17 @@ fn free_ports<const N: usize>() -> [u16; N] {
     ports
 }
 
+/// Another process may take a port between our look and SeaweedFS' bind, so a start may fail.
 async fn weed() -> Weed {
+    for _ in 0..START_ATTEMPTS {
+        if let Some(weed) = start().await {
+            return weed;
+        }
+    }
+    panic!("SeaweedFS did not start");
+}
+
+async fn start() -> Option<Weed> {
     let binary = std::env::var("ROOST_WEED").expect("ROOST_WEED names SeaweedFS' `weed` binary");
     let folder = tempfile::tempdir().unwrap();
     let identity = |name: &str, actions: &[&str]| {
@@ -98,6 +111,8 @@ async fn weed() -> Weed {
             "-logtostderr=true",
             "server",
             "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
             "-ip=127.0.0.1",
             "-master.volumeSizeLimitMB=64",
             "-volume.max=20",
@@ -109,13 +124,21 @@ async fn weed() -> Weed {
         .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
         .spawn()
         .unwrap();
-    let mut weed = Weed { process, port, _folder: folder };
+    let mut weed = Weed { process, port, folder };
     let deadline = Instant::now() + START_DEADLINE;
     let store = weed.store("admin", "tenants");
     loop {
-        assert!(weed.process.try_wait().unwrap().is_none(), "SeaweedFS ended");
+        if let Some(status) = weed.process.try_wait().unwrap() {
+            let log = std::fs::read_to_string(weed.folder.path().join("log")).unwrap_or_default();
+            let end: Vec<_> = log.lines().rev().take(8).collect();
+            eprintln!(
+                "SeaweedFS ended with {status}:\n{}",
+                end.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
+            return None;
+        }
         match store.create_bucket_for_tests().await {
-            Ok(()) => return weed,
+            Ok(()) => return Some(weed),
             Err(error) => assert!(Instant::now() < deadline, "SeaweedFS did not start: {error}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
