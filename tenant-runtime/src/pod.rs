@@ -104,11 +104,12 @@ impl Pod<'_> {
                 Task::Serve(task) => self.serve(grant, task, sizing, stop).await,
                 Task::ExportParquet(task) => {
                     self.advance(RuntimeState::Hydrating, "exporting a snapshot");
+                    // An export may take long; its result is this process's last words.
+                    self.desk.settle(Ok(()));
                     let cache = (self.cache.as_path(), self.config.spill_limit);
                     worker::run(grant, task, sizing, cache, self.environment.clone()).await.inspect(|_| {
                         self.advance(RuntimeState::Draining, "the snapshot is complete");
                         self.advance(RuntimeState::Sealed, "the snapshot is complete");
-                        self.desk.settle(Ok(()));
                     })
                 }
             },

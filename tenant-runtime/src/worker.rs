@@ -52,7 +52,7 @@ struct Digest<'a> {
     completed_at: jiff::Timestamp,
     table_count: u64,
     row_count: u64,
-    bytes: u64,
+    size: u64,
     largest_tables: Vec<DigestTable<'a>>,
 }
 
@@ -61,7 +61,7 @@ struct DigestTable<'a> {
     schema: &'a str,
     name: &'a str,
     rows: u64,
-    bytes: u64,
+    size: u64,
 }
 
 /// Exports the position that the grant names.
@@ -141,13 +141,9 @@ async fn open(
     environment: Environment,
 ) -> Result<(Engine, std::path::PathBuf), Problem> {
     let tenant = storage::tenant(bucket, &grant.storage, &grant.tenant, environment.clone())?;
-    let pin = match task.pin.strip_prefix(tenant.location()) {
-        Some(_) => task.pin.clone(),
-        None => format!("{}{}", tenant.location(), task.pin),
-    };
     let readable = tenant
         .branch(&storage::branch(&grant.branch)?)
-        .open_position(position, &pin)
+        .open_position(position, &task.pin)
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
@@ -221,7 +217,7 @@ fn digest(metadata: &Metadata) -> Digest<'_> {
             schema: &table.schema,
             name: &table.name,
             rows: table.rows,
-            bytes: table.bytes,
+            size: table.bytes,
         })
         .collect();
     Digest {
@@ -231,7 +227,7 @@ fn digest(metadata: &Metadata) -> Digest<'_> {
         completed_at: metadata.completed_at,
         table_count: metadata.table_count,
         row_count: metadata.row_count,
-        bytes: metadata.bytes,
+        size: metadata.bytes,
         largest_tables,
     }
 }

@@ -113,17 +113,11 @@ async fn no_type_of_duckdb_is_forgotten() {
         let name = name[0].as_str().unwrap();
         assert!(covered.contains(name) || WITHOUT_COLUMNS.contains(&name), "{name} is not covered");
     }
-    let sql = "select 42::variant, {'a': [1, null]}::variant, get_type(1), null, \
-               to_microseconds(9223372036854775807), to_microseconds(-9223372036854775808)";
-    let row = json!([[
-        "42",
-        "{'a': [1, NULL]}",
-        "INTEGER",
-        null,
-        "2562047788:00:54.775807",
-        "-2562047788:00:54.775808"
-    ]]);
-    assert_eq!(process.query(sql).await, row);
+    let sql = "select 42::variant, {'a': [1, null]}::variant, get_type(1), null";
+    assert_eq!(process.query(sql).await, json!([["42", "{'a': [1, NULL]}", "INTEGER", null]]));
+    // What Arrow's interval cannot hold is an error, not another interval.
+    let (status, problem) = process.ask(json!({"sql": "select to_microseconds(9223372036854775807)"})).await;
+    assert_eq!((status, problem["error_type"].as_str()), (422, Some("Out of Range")), "{problem}");
     process.stop();
 }
 
@@ -164,8 +158,8 @@ async fn texts_are_duckdbs_own_and_can_be_cast_back() {
         "timestamptz '2020-02-29 12:34:56.7+00'",
         "interval '1 month -1 day 00:00:00.5'",
         "(-1.5)::decimal(2,1)",
-        "(-12345678901234567890123456789012345678901234567890)::varchar::bignum",
-        "0::varchar::bignum",
+        "'-12345678901234567890123456789012345678901234567890'::bignum",
+        "'0'::bignum",
     ] {
         let row = process.query(&format!("select {value}, ({value})::varchar")).await;
         assert_eq!(row[0][0], row[0][1], "{value}");

@@ -128,7 +128,7 @@ async fn writes_pause_while_nothing_can_be_published_and_go_on_afterwards() {
     process.query("create table t(i int)").await;
     eventually("the first publish", async || (manifest(folder.path()).await == 1).then_some(())).await;
     // New packs cannot be written where a file is in the way.
-    let packs = folder.path().join("bucket/tenants/default/demo/packs");
+    let packs = folder.path().join("bucket/objects/tenants/default/demo/packs");
     let aside = packs.with_file_name("packs-aside");
     std::fs::rename(&packs, &aside).unwrap();
     std::fs::write(&packs, "in the way").unwrap();
@@ -261,9 +261,9 @@ async fn kill_loop(seed: u64, kills: usize) {
         next = have + 1;
         let lifetime = Duration::from_millis(rng.random_range(1..400));
         let born = Instant::now();
-        // Once manifest m was seen, any later manifest holds what was acknowledged by then.
-        let mut seen = (manifest(folder.path()).await, have);
-        let mut at_least = have;
+        // While HEAD names manifest m, the next one may be frozen already; the one after that is not, and so it
+        // holds all that was acknowledged by now.
+        let mut promises = vec![(manifest(folder.path()).await + 2, have)];
         let mut acknowledged = have;
         while born.elapsed() < lifetime {
             let parts = rng.random_range(1..50);
@@ -275,14 +275,12 @@ async fn kill_loop(seed: u64, kills: usize) {
             assert_eq!(answer.status(), 200, "seed {seed} round {round}");
             acknowledged = next;
             next += 1;
-            let now = manifest(folder.path()).await;
-            if now > seen.0 {
-                at_least = seen.1;
-                seen = (now, acknowledged);
-            }
+            promises.push((manifest(folder.path()).await + 2, acknowledged));
         }
         process.kill();
         let died_at = head(folder.path()).await;
+        let kept = promises.iter().filter(|(from, _)| *from <= died_at.number()).map(|(_, count)| *count);
+        let at_least = kept.max().unwrap_or(have);
         let copy = tempfile::tempdir().unwrap();
         copy_folder(&folder.path().join("bucket"), &copy.path().join("bucket"));
         let ledger = async |folder: &Path| {

@@ -35,6 +35,7 @@ impl Process {
             .args(["--port", "0", "--memory-limit", "256Mi"])
             .args(arguments)
             .env("ROOST_TERMINATION_LOG", "/nonexistent")
+            .env("TZ", "UTC")
             .stdout(Stdio::piped())
             .stderr(log.reopen().unwrap())
             .spawn()
