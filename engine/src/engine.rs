@@ -113,16 +113,20 @@ pub struct Engine {
 impl Engine {
     /// Opens the tenant's database through `vfs` and locks the instance down. Blocks: call it on a thread that may.
     pub fn open(config: EngineConfig, vfs: Arc<dyn Vfs>) -> Result<Self, OpenError> {
-        Self::open_behind(config, vfs, Walls::all())
+        Self::open_behind(config, vfs, &Walls::all())
     }
 
     /// Opens with only some walls up, so that a test can show which of them stops an attack.
     #[cfg(feature = "test-walls")]
-    pub fn open_with_walls(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Result<Self, OpenError> {
+    pub fn open_with_walls(
+        config: EngineConfig,
+        vfs: Arc<dyn Vfs>,
+        walls: &Walls,
+    ) -> Result<Self, OpenError> {
         Self::open_behind(config, vfs, walls)
     }
 
-    fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Result<Self, OpenError> {
+    fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Self, OpenError> {
         let opened = opening::open(&config, vfs, walls)?;
         let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;
         let shared = Shared {
@@ -202,7 +206,10 @@ impl Engine {
         let thread = std::thread::Builder::new().name("session".into()).spawn(move || {
             match Session::open(Arc::clone(&shared), running, runtime, request.role, reply) {
                 Ok(session) => session.serve(&request, mode),
-                Err((error, reply)) => reply.finish(Err(error)),
+                Err(failed) => {
+                    let (error, reply) = *failed;
+                    reply.finish(Err(error));
+                }
             }
             drop(registration);
             drop(shared);

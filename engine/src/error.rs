@@ -88,7 +88,7 @@ pub struct QueryError {
     /// A suggestion.
     pub hint: Option<String>,
     /// The policy's stable name for what it refused.
-    pub refusal: Option<String>,
+    pub refusal: Option<Box<str>>,
 }
 
 impl QueryError {
@@ -138,18 +138,18 @@ fn meaning(kind: ErrorKind) -> (QueryErrorKind, &'static str) {
         ErrorKind::ParameterNotResolved => (Q::InvalidSql, "42P18"),
         ErrorKind::ParameterNotAllowed => (Q::InvalidSql, "42P02"),
         ErrorKind::MismatchType => (Q::InvalidSql, "42804"),
-        ErrorKind::MissingExtension | ErrorKind::Autoload => (Q::NotAllowed, "42501"),
-        ErrorKind::Permission => (Q::NotAllowed, "42501"),
+        ErrorKind::Permission | ErrorKind::MissingExtension | ErrorKind::Autoload => (Q::NotAllowed, "42501"),
         ErrorKind::OutOfRange | ErrorKind::Decimal => (Q::Failed, "22003"),
         ErrorKind::Conversion => (Q::Failed, "22P02"),
         ErrorKind::DivideByZero => (Q::Failed, "22012"),
-        ErrorKind::InvalidInput => (Q::Failed, "22023"),
         ErrorKind::ObjectSize => (Q::Failed, "54000"),
         ErrorKind::Constraint => (Q::Failed, "23000"),
         ErrorKind::Index => (Q::Failed, "23505"),
         ErrorKind::Sequence => (Q::Failed, "2200H"),
         ErrorKind::Dependency => (Q::Failed, "2BP01"),
-        ErrorKind::Settings | ErrorKind::InvalidConfiguration => (Q::Failed, "22023"),
+        ErrorKind::InvalidInput | ErrorKind::Settings | ErrorKind::InvalidConfiguration => {
+            (Q::Failed, "22023")
+        }
         ErrorKind::NotImplemented => (Q::Failed, "0A000"),
         ErrorKind::Transaction => (Q::TransactionConflict, "40001"),
         ErrorKind::OutOfMemory => (Q::OutOfMemory, "53200"),
@@ -179,7 +179,7 @@ impl From<EngineError> for QueryError {
         let (kind, sqlstate) = meaning(error.kind);
         let detail = |key: &str| error.extra.get(key).map_or("", String::as_str);
         let sqlstate = finer(error.kind, detail("error_subtype"), detail("type")).unwrap_or(sqlstate);
-        let refusal = error.extra.get("refusal").cloned();
+        let refusal = error.extra.get("refusal").map(|code| Box::from(code.as_str()));
         let kind = match refusal.as_deref() {
             Some("read-only") => QueryErrorKind::ReadOnly,
             _ => kind,

@@ -252,7 +252,7 @@ mod tests {
         let gate = WriteGate::new();
         let hold = gate.take(nothing()).await.unwrap();
         assert!(
-            tokio::time::timeout(Duration::from_secs(1), gate.close(Duration::from_secs(60))).await.is_err()
+            tokio::time::timeout(Duration::from_secs(1), gate.close(Duration::from_mins(1))).await.is_err()
         );
         drop(hold);
         gate.take(nothing()).await.unwrap();
@@ -279,7 +279,7 @@ mod tests {
                         for _ in 0..20 {
                             let pause = Duration::from_millis(random.random_range(0..30));
                             if task < 3 {
-                                let closure = gate.close(Duration::from_secs(3600)).await.unwrap();
+                                let closure = gate.close(Duration::from_hours(1)).await.unwrap();
                                 assert!(!closed.swap(true, Ordering::SeqCst), "seed {seed}: closed twice");
                                 assert_eq!(inside.load(Ordering::SeqCst), 0, "seed {seed}");
                                 tokio::time::sleep(pause).await;

@@ -112,7 +112,7 @@ impl PlanGuard for SessionGuard {
         if self.roles {
             policy::judge_writes(rules, plan)?;
         }
-        let writes = plan.modified_databases.iter().any(|name| *name == self.database);
+        let writes = plan.modified_databases.contains(&self.database);
         if writes && state.phase == (Phase::Executing { gate_held: false }) {
             return Err(Refusal {
                 message: "What the statement refers to was changed while it was prepared; run it again"

@@ -19,7 +19,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens an in-memory instance, attaches the tenant's database through `vfs`, and locks the instance down.
-pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Result<Opened, OpenError> {
+pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Opened, OpenError> {
     check(config)?;
     let step = |step: &'static str| move |source| OpenError::Engine { step, source };
     let guard = SessionGuard::new(&config.database_name, walls.has(Wall::Policy), walls.has(Wall::Roles));
@@ -43,7 +43,7 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: Walls) -> Re
     }
     guard.opened();
     // Our own connection stays in `memory`, where no client's macro can shadow a function that it calls.
-    lockdown::lock_down(&instance, &mut own, config, &walls)?;
+    lockdown::lock_down(&instance, &mut own, config, walls)?;
     Ok(Opened { instance, own, guard })
 }
 

@@ -63,10 +63,10 @@ impl Session {
         runtime: Handle,
         role: Role,
         reply: Reply,
-    ) -> Result<Self, (QueryError, Reply)> {
+    ) -> Result<Self, Box<(QueryError, Reply)>> {
         let connection = match shared.client_connection(role) {
             Ok(connection) => connection,
-            Err(error) => return Err((shared.query_error(error), reply)),
+            Err(error) => return Err(Box::new((shared.query_error(error), reply))),
         };
         running.connected(connection.interrupt_handle());
         let outcome = Outcome { rows_changed: None, rows_returned: 0, committed_writes: false };

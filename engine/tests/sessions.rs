@@ -1,4 +1,5 @@
 //! Requests: order, parameters, transactions, roles, errors, cancelling, timeouts, back-pressure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
 use roost_engine::{Engine, QueryError, QueryErrorKind, QueryRequest, Role};
@@ -148,7 +149,7 @@ async fn readers_write_nothing() {
 /// The transaction of a reader is READ ONLY for DuckDB as well: the second wall behind the role.
 #[tokio::test]
 async fn readers_transactions_are_read_only() {
-    let bench = support::bench_behind(roost_engine::Walls::only(&[roost_engine::Wall::Policy]));
+    let bench = support::bench_behind(&roost_engine::Walls::only(&[roost_engine::Wall::Policy]));
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
     for sql in ["INSERT INTO t VALUES (1)", "BEGIN; INSERT INTO t VALUES (1); COMMIT"] {
         let error = refused(&bench.engine, sql, Role::ReadOnly).await;

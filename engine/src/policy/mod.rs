@@ -85,3 +85,111 @@ pub fn judge_writes(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
 fn refuse(code: &'static str, message: String) -> Result<(), Refusal> {
     Err(Refusal { message, code })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_duckdb::{
+        Operator, OperatorDetail, QualifiedName, SettingAction, SettingChange, SettingScope, StatementKind,
+    };
+
+    const RULES: Rules<'static> = Rules { role: Role::ReadWrite, database: "acme" };
+
+    fn plan() -> PlanFacts {
+        PlanFacts {
+            stage: Stage::Bound,
+            statement: StatementKind::Select,
+            operators: Vec::new(),
+            table_functions: Vec::new(),
+            scalar_functions: Vec::new(),
+            aggregate_functions: Vec::new(),
+            window_functions: Vec::new(),
+            pragmas: Vec::new(),
+            settings: Vec::new(),
+            copy_functions: Vec::new(),
+            paths: Vec::new(),
+            modified_databases: Vec::new(),
+            read_databases: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    fn code(plan: &PlanFacts) -> Option<&'static str> {
+        judge(RULES, plan).err().map(|refusal| refusal.code)
+    }
+
+    fn named(name: &str) -> QualifiedName {
+        QualifiedName { catalog: "system".into(), schema: "main".into(), name: name.into() }
+    }
+
+    fn operator(kind: &str, detail: OperatorDetail) -> PlanFacts {
+        PlanFacts { operators: vec![Operator { kind: kind.into(), detail }], ..plan() }
+    }
+
+    fn create(kind: &str, catalog: &str) -> PlanFacts {
+        let name = QualifiedName { catalog: catalog.into(), schema: "main".into(), name: "x".into() };
+        operator("CREATE_TABLE", OperatorDetail::Create { kind: kind.into(), name, temporary: false })
+    }
+
+    fn setting(name: &str, scope: SettingScope, value: &str) -> PlanFacts {
+        let change =
+            SettingChange { name: name.into(), action: SettingAction::Set, scope, value: value.into() };
+        PlanFacts { settings: vec![change], ..plan() }
+    }
+
+    #[test]
+    fn facts_become_verdicts() {
+        let session = SettingScope::Automatic;
+        for (plan, expected) in [
+            (plan(), None),
+            (PlanFacts { unknown: vec!["expression X".into()], ..plan() }, Some("unknown-construct")),
+            (operator("PROJECTION", OperatorDetail::None), None),
+            (operator("ATTACH", OperatorDetail::None), Some("operator")),
+            (operator("SOMETHING_NEW", OperatorDetail::None), Some("operator")),
+            (operator("PROJECTION", OperatorDetail::UpdateExtensions), Some("operator")),
+            (PlanFacts { table_functions: vec![named("range")], ..plan() }, None),
+            (PlanFacts { table_functions: vec![named("read_csv")], ..plan() }, Some("table-function")),
+            (PlanFacts { table_functions: vec![named("brand_new")], ..plan() }, Some("table-function")),
+            (PlanFacts { scalar_functions: vec![named("abs"), named("icu_collate_de")], ..plan() }, None),
+            (PlanFacts { scalar_functions: vec![named("getenv")], ..plan() }, Some("scalar-function")),
+            (PlanFacts { pragmas: vec!["Version".into()], ..plan() }, None),
+            (PlanFacts { pragmas: vec!["enable_profiling".into()], ..plan() }, Some("pragma")),
+            (
+                PlanFacts { stage: Stage::Parsed, pragmas: vec!["import_database".into()], ..plan() },
+                Some("pragma"),
+            ),
+            (PlanFacts { copy_functions: vec!["csv".into()], ..plan() }, Some("copy")),
+            (PlanFacts { paths: vec!["/x".into()], ..plan() }, Some("path")),
+            (create("Table", "acme"), None),
+            (create("Table", "temp"), None),
+            (create("Table", "memory"), Some("foreign-database")),
+            (create("Secret", "acme"), Some("object")),
+            (setting("TimeZone", session, "UTC"), None),
+            (setting("TimeZone", SettingScope::Global, "UTC"), Some("setting")),
+            (setting("anything", SettingScope::Variable, "1"), None),
+            (setting("threads", session, "9"), Some("setting")),
+            (setting("schema", session, "main"), None),
+            (setting("schema", session, "memory"), Some("search-path")),
+            (setting("search_path", session, "main, \"Memory\".main"), Some("search-path")),
+            (setting("search_path", session, ""), Some("search-path")),
+        ] {
+            assert_eq!(code(&plan), expected, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn roles_decide_over_writes() {
+        for (role, database, expected) in [
+            (Role::ReadWrite, "acme", None),
+            (Role::ReadWrite, "temp", None),
+            (Role::ReadWrite, "memory", Some("foreign-database")),
+            (Role::ReadOnly, "acme", Some("read-only")),
+            (Role::ReadOnly, "memory", Some("read-only")),
+            (Role::ReadOnly, "temp", None),
+        ] {
+            let plan = PlanFacts { modified_databases: vec![database.into()], ..plan() };
+            let verdict = judge_writes(Rules { role, ..RULES }, &plan).err().map(|refusal| refusal.code);
+            assert_eq!(verdict, expected, "{role:?} {database}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! network, or to change what is locked. Each runs behind all walls, and again behind each wall that it names alone,
 //! where the evidence must be that wall's; without any wall it works (else another reason would be hiding); and a
 //! harmless twin works behind all walls.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod attacks;
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,7 +24,7 @@ async fn prey(bench: &Bench) {
     std::fs::create_dir_all(folder.join("import")).unwrap();
     std::fs::write(folder.join("import/schema.sql"), "CREATE TABLE imported (i INT);").unwrap();
     std::fs::write(folder.join("import/load.sql"), "").unwrap();
-    let maker = bench_behind(Walls::only(&[]));
+    let maker = bench_behind(&Walls::only(&[]));
     let sql = format!(
         "COPY (SELECT 1 AS i) TO '{0}/secret.parquet' (FORMAT parquet); ATTACH '{0}/other.db' AS other; \
          CREATE TABLE other.secret AS SELECT 1 AS i; CHECKPOINT other; DETACH other",
@@ -66,7 +67,7 @@ async fn all_walls_stop_every_attack_and_no_twin() {
         match attack(&bench, case).await {
             Ok(rows) => wrong.push(format!("ESCAPED {}: {rows:?}", case.sql)),
             Err(error) if !is_refusal(&error) => {
-                wrong.push(format!("for another reason: {}: {error:?}", case.sql))
+                wrong.push(format!("for another reason: {}: {error:?}", case.sql));
             }
             Err(_) => {}
         }
@@ -90,12 +91,12 @@ async fn each_named_wall_holds_alone() {
         for (wall, evidence) in case.walls {
             if !benches.contains_key(wall) {
                 let walls: Vec<Wall> = wall.iter().copied().collect();
-                benches.insert(*wall, prepared(bench_behind(Walls::only(&walls))).await);
+                benches.insert(*wall, prepared(bench_behind(&Walls::only(&walls))).await);
             }
             let result = attack(&benches[wall], case).await;
             let shown = match (&result, evidence) {
                 (Ok(_), _) => false,
-                (Err(error), Evidence::Refusal(code)) => error.refusal.as_deref() == Some(code),
+                (Err(error), Evidence::Refusal(code)) => error.refusal.as_deref() == Some(*code),
                 (Err(error), Evidence::Message(text)) => {
                     error.refusal.is_none() && error.message.contains(text)
                 }
@@ -112,7 +113,7 @@ async fn each_named_wall_holds_alone() {
 async fn without_walls_the_attacks_work() {
     let mut wrong = Vec::new();
     for case in ATTACKS.iter().filter(|case| case.bare == Bare::Works) {
-        let bench = prepared(bench_behind(Walls::only(&[]))).await;
+        let bench = prepared(bench_behind(&Walls::only(&[]))).await;
         if let Err(error) = attack(&bench, case).await {
             wrong.push(format!("{}: {error:?}", case.sql));
         }

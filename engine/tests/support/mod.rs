@@ -1,4 +1,5 @@
 //! What the tests of the engine share: a file system over a folder, engines, queries read to their end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod folder;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Long enough for anything in these tests, short enough to fail before the test runner does.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An engine over a folder of its own.
 pub struct Bench {
@@ -44,7 +45,7 @@ pub fn bench_with(change: impl FnOnce(&mut EngineConfig)) -> Bench {
 }
 
 /// An engine with only these walls.
-pub fn bench_behind(walls: Walls) -> Bench {
+pub fn bench_behind(walls: &Walls) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open_with_walls(config(folder.path()), vfs(folder.path()), walls).unwrap();
     Bench { folder, engine }
