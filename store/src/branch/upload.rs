@@ -113,19 +113,22 @@ impl Maker<'_> {
                     let name = Arc::new(name);
                     placed.extend(index.into_iter().map(|chunk| (chunk.index, (name.clone(), chunk))));
                 }
-                chunk = encoded.next(), if more && uploads.len() < PACKS_IN_FLIGHT => match chunk {
-                    Some(chunk) => {
+                chunk = encoded.next(), if more && uploads.len() < PACKS_IN_FLIGHT => {
+                    if let Some(chunk) = chunk {
                         read += 1;
                         let Some((index, stored, hash)) = chunk? else { continue };
                         let mut pack = open.take().unwrap_or_else(|| PackBuilder::new(self.name()));
                         pack.push(index, &stored, hash);
-                        if pack.is_full() { uploads.push(self.put_pack(pack)) } else { open = Some(pack) }
-                    }
-                    None => {
+                        if pack.is_full() {
+                            uploads.push(self.put_pack(pack));
+                        } else {
+                            open = Some(pack);
+                        }
+                    } else {
                         more = false;
                         uploads.extend(open.take().map(|pack| self.put_pack(pack)));
                     }
-                },
+                }
             }
         }
         Ok((placed, read, bytes))

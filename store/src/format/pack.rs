@@ -19,7 +19,7 @@ pub const MAX_PACK_BYTES: u64 = 34 * 1024 * 1024;
 pub const PACK_VERSION: u16 = 1;
 /// zstd level of chunks.
 const LEVEL: i32 = 1;
-const MAGIC: &[u8; 8] = b"RSTPACK\n";
+const MAGIC: [u8; 8] = *b"RSTPACK\n";
 const HASH_BYTES: usize = 32;
 /// Most chunks of one pack: bounds the index (52 bytes each) also when every chunk compresses to nothing.
 const MAX_PACK_CHUNKS: usize = 16_384;
@@ -87,7 +87,7 @@ impl PackBuilder {
     /// Begins a pack.
     pub fn new(name: ObjectName) -> Self {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&PACK_VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0, 0]);
         put_name(&mut bytes, &name);

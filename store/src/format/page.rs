@@ -16,7 +16,7 @@ pub const MAX_PAGE_BYTES: u64 = 1024 * 1024;
 /// Newest version of pages that this release reads, and the one it writes.
 pub const PAGE_VERSION: u16 = 1;
 
-const MAGIC: &[u8; 8] = b"RSTPAGE\n";
+const MAGIC: [u8; 8] = *b"RSTPAGE\n";
 const HASH_BYTES: usize = 32;
 
 /// The name of a pack or page: which branch, history, epoch and manifest made it, and 128 random bits.
@@ -99,7 +99,7 @@ pub struct Page {
 /// Writes a page.
 pub fn encode(page: &Page) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + page.packs.len() * 128 + page.chunks.len() * 44);
-    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&PAGE_VERSION.to_le_bytes());
     out.extend_from_slice(&[0, 0]);
     put_name(&mut out, &page.name);
@@ -160,12 +160,8 @@ pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
     Ok(Page { name, index, packs, chunks: entries })
 }
 
-pub(super) fn check_start(
-    input: &mut Reader<'_>,
-    magic: &[u8; 8],
-    supported: u16,
-) -> Result<(), FormatError> {
-    if input.array::<8>()? != *magic {
+pub(super) fn check_start(input: &mut Reader<'_>, magic: [u8; 8], supported: u16) -> Result<(), FormatError> {
+    if input.array::<8>()? != magic {
         return Err(FormatError::Damaged("it does not begin with its kind's magic".into()));
     }
     let version = input.u16()?;

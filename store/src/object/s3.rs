@@ -171,7 +171,7 @@ impl S3Store {
             match tokio::time::timeout(self.timeout, body.next()).await {
                 Ok(None) => return Ok(bytes.freeze()),
                 Ok(Some(Ok(part))) if (bytes.len() + part.len()) as u64 <= limit => {
-                    bytes.extend_from_slice(&part)
+                    bytes.extend_from_slice(&part);
                 }
                 Ok(Some(Ok(_))) => return Err(ObjectError::TooLarge { key: key.into(), limit }),
                 Ok(Some(Err(error))) => {

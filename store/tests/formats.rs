@@ -1,0 +1,303 @@
+//! The formats: golden files that every release must read, round trips, and damage that is always noticed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use proptest::prelude::*;
+use roost_store::format::catalogue::{CatalogueEntry, SnapshotData};
+use roost_store::format::head::Head;
+use roost_store::format::json::{self, Document};
+use roost_store::format::manifest::{Manifest, PageRef};
+use roost_store::format::pack::{self, PackBuilder};
+use roost_store::format::page::{self, ChunkEntry, ObjectName, Page};
+use roost_store::format::pin::{Condemned, Pin, PinKind};
+use roost_store::format::tenant::{Stage, TenantRecord};
+use roost_store::identity::{ObjectId, PutId};
+use roost_store::position::{StreamEnd, StreamId};
+use roost_store::snapshot_folder::FolderOwner;
+use roost_store::{BranchName, DatabaseId, FormatError, Holder, Lineage, Owner, Position};
+
+const PUT_ID: PutId = PutId::from_bytes([3; 16]);
+const LINEAGE: Lineage = Lineage::from_bytes([1; 16]);
+const PARENT: Lineage = Lineage::from_bytes([2; 16]);
+
+fn time() -> jiff::Timestamp {
+    "2026-11-20T10:00:00.000001Z".parse().unwrap()
+}
+
+fn owner() -> Owner {
+    Owner { cluster_id: "c".into(), namespace_uid: "n".into(), tenant_uid: "t".into() }
+}
+
+fn name(lineage: Lineage, id: u8) -> ObjectName {
+    let branch = BranchName::new("dev").unwrap();
+    ObjectName { branch, lineage, epoch: 4, manifest: 7, id: ObjectId::from_bytes([id; 16]) }
+}
+
+fn position() -> Position {
+    Position {
+        branch: BranchName::main(),
+        lineage: PARENT,
+        epoch: 3,
+        manifest: 6,
+        id: ObjectId::from_bytes([4; 16]),
+        sequence: 0,
+        offset: 0,
+    }
+}
+
+fn head() -> Head {
+    Head {
+        put_id: PUT_ID,
+        branch: BranchName::new("dev").unwrap(),
+        uid: Some("uid".into()),
+        lineage: LINEAGE,
+        epoch: 4,
+        holder: Some(Holder { name: "rt-1".into(), id: "pod-uid".into() }),
+        manifest: None,
+        source: Some(position()),
+        stream: Some(StreamId { lineage: LINEAGE, epoch: 4, manifest: 0 }),
+        sealed: false,
+        deleting: false,
+        last_commit: Some(time()),
+    }
+}
+
+fn manifest() -> Manifest {
+    let stream = StreamId { lineage: PARENT, epoch: 3, manifest: 6 };
+    Manifest {
+        put_id: PUT_ID,
+        branch: BranchName::new("dev").unwrap(),
+        lineage: LINEAGE,
+        epoch: 4,
+        number: 1,
+        id: ObjectId::from_bytes([5; 16]),
+        parent: Some(position()),
+        parent_end: Some(StreamEnd { stream, sequence: 0, length: 0, hash: String::new() }),
+        lineages: vec![LINEAGE, PARENT],
+        file_size: 12_288,
+        database_id: DatabaseId::from_bytes([6; 16]),
+        engine_version: "1.5.5".into(),
+        storage_version: "v1.5.0".into(),
+        pages: vec![PageRef { name: name(LINEAGE, 8), hash: "0".repeat(64) }],
+        boot: vec![0],
+        last_commit: Some(time()),
+        written: time(),
+    }
+}
+
+fn entry() -> CatalogueEntry {
+    CatalogueEntry {
+        put_id: PUT_ID,
+        name: "nightly".into(),
+        uid: "uid".into(),
+        data: SnapshotData::Native { pin: "pins/snapshot-nightly-x".into() },
+        position: position(),
+        last_commit: None,
+        size: 12_288,
+        created: time(),
+    }
+}
+
+fn small_page() -> Page {
+    let chunk = |pack, offset| ChunkEntry { pack, offset, length: 100, hash: [9; 32] };
+    Page {
+        name: name(LINEAGE, 8),
+        index: 0,
+        packs: vec![name(PARENT, 1), name(LINEAGE, 2)],
+        chunks: vec![chunk(0, 90), chunk(1, 90), chunk(1, 190)],
+    }
+}
+
+fn small_pack() -> Vec<u8> {
+    let mut builder = PackBuilder::new(name(LINEAGE, 2));
+    for index in [0, 5] {
+        let raw = vec![u8::try_from(index).unwrap(); 500];
+        builder.push(index, &pack::compress(&raw).unwrap(), pack::chunk_hash(LINEAGE, index, &raw));
+    }
+    builder.finish().1
+}
+
+/// Compares with the golden file; `ROOST_BLESS=1` writes it (only for a new kind or version).
+fn golden(file: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("ROOST_BLESS").is_some() {
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let kept = std::fs::read(&path).unwrap();
+    assert_eq!(bytes, kept, "{file} is written differently now: raise the version, keep reading the old one");
+    kept
+}
+
+fn golden_document<T: Document + PartialEq + std::fmt::Debug>(file: &str, document: &T) {
+    let kept = golden(file, &json::encode(document));
+    assert_eq!(json::decode::<T>(&kept).unwrap(), *document);
+    damaged(&kept, |bytes| json::decode::<T>(bytes).map(drop));
+}
+
+/// Every single altered byte and every truncation is an error, and never a panic.
+fn damaged(whole: &[u8], decode: impl Fn(&[u8]) -> Result<(), FormatError>) {
+    decode(whole).unwrap();
+    let mut bytes = whole.to_vec();
+    for at in 0..whole.len() {
+        for flip in [0x01, 0x20, 0x80, 0xff] {
+            bytes[at] ^= flip;
+            assert!(decode(&bytes).is_err(), "byte {at} flipped by {flip} goes unnoticed");
+            bytes[at] ^= flip;
+        }
+        assert!(decode(&whole[..at]).is_err(), "cut to {at} bytes goes unnoticed");
+    }
+    bytes.push(b'\n');
+    assert!(decode(&bytes).is_err(), "an added byte goes unnoticed");
+}
+
+#[test]
+fn json_objects_are_as_documented() {
+    golden_document("head.json", &head());
+    golden_document("manifest.json", &manifest());
+    manifest().check().unwrap();
+    golden_document("catalogue.json", &entry());
+    let pin = Pin {
+        put_id: PUT_ID,
+        kind: PinKind::Branch,
+        name: "dev".into(),
+        uid: "uid".into(),
+        position: position(),
+        created: time(),
+    };
+    golden_document("pin.json", &pin);
+    golden_document("condemned.json", &Condemned { put_id: PUT_ID, keys: vec!["packs/x".into()] });
+    let record = TenantRecord {
+        put_id: PUT_ID,
+        owner: owner(),
+        stage: Stage::Created,
+        created: time(),
+        adopted_from: None,
+        restoring: None,
+        data_key: None,
+    };
+    golden_document("tenant.json", &record);
+    golden_document("owner.json", &FolderOwner { put_id: PUT_ID, owner: owner(), uid: "uid".into() });
+}
+
+#[test]
+fn binary_objects_are_as_documented() {
+    let kept = golden("page.bin", &page::encode(&small_page()));
+    assert_eq!(page::decode(&kept).unwrap(), small_page());
+    damaged(&kept, |bytes| page::decode(bytes).map(drop));
+    let kept = golden("pack.bin", &small_pack());
+    let (own, index) = pack::decode(&kept).unwrap();
+    assert_eq!((own, index.len()), (name(LINEAGE, 2), 2));
+    for chunk in index {
+        let stored = &kept[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
+        let raw = pack::restore(stored, LINEAGE, chunk.index, 500, &chunk.hash).unwrap();
+        assert_eq!(raw, vec![u8::try_from(chunk.index).unwrap(); 500]);
+        assert!(pack::restore(stored, PARENT, chunk.index, 500, &chunk.hash).is_err(), "another lineage");
+        assert!(pack::restore(stored, LINEAGE, chunk.index + 1, 500, &chunk.hash).is_err(), "another chunk");
+        assert!(pack::restore(stored, LINEAGE, chunk.index, 499, &chunk.hash).is_err(), "another length");
+    }
+    damaged(&kept, |bytes| pack::decode(bytes).map(drop));
+}
+
+/// Replaces the checksum, so that only what the checksum does not cover can object.
+fn resealed(text: &str) -> Vec<u8> {
+    let body = text.split_once(",\"checksum\"").unwrap().0;
+    format!("{body},\"checksum\":\"{}\"}}", blake3::hash(body.as_bytes()).to_hex()).into_bytes()
+}
+
+#[test]
+fn newer_versions_are_named_and_unknown_members_tolerated() {
+    let text = String::from_utf8(json::encode(&head())).unwrap();
+    let more = resealed(&text.replacen("\"epoch\"", "\"color\":[1],\"epoch\"", 1));
+    assert_eq!(json::decode::<Head>(&more).unwrap(), head());
+    let newer = resealed(&text.replacen("\"version\":1", "\"version\":2", 1));
+    assert_eq!(json::decode::<Head>(&newer).unwrap_err(), FormatError::Version { found: 2, supported: 1 });
+    assert!(matches!(json::decode::<Pin>(text.as_bytes()), Err(FormatError::Damaged(_))), "another kind");
+    for (at, value, encrypted) in [(8, 2, false), (10, 1, true)] {
+        let mut bytes = page::encode(&small_page());
+        bytes[at] = value;
+        let body = bytes.len() - 32;
+        let hash = blake3::hash(&bytes[..body]);
+        bytes[body..].copy_from_slice(hash.as_bytes());
+        let error = page::decode(&bytes).unwrap_err();
+        assert_eq!(matches!(error, FormatError::Encrypted(1)), encrypted, "{error}");
+        assert_eq!(matches!(error, FormatError::Version { found: 2, .. }), !encrypted, "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_whose_members_disagree_is_refused() {
+    let breaks: [fn(&mut Manifest); 4] =
+        [|m| m.file_size = 2 << 30, |m| m.lineages.reverse(), |m| m.number = 0, |m| m.pages.clear()];
+    for (number, damage) in breaks.into_iter().enumerate() {
+        let mut manifest = manifest();
+        damage(&mut manifest);
+        assert!(manifest.check().is_err(), "break {number}");
+    }
+}
+
+fn any_name() -> impl Strategy<Value = ObjectName> {
+    let branch = "[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?".prop_map(|name| BranchName::new(name).unwrap());
+    (branch, any::<([u8; 16], u64, u64, [u8; 16])>()).prop_map(|(branch, (lineage, epoch, manifest, id))| {
+        let (lineage, id) = (Lineage::from_bytes(lineage), ObjectId::from_bytes(id));
+        ObjectName { branch, lineage, epoch, manifest, id }
+    })
+}
+
+fn any_page() -> impl Strategy<Value = Page> {
+    (any_name(), any::<u64>(), prop::collection::vec(any_name(), 1..20)).prop_flat_map(
+        |(name, index, packs)| {
+            let packs_count = u16::try_from(packs.len()).unwrap();
+            let entry = (0..packs_count, 0..30_000_000_u32, 0..300_000_u32, any::<[u8; 32]>())
+                .prop_map(|(pack, offset, length, hash)| ChunkEntry { pack, offset, length, hash });
+            prop::collection::vec(entry, 1..60).prop_map(move |chunks| {
+                let (name, packs) = (name.clone(), packs.clone());
+                Page { name, index, packs, chunks }
+            })
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn names_come_back(name in any_name()) {
+        prop_assert_eq!(name.to_string().parse::<ObjectName>().unwrap(), name);
+    }
+
+    #[test]
+    fn pages_come_back(page in any_page()) {
+        prop_assert_eq!(page::decode(&page::encode(&page)).unwrap(), page);
+    }
+
+    #[test]
+    fn a_damaged_page_is_noticed(page in any_page(), at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let mut bytes = page::encode(&page);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        prop_assert!(page::decode(&bytes).is_err());
+        prop_assert!(page::decode(&bytes[..at]).is_err());
+    }
+
+    #[test]
+    fn packs_come_back(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3_000), 1..8)) {
+        let mut builder = PackBuilder::new(name(LINEAGE, 2));
+        for (index, raw) in chunks.iter().enumerate() {
+            let index = index as u64;
+            builder.push(index, &pack::compress(raw).unwrap(), pack::chunk_hash(LINEAGE, index, raw));
+        }
+        let (_, bytes, built) = builder.finish();
+        let (_, index) = pack::decode(&bytes).unwrap();
+        prop_assert_eq!(&built, &index);
+        for chunk in index {
+            let raw = &chunks[usize::try_from(chunk.index).unwrap()];
+            let stored = &bytes[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
+            prop_assert_eq!(&pack::restore(stored, LINEAGE, chunk.index, raw.len(), &chunk.hash).unwrap(), raw);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        prop_assert!(page::decode(&bytes).is_err());
+        prop_assert!(pack::decode(&bytes).is_err());
+        prop_assert!(json::decode::<Head>(&bytes).is_err());
+        prop_assert!(pack::restore(&bytes, LINEAGE, 0, 100, &[0; 32]).is_err());
+    }
+}
