@@ -1,10 +1,12 @@
-//! JSON parameters as DuckDB values.
+//! The form of a request: its statements, and its JSON parameters as DuckDB values.
+use crate::config::MAX_STATEMENTS;
 use crate::error::{QueryError, QueryErrorKind};
-use roost_duckdb::Value;
+use crate::request::QueryRequest;
+use roost_duckdb::{EngineError, Extracted, Prepared, Returns, StatementKind, Value};
 use serde_json::Value as Json;
 
 /// The value of parameter `index` (from 1). Lists and objects go as JSON text, which DuckDB casts where it can.
-pub(crate) fn value(index: usize, json: &Json) -> Result<Value, QueryError> {
+fn value(index: usize, json: &Json) -> Result<Value, QueryError> {
     Ok(match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
@@ -24,6 +26,45 @@ pub(crate) fn value(index: usize, json: &Json) -> Result<Value, QueryError> {
         },
         Json::Array(_) | Json::Object(_) => Value::Text(json.to_string()),
     })
+}
+
+/// What can be refused before anything runs.
+pub(crate) fn check_form(statements: &[Extracted], request: &QueryRequest) -> Result<(), QueryError> {
+    let bad = |sqlstate, message: String| Err(QueryError::new(QueryErrorKind::BadRequest, sqlstate, message));
+    let Some(last) = statements.last() else {
+        return bad("42601", "The request holds no statement".into());
+    };
+    if statements.len() > MAX_STATEMENTS {
+        return bad("54000", format!("A request may hold at most {MAX_STATEMENTS} statements"));
+    }
+    if !request.parameters.is_empty() && last.source() > 0 {
+        return bad("08P01", "Parameters go with one statement only".into());
+    }
+    Ok(())
+}
+
+/// Gives the statement its parameters. Statements that DuckDB put beside it (PIVOT's type) have none.
+pub(crate) fn bind(
+    prepared: &mut Prepared,
+    request: &QueryRequest,
+) -> Result<(), Result<QueryError, EngineError>> {
+    let (wanted, given) = (prepared.parameter_count(), request.parameters.len());
+    if wanted == 0
+        && prepared.kind() != StatementKind::Select
+        && given > 0
+        && prepared.returns() == Returns::Nothing
+    {
+        return Ok(());
+    }
+    if wanted != given {
+        let message = format!("The statement has {wanted} parameters, and {given} were given");
+        return Err(Ok(QueryError::new(QueryErrorKind::BadRequest, "08P01", message)));
+    }
+    for (index, json) in request.parameters.iter().enumerate() {
+        let value = value(index + 1, json).map_err(Ok)?;
+        prepared.bind(index + 1, &value).map_err(Err)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -117,9 +117,14 @@ impl Running {
         }
     }
 
-    /// No interrupt reaches the connection any more: what follows (the rollback) must not be broken by one.
+    /// No interrupt reaches the connection from here on: what follows (a rollback, a commit) must not be broken by one.
     pub fn settle(&self) {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Interrupts reach the connection again; one that was asked for meanwhile is repeated.
+    pub fn unsettle(&self) {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
     /// A statement or transaction begins, and with it what is seen of the database.

@@ -1,10 +1,9 @@
 //! One request on its own connection and thread: statements in order, the last one's result streamed.
-use crate::config::MAX_STATEMENTS;
 use crate::engine::Shared;
 use crate::error::{QueryError, QueryErrorKind};
 use crate::gate::GateHold;
 use crate::guard::CHANGED_WHILE_PREPARED;
-use crate::parameters;
+use crate::parameters::{bind, check_form};
 use crate::request::{QueryRequest, Role};
 use crate::running::{Running, StopCause};
 use crate::stream::{Column, Outcome};
@@ -14,6 +13,7 @@ use roost_duckdb::{Connection, EngineError, ErrorKind, Extracted, Prepared, Resu
 use roost_duckdb::{StatementKind, TransactionAction};
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 /// What a reader gets first.
@@ -122,6 +122,8 @@ impl Session {
             self.statement(statement, request, mode == Mode::Query && index == last)?;
         }
         if mode == Mode::Script {
+            self.running.settle();
+            self.check_stopped()?;
             self.command("COMMIT")?;
             self.transaction_over(true);
         }
@@ -191,6 +193,11 @@ impl Session {
             }
         } else {
             self.shared.guard.executing(self.connection.id(), self.hold.is_some());
+            if action == Some(TransactionAction::Commit) {
+                // An interrupt that meets a commit would report what is committed as failed.
+                self.running.settle();
+                self.check_stopped()?;
+            }
             let stream = prepared.execute_stream().map_err(|error| self.error(error))?;
             if !prepared.streams() && !self.connection.in_transaction() {
                 // All of it is done and committed; a reader of its rows that pauses holds nobody up.
@@ -201,6 +208,7 @@ impl Session {
         if wrapped {
             self.command("COMMIT")?;
         }
+        self.running.unsettle();
         self.after_statement(action);
         Ok(())
     }
@@ -312,10 +320,9 @@ impl Session {
 
     /// DuckDB's error, or why the request was stopped if that is what broke it.
     fn error(&self, error: EngineError) -> QueryError {
-        if error.kind == ErrorKind::Interrupt
-            && let Some(cause) = self.running.stop_cause()
-        {
-            return cause.error();
+        if error.kind == ErrorKind::Interrupt {
+            // DuckDB interrupts a statement's other threads when one of them fails, and may then report just that.
+            return self.running.stop_cause().map_or_else(QueryError::failed_in_a_thread, StopCause::error);
         }
         if error.extra.get("refusal").is_some_and(|code| code == CHANGED_WHILE_PREPARED) {
             return QueryError::new(QueryErrorKind::TransactionConflict, "40001", error.message);
@@ -333,6 +340,12 @@ impl Drop for Session {
 impl Reply {
     /// Sends one batch when there is room, unless the request is stopped before.
     fn send(&self, batch: RecordBatch, running: &Running, runtime: &Handle) -> Result<(), QueryError> {
+        // Room is used even by a request that is told to stop: what it did is done, and DuckDB stops by itself.
+        let batch = match self.batches.try_send(batch) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(StopCause::ReaderLeft.error()),
+            Err(TrySendError::Full(batch)) => batch,
+        };
         runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -357,40 +370,4 @@ impl Reply {
             }
         }
     }
-}
-
-/// What can be refused before anything runs.
-fn check_form(statements: &[Extracted], request: &QueryRequest) -> Result<(), QueryError> {
-    let bad = |sqlstate, message: String| Err(QueryError::new(QueryErrorKind::BadRequest, sqlstate, message));
-    let Some(last) = statements.last() else {
-        return bad("42601", "The request holds no statement".into());
-    };
-    if statements.len() > MAX_STATEMENTS {
-        return bad("54000", format!("A request may hold at most {MAX_STATEMENTS} statements"));
-    }
-    if !request.parameters.is_empty() && last.source() > 0 {
-        return bad("08P01", "Parameters go with one statement only".into());
-    }
-    Ok(())
-}
-
-/// Gives the statement its parameters. Statements that DuckDB put beside it (PIVOT's type) have none.
-fn bind(prepared: &mut Prepared, request: &QueryRequest) -> Result<(), Result<QueryError, EngineError>> {
-    let (wanted, given) = (prepared.parameter_count(), request.parameters.len());
-    if wanted == 0
-        && prepared.kind() != StatementKind::Select
-        && given > 0
-        && prepared.returns() == Returns::Nothing
-    {
-        return Ok(());
-    }
-    if wanted != given {
-        let message = format!("The statement has {wanted} parameters, and {given} were given");
-        return Err(Ok(QueryError::new(QueryErrorKind::BadRequest, "08P01", message)));
-    }
-    for (index, json) in request.parameters.iter().enumerate() {
-        let value = parameters::value(index + 1, json).map_err(Ok)?;
-        prepared.bind(index + 1, &value).map_err(Err)?;
-    }
-    Ok(())
 }
