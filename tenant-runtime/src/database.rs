@@ -1,6 +1,6 @@
 //! The running database as its publisher sees it: the engine's write gate and checkpoint, and the file's changes.
 
-use crate::files::{LocalFiles, Phase, Taken};
+use crate::files::{LocalFiles, Taken};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_engine::{ClosedGate, Engine, GateError};
@@ -56,9 +56,9 @@ impl ServedDatabase {
     }
 
     async fn checkpoint(&self, gate: &ClosedGate) -> Result<Taken, LocalError> {
-        self.files.enter(Phase::Checkpoint);
+        let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
         let checkpointed = self.engine.checkpoint(gate).await;
-        self.files.enter(Phase::Serve);
+        drop(window);
         checkpointed.map_err(|error| {
             let message = format!("the checkpoint failed: {error}");
             if self.engine.has_failed() {

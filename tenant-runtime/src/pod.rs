@@ -98,7 +98,7 @@ impl Pod<'_> {
     }
 
     async fn act(&self, grant: &Grant, stop: &CancellationToken) -> Ending {
-        let acted = match self.sizing(grant) {
+        let acted = match sizing(grant) {
             Err(problem) => Err(problem),
             Ok(sizing) => match &grant.task {
                 Task::Serve(task) => self.serve(grant, task, sizing, stop).await,
@@ -121,11 +121,6 @@ impl Pod<'_> {
             self.desk.settle(Err(problem.clone()));
             Ending { state, ..ending::failed(problem) }
         })
-    }
-
-    fn sizing(&self, grant: &Grant) -> Result<Sizing, Problem> {
-        size(&grant.engine, read_allowance())
-            .map_err(|error| Problem::new(ErrorCode::TenantNotReady, error.to_string()))
     }
 
     async fn serve(
@@ -169,6 +164,11 @@ impl Pod<'_> {
         };
         tenant::open(opening, &self.lifecycle).await
     }
+}
+
+fn sizing(grant: &Grant) -> Result<Sizing, Problem> {
+    size(&grant.engine, read_allowance())
+        .map_err(|error| Problem::new(ErrorCode::TenantNotReady, error.to_string()))
 }
 
 /// The tenant of a pod: none before its grant was acted upon.

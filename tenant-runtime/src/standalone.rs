@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 /// Namespace of the only tenant.
 const NAMESPACE: &str = "default";
 /// Longest time of draining after Ctrl-C.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long connections may take to end after the seal.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 

@@ -26,7 +26,7 @@ use std::{
 };
 
 /// How long the init script may take.
-const INIT_SCRIPT_TIMEOUT: Duration = Duration::from_secs(600);
+const INIT_SCRIPT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -211,7 +211,7 @@ pub async fn open_engine(
         max_sessions: setup.max_sessions,
         ..EngineConfig::new(setup.database.clone(), folders.spill)
     };
-    let vfs = Arc::new(files.clone());
+    let vfs = files.attaching().map_err(|error| Problem::new(ErrorCode::EngineFailed, error.to_string()))?;
     let opened = tokio::task::spawn_blocking(move || Engine::open(config, vfs)).await;
     let engine = match opened {
         Ok(opened) => opened.map_err(|error: OpenError| problems::of_open(&error))?,

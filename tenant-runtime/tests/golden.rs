@@ -1,6 +1,13 @@
 //! Every type of DuckDB in every format: minimum, maximum, NULL and nested values against golden files, and the
 //! texts against DuckDB's own casts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
 mod support;
 
 use arrow_array::RecordBatch;

@@ -1,5 +1,12 @@
 //! A tenant's life on a laptop: asleep and awake again, drained, killed, taken over. Real processes, real files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
 mod support;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -111,9 +118,9 @@ fn bytes_of(folder: &Path) -> u64 {
         std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap())
-            .map(|entry| match entry.file_type().unwrap().is_dir() {
-                true => walk(&entry.path()),
-                false => entry.metadata().unwrap().len(),
+            .map(|entry| {
+                let folder = entry.file_type().unwrap().is_dir();
+                if folder { walk(&entry.path()) } else { entry.metadata().unwrap().len() }
             })
             .sum()
     }

@@ -1,6 +1,13 @@
 //! A pod as operator and gateway meet it: TLS, grants, commands, session tokens. Real processes; the tests that
 //! need a bucket take it from the environment.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
 mod support;
 
 use roost_protocol::{
@@ -123,25 +130,9 @@ impl Pod {
         self.post(paths::GRANT, &GrantRequest { grant }).await
     }
 
-    fn command(&self, order: Order) -> Command {
-        let (nonce, pod_uid) = (Uuid::new_v4(), "pod-uid".into());
-        Command { version: PROTOCOL_VERSION, pod_uid, not_after: in_seconds(30), nonce, order }
-    }
-
     async fn order(&self, command: &Command) -> (u16, Value) {
         let command = self.operator.sign(command).unwrap();
         self.post(paths::COMMAND, &CommandRequest { command }).await
-    }
-
-    fn session(&self) -> SessionToken {
-        SessionToken {
-            version: PROTOCOL_VERSION,
-            tenant_uid: "tenant-uid".into(),
-            branch: "main".into(),
-            user: "ann".into(),
-            role: Role::ReadWrite,
-            not_after: in_seconds(60),
-        }
     }
 
     async fn query_with(&self, token: Option<String>, body: Value) -> (u16, Value) {
@@ -156,7 +147,7 @@ impl Pod {
     }
 
     async fn query(&self, sql: &str) -> (u16, Value) {
-        self.query_with(Some(sign(&self.gateway, &self.session())), json!({"sql": sql})).await
+        self.query_with(Some(sign(&self.gateway, &session())), json!({"sql": sql})).await
     }
 
     /// Exit code and last words.
@@ -186,10 +177,26 @@ impl Pod {
                 memory_limit: Some("256Mi".into()),
                 threads: Some(2),
                 settings: BTreeMap::new(),
-                statement_timeout: Duration::from_secs(60),
+                statement_timeout: Duration::from_mins(1),
             },
             gateway_key: self.gateway.verifying_key(),
         }
+    }
+}
+
+fn command(order: Order) -> Command {
+    let (nonce, pod_uid) = (Uuid::new_v4(), "pod-uid".into());
+    Command { version: PROTOCOL_VERSION, pod_uid, not_after: in_seconds(30), nonce, order }
+}
+
+fn session() -> SessionToken {
+    SessionToken {
+        version: PROTOCOL_VERSION,
+        tenant_uid: "tenant-uid".into(),
+        branch: "main".into(),
+        user: "ann".into(),
+        role: Role::ReadWrite,
+        not_after: in_seconds(60),
     }
 }
 
@@ -200,7 +207,7 @@ fn sign(key: &SigningKey, statement: &impl Statement) -> String {
 fn serve(init_script: Option<&str>) -> Task {
     Task::Serve(Serve {
         takeover: Takeover::PreviousGone,
-        idle_timeout: Duration::from_secs(600),
+        idle_timeout: Duration::from_mins(10),
         drain_timeout: Duration::from_secs(30),
         init_script: init_script.map(Into::into),
     })
@@ -224,7 +231,7 @@ fn nowhere() -> StorageLocation {
 async fn only_its_own_grant_is_accepted_and_only_once() {
     let mut pod = Pod::start().await;
     assert_eq!(pod.query("select 1").await.0, 503, "no tenant yet");
-    assert_eq!(pod.order(&pod.command(Order::Publish)).await.1["code"], "not-serving");
+    assert_eq!(pod.order(&command(Order::Publish)).await.1["code"], "not-serving");
     let good = pod.grant(nowhere(), serve(None));
     let changed = |change: fn(&mut Grant)| {
         let mut grant = good.clone();
@@ -240,7 +247,7 @@ async fn only_its_own_grant_is_accepted_and_only_once() {
         // A signed command is no grant.
         (
             "purpose",
-            pod.post(paths::GRANT, &GrantRequest { grant: sign(&pod.operator, &pod.command(Order::Drain)) })
+            pod.post(paths::GRANT, &GrantRequest { grant: sign(&pod.operator, &command(Order::Drain)) })
                 .await,
         ),
     ] {
@@ -248,7 +255,7 @@ async fn only_its_own_grant_is_accepted_and_only_once() {
     }
     let (first, second) = tokio::join!(pod.hand_over(&good), async {
         eventually("claimed", async || {
-            let (_, status) = pod.order(&pod.command(Order::Report)).await;
+            let (_, status) = pod.order(&command(Order::Report)).await;
             (status["state"] != "pooled").then_some(())
         })
         .await;
@@ -264,14 +271,14 @@ async fn only_its_own_grant_is_accepted_and_only_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_are_obeyed_once_and_only_by_their_pod() {
     let mut pod = Pod::start().await;
-    let report = pod.command(Order::Report);
+    let report = command(Order::Report);
     let (status, answer) = pod.order(&report).await;
     assert_eq!(status, 200);
     assert_eq!(serde_json::from_value::<RuntimeStatus>(answer).unwrap().state, RuntimeState::Pooled);
     assert_eq!(pod.order(&report).await.0, 401, "a second time");
     for (what, command) in [
-        ("another pod", Command { pod_uid: "old".into(), ..pod.command(Order::Report) }),
-        ("expired", Command { not_after: in_seconds(-1), ..pod.command(Order::Report) }),
+        ("another pod", Command { pod_uid: "old".into(), ..command(Order::Report) }),
+        ("expired", Command { not_after: in_seconds(-1), ..command(Order::Report) }),
     ] {
         assert_eq!(pod.order(&command).await.0, 401, "{what}");
     }
@@ -321,24 +328,24 @@ async fn a_tenant_lives_in_a_bucket() {
 
     for (what, token) in [
         ("none", None),
-        ("operator's signature", Some(sign(&pod.operator, &pod.session()))),
-        ("tenant", Some(sign(&pod.gateway, &SessionToken { tenant_uid: "other".into(), ..pod.session() }))),
-        ("branch", Some(sign(&pod.gateway, &SessionToken { branch: "dev".into(), ..pod.session() }))),
-        ("expired", Some(sign(&pod.gateway, &SessionToken { not_after: in_seconds(-1), ..pod.session() }))),
+        ("operator's signature", Some(sign(&pod.operator, &session()))),
+        ("tenant", Some(sign(&pod.gateway, &SessionToken { tenant_uid: "other".into(), ..session() }))),
+        ("branch", Some(sign(&pod.gateway, &SessionToken { branch: "dev".into(), ..session() }))),
+        ("expired", Some(sign(&pod.gateway, &SessionToken { not_after: in_seconds(-1), ..session() }))),
         ("grant", Some(sign(&pod.gateway, &grant))),
     ] {
         let (status, answer) = pod.query_with(token, json!({"sql": "insert into t values (0)"})).await;
         assert_eq!((status, answer["code"].as_str()), (401, Some("unauthenticated")), "{what}");
     }
-    let reader = sign(&pod.gateway, &SessionToken { role: Role::ReadOnly, ..pod.session() });
+    let reader = sign(&pod.gateway, &SessionToken { role: Role::ReadOnly, ..session() });
     let (status, answer) = pod.query_with(Some(reader), json!({"sql": "insert into t values (0)"})).await;
     assert_eq!((status, answer["code"].as_str()), (403, Some("read-only")), "{answer}");
     assert_eq!(pod.query("insert into t values (1)").await.0, 200);
     assert_eq!(pod.query("select sum(i) from t").await.1["rows"], json!([["42"]]));
 
-    let (_, lagging) = pod.order(&pod.command(Order::Report)).await;
+    let (_, lagging) = pod.order(&command(Order::Report)).await;
     assert!(lagging["durableLagMillis"].as_u64().unwrap() > 0);
-    let (status, published) = pod.order(&pod.command(Order::Publish)).await;
+    let (status, published) = pod.order(&command(Order::Publish)).await;
     assert_eq!((status, published["durableLagMillis"].as_u64()), (200, Some(0)), "{published}");
 
     // A worker exports the position, beside the serving pod.
@@ -369,7 +376,7 @@ async fn a_tenant_lives_in_a_bucket() {
     assert!(objects.iter().any(|object| object.key.ends_with("metadata.json")), "{objects:?}");
     assert!(objects.iter().any(|object| object.key.ends_with(".parquet")), "{objects:?}");
 
-    let (status, draining) = pod.order(&pod.command(Order::Drain)).await;
+    let (status, draining) = pod.order(&command(Order::Drain)).await;
     assert_eq!((status, draining["state"] != "serving"), (200, true), "{draining}");
     let (code, ending) = pod.end().await;
     assert_eq!((code, ending.state), (0, RuntimeState::Sealed));

@@ -106,7 +106,7 @@ fn dictionary<'a>(key: &DataType, array: &'a ArrayRef) -> Result<Box<dyn Cell + 
     ) -> Result<Box<dyn Cell + '_>, EncodeError> {
         array
             .downcast_dict::<StringArray>()
-            .map(|values| scalar::text(values))
+            .map(scalar::text)
             .ok_or_else(|| EncodeError::Unsupported("a dictionary of something other than text".into()))
     }
     match key {

@@ -139,8 +139,8 @@ fn name_prefix(name: &str) -> Vec<u8> {
 /// STRUCT; one made by `row()` has no names.
 pub fn structure<'a>(children: &Fields, array: &'a StructArray) -> Result<Box<dyn Cell + 'a>, EncodeError> {
     let mut seen = HashSet::new();
-    let named = children.iter().all(|child| !child.name().is_empty() && seen.insert(child.name()));
-    let names = named.then(|| children.iter().map(|child| name_prefix(child.name())).collect());
+    let have_names = children.iter().all(|child| !child.name().is_empty() && seen.insert(child.name()));
+    let names = have_names.then(|| children.iter().map(|child| name_prefix(child.name())).collect());
     let members = children
         .iter()
         .zip(array.columns())

@@ -21,7 +21,6 @@ pub fn plain_field(field: &Field) -> Result<Field, EncodeError> {
         (Extension::Bool8, _) => DataType::Boolean,
         (Extension::HugeInt | Extension::UHugeInt, _) => DataType::Decimal256(HUGE_DIGITS, 0),
         (Extension::TimeTz | Extension::Bit | Extension::Bignum, _) => DataType::Utf8,
-        (Extension::Uuid, other) => other.clone(),
         (Extension::None, DataType::List(child)) => DataType::List(plain_child(child)?),
         (Extension::None, DataType::LargeList(child)) => DataType::LargeList(plain_child(child)?),
         (Extension::None, DataType::FixedSizeList(child, size)) => {
@@ -36,7 +35,7 @@ pub fn plain_field(field: &Field) -> Result<Field, EncodeError> {
                 .collect::<Result<_, EncodeError>>()?;
             DataType::Union(members.into_iter().collect::<UnionFields>(), *mode)
         }
-        (Extension::None, other) => other.clone(),
+        (Extension::Uuid | Extension::None, other) => other.clone(),
     };
     let mut sent = field.clone();
     if data_type != *field.data_type() && Extension::of(field)? != Extension::None {

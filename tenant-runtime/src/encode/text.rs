@@ -253,6 +253,6 @@ mod tests {
         assert_eq!(text(|out| bignum(&[0x7f, 0xff, 0xfe, !0x05], out)), "-5");
         let big = [&[0x80, 0, 16][..], &[0xff; 16][..]].concat();
         assert_eq!(text(|out| bignum(&big, out)), u128::MAX.to_string());
-        assert_eq!(text(|out| time_tz(86_400_000_000 << 24 | 115_198, out)), "24:00:00-15:59:59");
+        assert_eq!(text(|out| time_tz(86_400_000_000 << 24 | 0x1_c1fe, out)), "24:00:00-15:59:59");
     }
 }

@@ -1,6 +1,6 @@
 //! The database file as DuckDB holds it: positional reads and writes; writes are recorded by chunk.
 
-use super::{LocalFiles, Name};
+use super::LocalFiles;
 use roost_engine::{VfsError, VfsFile};
 use std::os::unix::fs::FileExt as _;
 
@@ -34,7 +34,6 @@ impl VfsFile for MainFile {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<(), VfsError> {
-        self.0.interlock().may_write_main(offset)?;
         // Recorded first: a chunk that is dirty without need costs an upload, the other way costs the data.
         self.0.changes().chunks.insert_bytes(offset, data.len() as u64);
         self.0.0.main.write_all_at(data, offset)?;
@@ -51,7 +50,6 @@ impl VfsFile for MainFile {
     }
 
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
-        self.0.interlock().may_write_main(size)?;
         self.0.0.main.set_len(size)?;
         Ok(())
     }
@@ -62,11 +60,5 @@ impl VfsFile for MainFile {
 
     fn size(&self) -> Result<u64, VfsError> {
         Ok(self.0.main_size()?)
-    }
-}
-
-impl Drop for MainFile {
-    fn drop(&mut self) {
-        self.0.interlock().closed(Name::Main);
     }
 }

@@ -1,17 +1,14 @@
 //! The files that DuckDB sees under `roost://`: one database file with its WAL, in the pod's cache folder.
 //!
 //! The disk is a cache: nothing is fsynced, and what counts is only what a publish brought into the bucket. What
-//! this file system adds is a record of which chunks were written, and the interlocks: each file opens only as
-//! the storage manager opens it, headers change and WALs go only within our own checkpoint, and any doubt is
-//! fatal for the database, never a guess.
+//! this file system adds is a record of which chunks were written and since when commits wait. The interlock in
+//! front of it (each file opens only as the storage manager opens it, headers change and WALs go only within our
+//! own checkpoint) is the engine layer's.
 
-mod interlock;
 mod main_file;
 mod wal;
 
-pub use interlock::Phase;
-
-use interlock::{Interlock, Name};
+use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, InterlockedVfs};
 use roost_engine::{OpenFlags, Vfs, VfsError, VfsFile};
 use roost_store::{ChunkSet, DatabaseId, Environment};
 use std::{
@@ -19,7 +16,10 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 /// The path under which the engine attaches the tenant's database.
@@ -63,7 +63,11 @@ struct Shared {
     folder: PathBuf,
     /// The one descriptor of the database file; DuckDB's handles borrow it.
     main: File,
-    interlock: Mutex<Interlock>,
+    interlock: Arc<Interlock>,
+    /// Whether each file is there, as far as DuckDB is concerned.
+    exists: [AtomicBool; 4],
+    /// Our checkpoint runs, with the write gate closed.
+    checkpointing: AtomicBool,
     changes: Mutex<Changes>,
     environment: Environment,
 }
@@ -75,30 +79,50 @@ pub struct LocalFiles(Arc<Shared>);
 impl LocalFiles {
     /// Over the folder, which holds `main` if there is anything to open, and nothing else of interest.
     pub fn new(folder: &Path, access: Access, environment: Environment) -> io::Result<Self> {
-        let path = folder.join(Name::Main.file_name());
+        let path = folder.join(file_name(DatabaseFile::Main));
         let main = match access {
             Access::Create => File::options().read(true).write(true).create_new(true).open(path)?,
             Access::ReadWrite => File::options().read(true).write(true).open(path)?,
             Access::ReadOnly => File::open(path)?,
         };
+        let interlock = Interlock::new(
+            MAIN_PATH,
+            match access {
+                Access::Create | Access::ReadWrite => interlock::Access::ReadWrite,
+                Access::ReadOnly => interlock::Access::ReadOnly,
+            },
+        );
+        // A hydrated file has no WAL: a manifest is a checkpoint.
+        let exists: [AtomicBool; 4] = Default::default();
+        exists[DatabaseFile::Main as usize].store(access != Access::Create, SeqCst);
         Ok(Self(Arc::new(Shared {
             folder: folder.to_owned(),
             main,
-            interlock: Mutex::new(Interlock::new(access)),
+            interlock,
+            exists,
+            checkpointing: AtomicBool::new(false),
             changes: Mutex::default(),
             environment,
         })))
     }
 
-    /// The database is attached: from now on headers change and WALs go only in [`Phase::Checkpoint`].
-    /// An error if DuckDB never opened the file here.
-    pub fn attached(&self) -> Result<(), VfsError> {
-        self.interlock().attached()
+    /// What the engine opens its files through. The next statement that reaches it must be the ATTACH.
+    pub fn attaching(&self) -> Result<Arc<dyn Vfs>, VfsError> {
+        self.0.interlock.attaching()?;
+        Ok(Arc::new(InterlockedVfs::new(Arc::clone(&self.0.interlock), Arc::new(self.clone()))))
     }
 
-    /// Says what DuckDB is doing on our behalf.
-    pub fn enter(&self, phase: Phase) {
-        self.interlock().phase = phase;
+    /// The database is attached: from now on headers change and WALs go only in a checkpoint of ours.
+    /// An error if DuckDB never opened the file here.
+    pub fn attached(&self) -> Result<(), VfsError> {
+        self.0.interlock.attached()
+    }
+
+    /// Our checkpoint may run until the window is dropped. Only while the write gate is closed.
+    pub fn checkpoint(&self) -> Result<Checkpoint, VfsError> {
+        let window = self.0.interlock.checkpoint()?;
+        self.0.checkpointing.store(true, SeqCst);
+        Ok(Checkpoint { files: self.clone(), _window: window })
     }
 
     /// Takes what was written since the last freeze. Only while the write gate is closed.
@@ -141,17 +165,13 @@ impl LocalFiles {
         Ok(DatabaseId::from_bytes(id))
     }
 
-    fn interlock(&self) -> std::sync::MutexGuard<'_, Interlock> {
-        self.0.interlock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
         self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
     fn note_commit(&self) {
-        if self.interlock().phase == Phase::Checkpoint {
+        if self.0.checkpointing.load(SeqCst) {
             return;
         }
         let now = self.0.environment.clock.now();
@@ -160,47 +180,81 @@ impl LocalFiles {
         changes.last_commit = Some(now);
     }
 
-    fn path_of(&self, name: Name) -> PathBuf {
-        self.0.folder.join(name.file_name())
+    fn path_of(&self, file: DatabaseFile) -> PathBuf {
+        self.0.folder.join(file_name(file))
+    }
+
+    fn file(&self, path: &str) -> Result<DatabaseFile, VfsError> {
+        let refused = || VfsError::refused(format!("{path} is not a file of this database"));
+        self.0.interlock.file(path).ok_or_else(refused)
+    }
+
+    fn existence(&self, file: DatabaseFile) -> &AtomicBool {
+        &self.0.exists[file as usize]
+    }
+}
+
+/// A checkpoint of ours is running.
+pub struct Checkpoint {
+    files: LocalFiles,
+    _window: CheckpointWindow,
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.files.0.checkpointing.store(false, SeqCst);
+    }
+}
+
+/// Name in the cache folder.
+const fn file_name(file: DatabaseFile) -> &'static str {
+    match file {
+        DatabaseFile::Main => "main",
+        DatabaseFile::Wal => "main.wal",
+        DatabaseFile::CheckpointWal => "main.wal.checkpoint",
+        DatabaseFile::RecoveryWal => "main.wal.recovery",
     }
 }
 
 impl Vfs for LocalFiles {
     fn open(&self, path: &str, flags: OpenFlags) -> Result<Option<Box<dyn VfsFile>>, VfsError> {
-        let name = Name::of(path)?;
+        let file = self.file(path)?;
         tracing::debug!(path, ?flags, "engine opens a file");
-        if !self.interlock().open(name, flags)? {
-            return Ok(None);
+        if !self.existence(file).load(SeqCst) && !flags.create() {
+            if flags.null_if_not_exists() {
+                return Ok(None);
+            }
+            return Err(VfsError::io(format!("{path} does not exist")));
         }
-        let opened: Result<Box<dyn VfsFile>, VfsError> = match name {
-            Name::Main => Ok(Box::new(main_file::MainFile::new(self.clone()))),
-            _ => wal::WalFile::open(self.clone(), name, flags).map(|file| Box::new(file) as _),
+        let opened: Box<dyn VfsFile> = match file {
+            DatabaseFile::Main => Box::new(main_file::MainFile::new(self.clone())),
+            DatabaseFile::Wal => Box::new(wal::WalFile::open(self.clone())?),
+            // Every process starts from a checkpoint and checkpoints with the gate closed: there is nothing to
+            // recover, and no commit during a checkpoint.
+            DatabaseFile::CheckpointWal | DatabaseFile::RecoveryWal => {
+                return Err(VfsError::fatal(format!("{path} was asked for, which cannot be")));
+            }
         };
-        if opened.is_err() {
-            self.interlock().closed(name);
-        }
-        opened.map(Some)
+        self.existence(file).store(true, SeqCst);
+        Ok(Some(opened))
     }
 
     fn exists(&self, path: &str) -> Result<bool, VfsError> {
-        let name = Name::of(path)?;
-        Ok(self.interlock().exists(name))
+        Ok(self.existence(self.file(path)?).load(SeqCst))
     }
 
     fn remove(&self, path: &str) -> Result<bool, VfsError> {
-        let name = Name::of(path)?;
-        if !self.interlock().remove(name)? {
+        let file = self.file(path)?;
+        if !self.existence(file).swap(false, SeqCst) {
             return Ok(false);
         }
         tracing::debug!(path, "engine removes a file");
-        std::fs::remove_file(self.path_of(name))?;
+        std::fs::remove_file(self.path_of(file))?;
         Ok(true)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), VfsError> {
-        let (from, to) = (Name::of(from)?, Name::of(to)?);
-        self.interlock().rename(from, to)?;
-        std::fs::rename(self.path_of(from), self.path_of(to))?;
-        Ok(())
+        // Renames happen only in recovery, and there is nothing to recover.
+        Err(VfsError::fatal(format!("{from} was to be renamed to {to}, which cannot be")))
     }
 }

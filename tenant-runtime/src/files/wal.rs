@@ -1,11 +1,12 @@
 //! The WAL as DuckDB writes it: appended, synced at each commit, emptied or removed by a checkpoint.
 
-use super::{LocalFiles, Name, main_file::read_up_to};
-use roost_engine::{OpenFlags, VfsError, VfsFile};
+use super::{LocalFiles, main_file::read_up_to};
+use roost_duckdb::interlock::DatabaseFile;
+use roost_engine::{VfsError, VfsFile};
 use std::{
     fs::File,
     os::unix::fs::FileExt as _,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, atomic::Ordering::SeqCst},
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -18,22 +19,17 @@ struct Extent {
 /// A handle to the WAL.
 pub struct WalFile {
     files: LocalFiles,
-    name: Name,
     file: File,
     extent: Mutex<Extent>,
 }
 
 impl WalFile {
     /// Opens or makes the WAL.
-    pub fn open(files: LocalFiles, name: Name, flags: OpenFlags) -> Result<Self, VfsError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(flags.create_new())
-            .open(files.path_of(name))?;
+    pub fn open(files: LocalFiles) -> Result<Self, VfsError> {
+        let path = files.path_of(DatabaseFile::Wal);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { files, name, file, extent: Mutex::new(Extent { size, committed: size }) })
+        Ok(Self { files, file, extent: Mutex::new(Extent { size, committed: size }) })
     }
 
     fn extent(&self) -> std::sync::MutexGuard<'_, Extent> {
@@ -73,7 +69,9 @@ impl VfsFile for WalFile {
 
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
         let mut extent = self.extent();
-        self.files.interlock().may_shrink_wal(extent.committed, size)?;
+        if size < extent.committed && !self.files.0.checkpointing.load(SeqCst) {
+            return Err(VfsError::fatal("committed WAL was to be truncated outside of our checkpoint"));
+        }
         self.file.set_len(size).map_err(|error| broken(&error))?;
         extent.size = size;
         extent.committed = extent.committed.min(size);
@@ -86,11 +84,5 @@ impl VfsFile for WalFile {
 
     fn size(&self) -> Result<u64, VfsError> {
         Ok(self.extent().size)
-    }
-}
-
-impl Drop for WalFile {
-    fn drop(&mut self) {
-        self.files.interlock().closed(self.name);
     }
 }

@@ -202,8 +202,8 @@ async fn obey(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, Ref
 /// A publish goes on when its asker leaves: it must not stop half way.
 async fn publish(served: &Arc<Served>) -> Result<(), Problem> {
     let publisher = Arc::clone(&served.publisher);
-    let published = tokio::spawn(async move { publisher.publish("commanded").await }).await;
-    match published {
+    let result = tokio::spawn(async move { publisher.publish("commanded").await }).await;
+    match result {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(crate::problems::of_publish(&error)),
         Err(stopped) => Err(Problem::new(ErrorCode::Internal, stopped.to_string())),

@@ -20,7 +20,7 @@ const MAX_CONNECTIONS: usize = 512;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take, and an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes that one connection may buffer in each direction.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after an accept that failed: the process is out of descriptors.

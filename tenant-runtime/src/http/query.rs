@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How long a request's body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Gives the served tenant, or the problem why there is none.
 pub trait Sites: Clone + Send + Sync + 'static {

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Longest time that anything here may take.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A running process; killed when dropped.
 pub struct Process {
