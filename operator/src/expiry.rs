@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(expiration(None, Some(&ttl)), None);
         assert_eq!(
             no_later_than(Requeue::OnChange, Some(&end), start.0),
-            Requeue::After(Duration::from_secs(5400))
+            Requeue::After(Duration::from_mins(90))
         );
         let soon = Requeue::After(Duration::from_secs(5));
         assert_eq!(no_later_than(soon, Some(&end), start.0), soon);

@@ -208,7 +208,7 @@ async fn conclude(
 
 fn bounded(mut summary: Summary) -> Summary {
     let cut = |text: &str| text.chars().take(MAX_TABLE_NAME).collect();
-    summary.largest_tables.sort_by(|a, b| b.size.cmp(&a.size));
+    summary.largest_tables.sort_by_key(|table| std::cmp::Reverse(table.size));
     summary.largest_tables.truncate(LARGEST);
     for table in &mut summary.largest_tables {
         (table.schema, table.name) = (cut(&table.schema), cut(&table.name));

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often a tenant with a pod is looked at: its size, activity and lag are shown.
-const SERVING_LOOK: Duration = Duration::from_secs(60);
+const SERVING_LOOK: Duration = Duration::from_mins(1);
 /// How often something that moves is looked at, besides the watch.
 const MOVING_LOOK: Duration = Duration::from_secs(2);
 /// How often what a person must fix is looked at again.

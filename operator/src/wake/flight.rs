@@ -27,6 +27,8 @@ const RETIRE_PATIENCE: Duration = Duration::from_millis(1500);
 const SLOT_PAUSE: Duration = Duration::from_millis(250);
 /// How long after its grace a leaving pod may still be seen.
 const LEAVE_MARGIN: Duration = Duration::from_secs(10);
+/// Pods that one wake creates at most: the first, and one more if that one ended before it served.
+const MAX_STARTS: u32 = 2;
 /// What Retry-After says when time ran out.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
@@ -56,10 +58,18 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
     pub(super) async fn run(&self) -> Result<Route, Problem> {
         let mut pause = PAUSES.0;
         let mut leaving_since = None;
+        let mut starts = 0;
         loop {
             let left = self.left()?;
             let look = match self.cluster.pod(self.target).await? {
-                None => self.start().await?,
+                None if starts == MAX_STARTS => return Err(self.pods_end(starts)),
+                None => {
+                    // What is to be woken was read a while ago: it may be deleted or suspended by now.
+                    if pause > PAUSES.0 {
+                        self.still_wanted().await?;
+                    }
+                    self.start(&mut starts).await?
+                }
                 Some(pod) if pod.finished() => self.remove(&pod, left).await?,
                 Some(pod) if pod.leaving => {
                     self.cluster.changed(&pod, left.min(RETIRE_PATIENCE)).await;
@@ -112,11 +122,25 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
         Err(self.timeout(&format!("its previous pod {} has not left within {bound:?}", self.target.pod)))
     }
 
-    async fn start(&self) -> Result<Look, Problem> {
+    async fn still_wanted(&self) -> Result<(), Problem> {
+        let now = self.cluster.target(&self.target.key).await?;
+        if now.tenant_uid == self.target.tenant_uid {
+            return Ok(());
+        }
+        Err(Problem::new(ErrorCode::NotFound, format!("{} was deleted while it woke", self.target.key)))
+    }
+
+    fn pods_end(&self, starts: u32) -> Problem {
+        let detail = format!("{starts} pods of {} ended before they served; see its Events", self.target.key);
+        Problem::new(ErrorCode::EngineFailed, detail).retry_after(RETRY_AFTER_SECONDS)
+    }
+
+    async fn start(&self, starts: &mut u32) -> Result<Look, Problem> {
         let slot = self.slot().await?;
         self.rate.acquire().await;
         match self.cluster.create(self.target, &slot).await {
             Ok(Created::Pod(pod)) => {
+                *starts += 1;
                 tracing::info!(branch = %self.target.key, pod = %pod.name, uid = %pod.uid, "pod created");
                 Ok(Look::Again)
             }

@@ -392,6 +392,39 @@ async fn what_may_not_wake_starts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_deleted_while_it_wakes_is_not_started_again() {
+    let world = world(1, None);
+    let deleter = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let mut state = deleter.0.lock().unwrap();
+        state.pod = None;
+        state.refusal = Some(ErrorCode::NotFound);
+    });
+    let start = Instant::now();
+    assert_eq!(wake(&world).await.unwrap_err().code, ErrorCode::NotFound);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(world.0.lock().unwrap().creates, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_end_before_they_serve_are_not_created_for_ever() {
+    let world = world(1, None);
+    let killer = world.clone();
+    let killer = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            killer.0.lock().unwrap().pod = None;
+            killer.0.lock().unwrap().slots_taken = 0;
+        }
+    });
+    let problem = wake(&world).await.unwrap_err();
+    killer.abort();
+    assert_eq!(problem.code, ErrorCode::EngineFailed);
+    assert_eq!(world.0.lock().unwrap().creates, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_if_running_starts_nothing() {
     let asleep = world(1, None);
     let looking = WakeRequest { only_if_running: true, ..request() };

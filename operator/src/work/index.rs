@@ -18,6 +18,8 @@ pub struct TenantRecord {
     pub uid: String,
     /// Class by spec or status.
     pub class: Option<String>,
+    /// Whether anything was ever published: then it can be copied.
+    pub published: bool,
     /// Snapshot that it starts from, while it is not made.
     pub awaits_snapshot: Option<String>,
     /// Whether it is ready.

@@ -189,7 +189,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_waits_once_and_the_earlier_time_wins() {
         let queue = Queue::default();
-        queue.push_after(key("a"), Duration::from_secs(60));
+        queue.push_after(key("a"), Duration::from_mins(1));
         queue.push_after(key("a"), Duration::from_secs(5));
         queue.push_after(key("a"), Duration::from_secs(30));
         let start = Instant::now();

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::PartialObjectMeta,
-    runtime::{WatchStreamExt as _, metadata_watcher, watcher},
+    runtime::{WatchStreamExt as _, watcher},
 };
 use roost_crds::{
     Branch, ConditionType, DeletionPolicy, OperatingMode, Snapshot, SnapshotSummary, Tenant, TenantClass,
@@ -123,8 +123,12 @@ fn ready(all: Option<&Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condit
 impl Watch {
     fn push_children(&self, tenant: &Key) {
         let (branches, snapshots) = self.index.read(|records| records.children(tenant));
-        branches.into_iter().for_each(|key| self.queues.branches.push(key));
-        snapshots.into_iter().for_each(|key| self.queues.snapshots.push(key));
+        for key in branches {
+            self.queues.branches.push(key);
+        }
+        for key in snapshots {
+            self.queues.snapshots.push(key);
+        }
     }
 
     fn push_users(&self, class: &str, is_default: bool) {
@@ -158,7 +162,9 @@ impl Watch {
                 })
                 .map(|(key, _)| key.clone())
             });
-            branch.into_iter().for_each(|key| self.queues.branches.push(key));
+            if let Some(key) = branch {
+                self.queues.branches.push(key);
+            }
             // A tenant that is being deleted waits for the pods of all its branches.
             self.queues.tenants.push(tenant);
         }
@@ -219,6 +225,7 @@ impl Folds<Tenant> for TenantFold<'_> {
         let record = TenantRecord {
             uid: tenant.uid().unwrap_or_default(),
             class: status.and_then(|s| s.class_name.clone()).or_else(|| tenant.spec.class_name.clone()),
+            published: status.and_then(|s| s.position.as_ref()).is_some_and(|position| position.manifest > 0),
             awaits_snapshot: source.filter(|_| !made).map(|source| source.name.clone()),
             ready: ready(status.map(|status| &status.conditions)),
         };
@@ -243,7 +250,9 @@ impl Folds<Tenant> for TenantFold<'_> {
             let of_tenant = |pod: &&PodView| pod.namespace == key.namespace && pod.tenant == key.name;
             records.pods.values().filter(of_tenant).map(|pod| pod.name.clone()).collect()
         });
-        pods.into_iter().for_each(|pod| self.0.queues.pods.push(Key::named(pod)));
+        for pod in pods {
+            self.0.queues.pods.push(Key::named(pod));
+        }
         Box::pin(async move {
             if let Some(tenant) = tenant {
                 tell_retained(&self.0.context, &tenant).await;
@@ -306,7 +315,9 @@ impl Folds<Branch> for BranchFold<'_> {
                 };
                 records.pods.values().filter(of_branch).map(|pod| pod.name.clone()).collect()
             });
-            pods.into_iter().for_each(|pod| self.0.queues.pods.push(Key::named(pod)));
+            for pod in pods {
+                self.0.queues.pods.push(Key::named(pod));
+            }
         }
         Box::pin(std::future::ready(()))
     }
@@ -327,7 +338,9 @@ impl BranchFold<'_> {
             .into_iter()
             .filter(|other| other != key)
             .for_each(|other| self.0.queues.branches.push(other));
-        snapshots.into_iter().for_each(|other| self.0.queues.snapshots.push(other));
+        for other in snapshots {
+            self.0.queues.snapshots.push(other);
+        }
     }
 }
 
@@ -424,8 +437,8 @@ impl Folds<Pod> for PodFold<'_> {
 }
 
 /// A changed Secret concerns the classes that name it.
-async fn secrets(api: Api<Secret>, watch: &Watch) {
-    let events = metadata_watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
+async fn secrets(api: Api<PartialObjectMeta<Secret>>, watch: &Watch) {
+    let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
     pin_mut!(events);
     while let Some(event) = events.next().await {
         let secret: PartialObjectMeta<Secret> = match event {
