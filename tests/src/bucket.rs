@@ -2,11 +2,14 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use roost_store::object::{
-    Condition, MAX_LIST_PAGE, ObjectStore,
-    s3::{DEFAULT_TIMEOUT, S3Config, S3Credentials, S3Store},
+use roost_store::{
+    Adoption, Creation, Environment, Owner, TenantPath, TenantStore,
+    object::{
+        Condition, MAX_LIST_PAGE, ObjectStore,
+        s3::{DEFAULT_TIMEOUT, S3Config, S3Credentials, S3Store},
+    },
 };
-use std::{collections::BTreeMap, env};
+use std::{collections::BTreeMap, env, sync::Arc};
 
 /// Largest object that a test reads whole, in bytes.
 const MAX_OBJECT: u64 = 256 * 1024 * 1024;
@@ -18,7 +21,7 @@ pub struct Bucket {
     pub name: String,
     /// Endpoint as pods reach it.
     pub cluster_endpoint: String,
-    store: S3Store,
+    store: Arc<S3Store>,
 }
 
 impl Bucket {
@@ -39,7 +42,7 @@ impl Bucket {
             },
             timeout: DEFAULT_TIMEOUT,
         };
-        let store = S3Store::new(&config)?;
+        let store = Arc::new(S3Store::new(&config)?);
         Ok(Self { name: config.bucket, cluster_endpoint: variable("ROOST_S3_ENDPOINT")?, store })
     }
 
@@ -74,6 +77,16 @@ impl Bucket {
     pub async fn overwrite(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let object = self.store.get(key, MAX_OBJECT).await?;
         self.store.put(key, bytes.into(), Condition::IfMatch(object.etag)).await?;
+        Ok(())
+    }
+
+    /// Creates a tenant's data as the operator of another cluster would.
+    pub async fn create_foreign_tenant(&self, prefix: &str, namespace: &str, tenant: &str) -> Result<()> {
+        let uid = || uuid::Uuid::new_v4().to_string();
+        let owner = Owner { cluster_id: uid(), namespace_uid: uid(), tenant_uid: uid() };
+        let path = TenantPath::new(prefix, namespace, tenant)?;
+        let store = TenantStore::new(self.store.clone(), path, owner, Environment::system());
+        store.initialize(Creation::NewTenant, &Adoption::default()).await?;
         Ok(())
     }
 }

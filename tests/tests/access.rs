@@ -62,12 +62,12 @@ async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {
     let address = pod.status.and_then(|status| status.pod_ip).context("no address")?;
 
     let url = format!("https://{address}:8443/v1/namespaces/{}/tenants/acme/query", shop.name);
-    let curl = "curl -sk -m 10 -o /dev/stderr -w '%{http_code}' -H 'content-type: application/json' \
+    let curl = "curl -sk -m 10 -o /dev/stderr -w '\\n%{http_code}\\n' -H 'content-type: application/json' \
          -d '{\"sql\":\"FROM secret\"}'";
     let script = format!(
-        "{curl} {url}; echo; {curl} -H 'roost-session: e30.AAAA' {url}; echo; \
-         {curl} -H 'authorization: Bearer {}' {url}; echo; \
-         {curl} https://{address}:8443/internal/v1/grant; echo; {curl} https://{address}:8443/internal/v1/command",
+        "{curl} {url}; {curl} -H 'roost-session: e30.AAAA' {url}; \
+         {curl} -H 'authorization: Bearer {}' {url}; \
+         {curl} https://{address}:8443/internal/v1/grant; {curl} https://{address}:8443/internal/v1/command",
         shop.token
     );
     roost

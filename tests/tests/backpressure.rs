@@ -46,7 +46,7 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
     let gateways: Api<k8s_openapi::api::core::v1::Pod> =
         Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
     let gateways =
-        gateways.list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
+        gateways.list(&ListParams::default().labels("app.kubernetes.io/name=roost-gateway")).await?;
     let mut pods: Vec<_> = gateways.items.iter().filter_map(ResourceExt::uid).collect();
     ensure!(pods.len() == 2, "{} gateways", pods.len());
     pods.push(roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid).context("no pod")?);
