@@ -119,7 +119,7 @@ async fn create(
     };
     match store.create_branch(&name, &observed.branch.uid().unwrap_or_default(), &source).await {
         Ok(created) => {
-            acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)))
+            acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)));
         }
         Err(error) => acted.fault = Some(fault::of_tenant(&error)),
     }

@@ -145,7 +145,7 @@ pub(super) mod tests {
         let fault = || Fault::new(Reason::TenantNotFound, "waits");
         let without: [&dyn Fn(&mut Observed); 3] =
             [&|seen| seen.owner = Owner::Lacking(fault()), &|seen| seen.class.class = None, &|seen| {
-                seen.origin = Origin::Awaited(fault())
+                seen.origin = Origin::Awaited(fault());
             }];
         for change in without {
             let mut seen = observed(json!({}), json!({}), false);

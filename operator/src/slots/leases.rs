@@ -184,8 +184,8 @@ fn fold(lease: &Lease, now: Timestamp) -> Option<Slot> {
     let name = lease.name_any();
     let number = name.rsplit_once('-')?.1.parse().ok()?;
     let spec = lease.spec.as_ref()?;
-    let taken = spec.acquire_time.as_ref()?.0;
-    let age = Duration::try_from(now.duration_since(taken)).unwrap_or_default();
+    let since = spec.acquire_time.as_ref()?.0;
+    let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     let (pod, token) = spec.holder_identity.as_deref()?.split_once('/')?;
     Some(Slot { name, number, pod: pod.to_owned(), token: token.to_owned(), age })
 }

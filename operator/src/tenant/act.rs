@@ -110,7 +110,7 @@ async fn erase(
         let store = match tenant_store(&elected.context, &location).await {
             Ok(store) => store,
             Err(error) => {
-                acted.fault = Some(deletion(open_fault(error)?));
+                acted.fault = Some(deletion(&open_fault(error)?));
                 return Ok(());
             }
         };
@@ -124,7 +124,7 @@ async fn erase(
                     .await;
             }
             Err(error) => {
-                acted.fault = Some(deletion(fault::of_tenant(&error)));
+                acted.fault = Some(deletion(&fault::of_tenant(&error)));
                 return Ok(());
             }
         }
@@ -133,7 +133,7 @@ async fn erase(
     Ok(())
 }
 
-fn deletion(fault: Fault) -> Fault {
+fn deletion(fault: &Fault) -> Fault {
     let reason = if fault.reason.row().stalled { Reason::DeletionFailed } else { fault.reason };
     Fault::new(reason, format!("the data cannot be deleted: {}", fault.message))
 }

@@ -18,7 +18,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     let before = observed.tenant.status.clone().unwrap_or_default();
     let generation = observed.tenant.metadata.generation.unwrap_or_default();
     let mode = observed.tenant.spec.operating_mode();
-    let made = acted.made.clone();
+    let now_made = acted.made.clone();
     let facts = observed.serving.facts();
     let verdict = verdict(observed, acted, &before, generation);
     let conditions = conditions::report(
@@ -38,7 +38,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     };
     TenantStatus {
         observed_generation: Some(generation),
-        state: Some(state(observed, &verdict, mode, made.is_some())),
+        state: Some(state(observed, &verdict, mode, now_made.is_some())),
         class_name: observed.class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
         endpoint: Some(Endpoint {
             host: host.to_owned(),
@@ -49,7 +49,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
         last_active_time: facts.last_active.or(before.last_active_time),
         position: facts
             .position
-            .or_else(|| made.as_ref().map(|(position, _)| position.clone()))
+            .or_else(|| now_made.as_ref().map(|(position, _)| position.clone()))
             .or(before.position),
         durable_lag: facts.durable_lag,
         init_script_hash: before.init_script_hash.or(script_hash),
@@ -59,7 +59,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
             .map(|latest| latest.completion_time.clone())
             .or(before.last_snapshot_time),
         snapshots: observed.snapshots.clone(),
-        location: made.map(|(_, location)| location).or(before.location),
+        location: now_made.map(|(_, location)| location).or(before.location),
         conditions,
     }
 }
@@ -128,12 +128,12 @@ fn state(observed: &Observed, verdict: &Fault, mode: OperatingMode, made_now: bo
         return ServingState::Deleting;
     }
     let row = verdict.reason.row();
-    let made = made_now || observed.made();
+    let has_data = made_now || observed.made();
     match observed.serving.shown_state(mode) {
         // A pod is a fact whatever else is said.
         state @ (ServingState::Serving | ServingState::Draining | ServingState::Waking) => state,
         _ if row.stalled && row.available == roost_crds::reasons::Truth::False => ServingState::Failed,
-        _ if !made => ServingState::Pending,
+        _ if !has_data => ServingState::Pending,
         state => state,
     }
 }
@@ -192,7 +192,7 @@ mod tests {
             ),
             (
                 with(&|seen, _| {
-                    seen.class.fault = Some(Fault::new(Reason::StorageChangeRefused, "other bucket"))
+                    seen.class.fault = Some(Fault::new(Reason::StorageChangeRefused, "other bucket"));
                 }),
                 ("StorageChangeRefused", "01", ServingState::Idle),
             ),

@@ -8,8 +8,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{Authority, authority::new_authority, client_config, server_config};
 
-async fn handshake(trusted: &str, issuer: &Authority, issued: &str, expected: &str) -> Result<(), String> {
-    let identity = issuer.issue(issued, Timestamp::now()).unwrap();
+async fn handshake(trusted: &str, issuer: &Authority, own_name: &str, expected: &str) -> Result<(), String> {
+    let identity = issuer.issue(own_name, Timestamp::now()).unwrap();
     let (client, server) = tokio::io::duplex(16 * 1024);
     let acceptor = TlsAcceptor::from(server_config(&identity).unwrap());
     let connector = TlsConnector::from(client_config(trusted).unwrap());

@@ -35,6 +35,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Asks the API server.
 pub struct RealCluster(pub Arc<Context>);
 
+#[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn api_failed(error: kube::Error) -> Problem {
     tracing::warn!(%error, "the API server failed on a wake");
     Problem::new(ErrorCode::Busy, "the Kubernetes API server does not answer as it should; try again")

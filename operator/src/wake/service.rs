@@ -97,13 +97,14 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
                 .await;
         }
         let flight = self.join(&key).ok_or_else(|| busy("wakes"))?;
-        match tokio::time::timeout(request.patience.min(self.limits.deadline), flight).await {
-            Ok(outcome) => outcome.map_err(|problem| *problem),
-            Err(_) => {
+        let landed = tokio::time::timeout(request.patience.min(self.limits.deadline), flight).await;
+        landed.map_or_else(
+            |_| {
                 let detail = format!("{key} is still starting after {:?}; ask again", request.patience);
                 Err(Problem::new(ErrorCode::WakeTimeout, detail).retry_after(1))
-            }
-        }
+            },
+            |outcome| outcome.map_err(|problem| *problem),
+        )
     }
 
     /// The flight under way, or a new one; none when there are too many.
