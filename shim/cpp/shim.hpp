@@ -67,6 +67,10 @@ public:
 	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
 	std::atomic<bool> planned {false};
 
+	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
+	bool CanRequestRebind() override {
+		return true;
+	}
 	// A query begins before it is bound.
 	void QueryBegin(duckdb::ClientContext &) override {
 		planned = false;

@@ -294,6 +294,22 @@ fn sequences_do_not_move_while_planning() {
 }
 
 #[test]
+fn a_sequence_moves_in_a_statement_that_is_bound_again() {
+    let (database, guard, mut client) = in_memory();
+    query(&mut client, "CREATE SEQUENCE s").unwrap();
+    let statement = client.extract("SELECT nextval('s')").unwrap().remove(0);
+    let mut prepared = client.prepare(statement).unwrap();
+    for expected in 1..4 {
+        let mut other = database.connect(Trust::Client).unwrap();
+        query(&mut other, &format!("CREATE TABLE t{expected}(i INT)")).unwrap();
+        guard.take();
+        let batch = prepared.execute_stream().unwrap().next().unwrap().unwrap();
+        assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), expected);
+        assert_eq!(guard.take().len(), 1, "the new plan is judged");
+    }
+}
+
+#[test]
 fn the_library_is_the_pinned_one() {
     assert_eq!(Database::library_version(), "v1.5.5");
 }
