@@ -293,16 +293,16 @@ async fn commands_are_obeyed_once_and_only_by_their_pod() {
 
 /// The bucket of the environment, with a prefix of its own.
 fn bucket() -> StorageLocation {
-    let setting = |name: &str| std::env::var(format!("ROOST_TEST_S3_{name}")).expect(name);
+    let setting = |name: &str| std::env::var(format!("ROOST_S3_{name}")).expect(name);
     StorageLocation {
         bucket: setting("BUCKET"),
         prefix: format!("pod-test-{}", Uuid::new_v4().simple()),
-        endpoint: Some(setting("ENDPOINT")),
-        region: "us-east-1".into(),
+        endpoint: Some(setting("NODE_ENDPOINT")),
+        region: setting("REGION"),
         path_style: true,
-        ca_pem: None,
-        access_key_id: Secret::new(setting("KEY")),
-        secret_access_key: Secret::new(setting("SECRET")),
+        ca_pem: Some(std::fs::read_to_string(setting("CA_FILE")).unwrap()),
+        access_key_id: Secret::new(setting("ACCESS_KEY_ID")),
+        secret_access_key: Secret::new(setting("SECRET_ACCESS_KEY")),
         session_token: None,
     }
 }
@@ -315,7 +315,7 @@ async fn initialized(grant: &Grant) -> TenantStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an S3 server: ROOST_TEST_S3_ENDPOINT, _BUCKET, _KEY, _SECRET"]
+#[ignore = "needs the S3 server of a local cluster"]
 async fn a_tenant_lives_in_a_bucket() {
     let mut pod = Pod::start().await;
     let grant = pod.grant(bucket(), serve(Some("create table t(i int);\ninsert into t values (41);")));
@@ -389,7 +389,7 @@ async fn a_tenant_lives_in_a_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an S3 server: ROOST_TEST_S3_ENDPOINT, _BUCKET, _KEY, _SECRET"]
+#[ignore = "needs the S3 server of a local cluster"]
 async fn a_failing_init_script_says_where_and_leaves_nothing() {
     let mut pod = Pod::start().await;
     let grant = pod.grant(bucket(), serve(Some("create table t(i int);\n\nselect missing from t;")));
