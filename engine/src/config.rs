@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Batches (of at most 2048 rows) that a query may have made ahead of its reader.
-pub const STREAM_DEPTH: usize = 4;
+pub const STREAM_DEPTH: usize = 2;
 /// Statements that one request may hold.
 pub(crate) const MAX_STATEMENTS: usize = 1_000;
 /// Commands that wait for the engine's own connection.

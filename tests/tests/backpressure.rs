@@ -12,9 +12,9 @@ use roost_tests::{
 use serde_json::json;
 use std::sync::Mutex;
 
-const ROWS: u64 = 400_000;
+const ROWS: u64 = 4_000_000;
 /// Bytes of one CSV line of the result.
-const LINE: u64 = 10_000;
+const LINE: u64 = 1_000;
 /// How much memory a process may gain while the reader stands still, in bytes.
 const BOUND: u64 = 64 * 1024 * 1024;
 

@@ -14,7 +14,8 @@ const ALLOWED: &[&str] = &[
     "MERGE INTO s.t USING (VALUES (2, 'dos'), (3, 'tres')) v(i, s) ON t.i = v.i \
      WHEN MATCHED THEN UPDATE SET s = v.s WHEN NOT MATCHED THEN INSERT VALUES (v.i, v.s)",
     "UPDATE s.t SET s = upper(s) WHERE i = 2; DELETE FROM s.t WHERE i = 3",
-    "ALTER TABLE s.t ADD COLUMN d DATE; ALTER TABLE s.t RENAME d TO day; ALTER TABLE s.t DROP day",
+    "CREATE TABLE s.a (i INT); ALTER TABLE s.a ADD COLUMN d DATE; ALTER TABLE s.a RENAME d TO day; \
+     ALTER TABLE s.a DROP day; DROP TABLE s.a",
     "CREATE VIEW v AS SELECT * FROM s.t; SELECT * FROM v",
     "CREATE MACRO plus(a, b) AS a + b; SELECT plus(1, 2)",
     "CREATE MACRO first_rows(n) AS TABLE SELECT * FROM s.t LIMIT n; FROM first_rows(1)",

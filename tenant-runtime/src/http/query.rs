@@ -144,9 +144,10 @@ async fn answer(
     Ok(response)
 }
 
-/// Without a proof a result is kept back. What it wrote may survive: that is no case for a blind retry.
+/// Without a proof a result is kept back. What it wrote may survive, also when another pod has the branch by now and
+/// went on from a publish that holds it: that is no case for a blind retry.
 fn after_execution(caller: &Caller, problem: Problem) -> Problem {
-    if caller.role == Role::ReadOnly || problem.code == ErrorCode::Fenced {
+    if caller.role == Role::ReadOnly {
         return problem;
     }
     let detail =
