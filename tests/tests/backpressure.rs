@@ -13,7 +13,7 @@ use serde_json::json;
 use std::sync::Mutex;
 
 const ROWS: u64 = 4_000_000;
-/// Bytes of one CSV line of the result.
+/// Bytes of one CSV line of the result, with its CRLF.
 const LINE: u64 = 1_000;
 /// How much memory a process may gain while the reader stands still, in bytes.
 const BOUND: u64 = 64 * 1024 * 1024;
@@ -52,7 +52,7 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
     pods.push(roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid).context("no pod")?);
     let before = settled(&pods).await?;
 
-    let sql = format!("SELECT repeat('x', {}) AS x FROM range({ROWS})", LINE - 1);
+    let sql = format!("SELECT repeat('x', {}) AS x FROM range({ROWS})", LINE - 2);
     let response = shop.post("acme", &shop.token, &json!({"sql": sql, "format": "csv"})).await?;
     ensure!(response.status().is_success(), "{}", response.status());
     let mut body = response.bytes_stream();
@@ -64,14 +64,16 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
 
     // The rest: every byte is there and is what it should be.
     let mut received = first.len() as u64;
-    let header = "x\n".len() as u64;
+    let header = "x\r\n".len() as u64;
     let check = |offset: u64, bytes: &[u8]| {
         bytes.iter().zip(offset..).all(|(byte, at)| {
-            let in_line = at.checked_sub(header).map(|at| at % LINE);
-            match in_line {
-                None => *byte == b"x\n"[usize::try_from(at).unwrap_or(0)],
-                Some(at) => *byte == if at == LINE - 1 { b'\n' } else { b'x' },
-            }
+            let expected = match at.checked_sub(header).map(|at| at % LINE) {
+                None => b"x\r\n"[usize::try_from(at).unwrap_or(0)],
+                Some(at) if at == LINE - 2 => b'\r',
+                Some(at) if at == LINE - 1 => b'\n',
+                Some(_) => b'x',
+            };
+            *byte == expected
         })
     };
     ensure!(check(0, &first), "the first bytes are wrong");

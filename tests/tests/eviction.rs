@@ -105,7 +105,10 @@ async fn a_suspended_tenant_is_sealed_and_refuses_until_it_runs_again() -> Resul
     // A refusal is remembered for a moment.
     eventually("it answers again", PATIENCE, || async {
         let answer = shop.query("acme", "SELECT i FROM t").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string()).and_then(|i| (i == 7).then_some(()).ok_or(i.to_string()))
+        answer
+            .integer()
+            .map_err(|error| error.to_string())
+            .and_then(|i| (i == 7).then_some(()).ok_or(i.to_string()))
     })
     .await
 }

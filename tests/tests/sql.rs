@@ -52,7 +52,6 @@ const REFUSED: &[&str] = &[
     "LOAD httpfs",
     "CHECKPOINT",
     "EXPORT DATABASE '/tmp/out'",
-    "CREATE SECRET k (TYPE s3, KEY_ID 'a', SECRET 'b')",
     "SET memory_limit = '100GB'",
     "SELECT getenv('HOME')",
     "CREATE TABLE memory.t (i INT)",
