@@ -32,7 +32,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Stdio},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use support::eventually;
 use tenant_runtime::storage;
@@ -135,13 +135,24 @@ impl Pod {
         self.post(paths::COMMAND, &CommandRequest { command }).await
     }
 
-    async fn query_with(&self, token: Option<String>, body: Value) -> (u16, Value) {
-        let mut request =
-            self.client.post(format!("{}/v1/namespaces/shop/tenants/acme/query", self.base)).json(&body);
-        if let Some(token) = token {
-            request = request.header("roost-session", token);
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap().success()
+        );
+    }
+
+    fn request(&self, token: Option<String>, body: &Value) -> reqwest::RequestBuilder {
+        let request =
+            self.client.post(format!("{}/v1/namespaces/shop/tenants/acme/query", self.base)).json(body);
+        match token {
+            Some(token) => request.header("roost-session", token),
+            None => request,
         }
-        let response = request.send().await.unwrap();
+    }
+
+    async fn query_with(&self, token: Option<String>, body: Value) -> (u16, Value) {
+        let response = self.request(token, &body).send().await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
     }
@@ -286,8 +297,7 @@ async fn commands_are_obeyed_once_and_only_by_their_pod() {
     let metrics = metrics.text().await.unwrap();
     assert!(metrics.contains("roost_runtime_state{state=\"Pooled\"} 1"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
-    let pid = pod.child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    pod.signal("TERM");
     assert_eq!(pod.end().await.0, 0, "an unused pod has nothing to lose");
 }
 
@@ -402,4 +412,44 @@ async fn a_failing_init_script_says_where_and_leaves_nothing() {
     assert_eq!((code, ending.state), (22, RuntimeState::Failed));
     let head = tenant.head(&BranchName::main()).await.unwrap();
     assert_eq!((head.number(), head.sealed), (0, true), "HEAD stays unpublished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the S3 server of a local cluster"]
+async fn a_pod_frozen_while_another_takes_over_answers_nothing_afterwards() {
+    let (mut frozen, winner) = (Pod::start().await, Pod::start().await);
+    let grant = frozen.grant(bucket(), serve(Some("create table t(i int);")));
+    initialized(&grant).await;
+    assert_eq!(frozen.hand_over(&grant).await.0, 200);
+    assert_eq!(frozen.query("insert into t values (1)").await.0, 200);
+    assert_eq!(frozen.order(&command(Order::Publish)).await.0, 200);
+
+    let taken = winner.grant(grant.storage.clone(), serve(None));
+    let (answer, ()) = tokio::join!(winner.hand_over(&taken), async { frozen.signal("STOP") });
+    let stopped = Instant::now();
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    assert_eq!(winner.query("insert into t values (2)").await.0, 200);
+
+    // Asked while it is frozen: the requests wait in its socket.
+    let asked: Vec<_> = ["select count(*) from t", "insert into t values (3)"]
+        .map(|sql| {
+            let request = frozen.request(Some(sign(&frozen.gateway, &session())), &json!({"sql": sql}));
+            tokio::spawn(request.send())
+        })
+        .into();
+    // A proof of ownership counts for 10 seconds.
+    tokio::time::sleep(Duration::from_secs(11).saturating_sub(stopped.elapsed())).await;
+    frozen.signal("CONT");
+    for answer in asked {
+        if let Ok(response) = answer.await.unwrap() {
+            assert!(
+                !response.status().is_success(),
+                "the loser answered: {}",
+                response.text().await.unwrap()
+            );
+        }
+    }
+    let (code, ending) = frozen.end().await;
+    assert_eq!((code, ending.state), (21, RuntimeState::Fenced));
+    assert_eq!(winner.query("select list(i order by i) from t").await.1["rows"], json!([[[1, 2]]]));
 }

@@ -80,13 +80,13 @@ impl Bucket {
         Ok(())
     }
 
-    /// Creates a tenant's data as the operator of another cluster would.
-    pub async fn create_foreign_tenant(&self, prefix: &str, namespace: &str, tenant: &str) -> Result<()> {
+    /// Creates a tenant's data as the operator of another cluster would; returns its owner.
+    pub async fn create_foreign_tenant(&self, prefix: &str, namespace: &str, tenant: &str) -> Result<Owner> {
         let uid = || uuid::Uuid::new_v4().to_string();
         let owner = Owner { cluster_id: uid(), namespace_uid: uid(), tenant_uid: uid() };
         let path = TenantPath::new(prefix, namespace, tenant)?;
-        let store = TenantStore::new(self.store.clone(), path, owner, Environment::system());
+        let store = TenantStore::new(self.store.clone(), path, owner.clone(), Environment::system());
         store.initialize(Creation::NewTenant, &Adoption::default()).await?;
-        Ok(())
+        Ok(owner)
     }
 }

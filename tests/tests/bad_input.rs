@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use roost_protocol::problem::ErrorCode;
-use roost_tests::{Roost, cluster::PATIENCE};
+use roost_tests::{Roost, cluster::PATIENCE, eventually, tenant::find_condition};
 use serde_json::json;
 
 #[tokio::test]
@@ -107,5 +107,85 @@ async fn a_non_owner_touches_nothing() -> Result<()> {
     ensure!(matches!(problem.code, ErrorCode::DataOwnedElsewhere | ErrorCode::TenantNotReady), "{problem}");
     shop.delete("Tenant", "acme").await?;
     ensure!(roost.bucket.contents(&prefix).await? == before, "an object of another owner was touched");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn the_ceiling_of_running_tenants_holds_and_frees_itself() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("ceiling", "3s", |spec| spec["limits"]["active"] = json!(1)).await?;
+    let shop = roost.namespace("ceiling").await?;
+    let first = shop.tenant("first", json!({"className": class, "idleTimeout": "10m"})).await?;
+    shop.tenant("second", json!({"className": class})).await?;
+    shop.run("first", "CREATE TABLE t AS SELECT 1 AS i").await?;
+    let problem = shop.query("second", "SELECT 1").await?.problem()?;
+    let refused = matches!(problem.code, ErrorCode::CapacityReached | ErrorCode::WakeTimeout);
+    ensure!(refused && problem.retry_after.is_some(), "{problem:?}");
+
+    shop.apply("Tenant", "first", json!({"className": class, "operatingMode": "Suspended"})).await?;
+    shop.asleep(&first, PATIENCE).await?;
+    eventually("the second one wakes", PATIENCE, || async {
+        let answer = shop.query("second", "SELECT 1").await.map_err(|error| error.to_string())?;
+        answer.integer().map_err(|error| error.to_string())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn an_init_script_in_a_config_map_needs_the_right_to_read_it() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("inputs", "1m", |_| ()).await?;
+    let shop = roost.namespace("inputs").await?;
+    roost
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seed", "namespace": shop.name},
+            "data": {"seed.sql": "CREATE TABLE seeded AS SELECT 3 AS i"},
+        }))
+        .await?;
+    let script = json!({"configMapRef": {"name": "seed", "key": "seed.sql"}});
+    shop.apply("Tenant", "acme", json!({"className": class, "source": {"initScript": script}})).await?;
+    let tenant = shop.condition("Tenant", "acme", "Ready", "False", Some("InputsNotPermitted")).await?;
+    let message = find_condition(&tenant, "Ready")["message"].to_string();
+    ensure!(message.contains("kubectl create rolebinding"), "{message}");
+
+    roost
+        .apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "inputs", "namespace": shop.name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "roost-tenant-inputs"},
+            "subjects": [{"kind": "ServiceAccount", "name": "roost-operator", "namespace": "roost-system"}],
+        }))
+        .await?;
+    shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+    eventually("the script has run", PATIENCE, || async {
+        let answer = shop.query("acme", "SELECT i FROM seeded").await.map_err(|error| error.to_string())?;
+        answer
+            .integer()
+            .map_err(|error| error.to_string())
+            .and_then(|i| (i == 3).then_some(()).ok_or(i.to_string()))
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn data_of_another_cluster_is_adopted_when_the_tenant_names_it() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("adopt", "1m", |_| ()).await?;
+    let shop = roost.namespace("adopt").await?;
+    let owner = roost.bucket.create_foreign_tenant(&class, &shop.name, "acme").await?;
+    shop.apply("Tenant", "acme", json!({"className": class})).await?;
+    shop.condition("Tenant", "acme", "Ready", "False", Some("DataOwnedElsewhere")).await?;
+    let adopt = json!({"clusterID": owner.cluster_id, "namespaceUID": owner.namespace_uid});
+    shop.apply("Tenant", "acme", json!({"className": class, "adopt": adopt})).await?;
+    shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+    eventually("it answers", PATIENCE, || async {
+        let answer = shop.query("acme", "SELECT 1").await.map_err(|error| error.to_string())?;
+        answer.integer().map_err(|error| error.to_string())
+    })
+    .await?;
     Ok(())
 }
