@@ -24,6 +24,9 @@ use crate::{
 const SERVING_LOOK: Duration = Duration::from_mins(1);
 /// How often something that moves is looked at, besides the watch.
 const MOVING_LOOK: Duration = Duration::from_secs(2);
+/// How often inputs that nobody watches (a ConfigMap, the right to read it) are looked for: somebody has just been told
+/// the command that ends it.
+const INPUTS_LOOK: Duration = Duration::from_secs(15);
 /// How often what a person must fix is looked at again.
 const STALLED_LOOK: Duration = Duration::from_mins(5);
 
@@ -71,11 +74,39 @@ pub(crate) fn look_again(
     if reason == Some(Reason::Deleting.as_str()) {
         return Requeue::After(MOVING_LOOK);
     }
+    let awaits_inputs = [Reason::InputsNotFound, Reason::InputsNotPermitted].map(Reason::as_str);
+    if reason.is_some_and(|reason| awaits_inputs.contains(&reason)) {
+        return Requeue::After(INPUTS_LOOK);
+    }
     match state {
         Some(ServingState::Waking | ServingState::Draining) => Requeue::After(MOVING_LOOK),
         Some(ServingState::Serving) => Requeue::After(SERVING_LOOK),
         _ if holds(conditions, ConditionType::Stalled) => Requeue::After(STALLED_LOOK),
         _ if holds(conditions, ConditionType::Reconciling) => Requeue::Backoff,
         _ => Requeue::OnChange,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::jiff::Timestamp;
+    use roost_crds::conditions::{Serves, report};
+
+    #[test]
+    fn what_is_awaited_decides_when_it_is_looked_at_again() {
+        let table = [
+            (Reason::InputsNotPermitted, ServingState::Failed, Requeue::After(INPUTS_LOOK)),
+            (Reason::InputsNotFound, ServingState::Idle, Requeue::After(INPUTS_LOOK)),
+            (Reason::DataOwnedElsewhere, ServingState::Failed, Requeue::After(STALLED_LOOK)),
+            (Reason::Deleting, ServingState::Idle, Requeue::After(MOVING_LOOK)),
+            (Reason::Waking, ServingState::Waking, Requeue::After(MOVING_LOOK)),
+            (Reason::Serving, ServingState::Serving, Requeue::After(SERVING_LOOK)),
+            (Reason::Idle, ServingState::Idle, Requeue::OnChange),
+        ];
+        for (reason, state, wanted) in table {
+            let conditions = report(&[], Serves::Connections, reason, "why", 1, &Time(Timestamp::UNIX_EPOCH));
+            assert_eq!(look_again(&conditions, Some(state)), wanted, "{reason}");
+        }
     }
 }
