@@ -63,6 +63,13 @@ impl Pods {
         Ok(list.items.iter().map(PodView::of).collect())
     }
 
+    /// All pods that serve tenants of a class.
+    pub async fn of_class(&self, class_hash: &str) -> Result<Vec<PodView>, kube::Error> {
+        let selector = format!("{}={class_hash},{}={}", crd::CLASS_LABEL, crd::ROLE_LABEL, crd::ROLE_SERVE);
+        let list = self.api.list(&ListParams::default().labels(&selector)).await?;
+        Ok(list.items.iter().map(PodView::of).collect())
+    }
+
     /// The pod that serves a branch.
     pub async fn of_branch(&self, tenant_uid: &str, branch: &str) -> Result<Option<PodView>, kube::Error> {
         self.get(&names::serving_pod(tenant_uid, branch)).await
@@ -85,11 +92,7 @@ impl Pods {
     ) -> Result<Option<PodView>, CreateError> {
         let name = roost_protocol::names::runtime_tls_name(&of.name());
         let identity = trusted.trust.authority.issue(&name, now)?;
-        let trust = PodTrust {
-            identity: &identity,
-            authority: trusted.trust.authority.certificate(),
-            operator_key: trusted.trust.signing.verifying_key(),
-        };
+        let trust = PodTrust { identity: &identity, operator_key: trusted.trust.signing.verifying_key() };
         match self.api.create(&PostParams::default(), &build(&self.defaults, class, of, &trust)).await {
             Ok(pod) => Ok(Some(PodView::of(&pod))),
             Err(error) if is_status(&error, 409) => Ok(None),

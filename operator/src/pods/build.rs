@@ -1,6 +1,6 @@
 //! Runtime pods as objects: a pure function of the class, the place and the pod's identity.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{
@@ -27,6 +27,8 @@ use crate::{class::settings, slots::Taken, trust::Identity};
 const UID: i64 = 10001;
 /// Where the cache volume is mounted.
 const CACHE_DIR: &str = "/cache";
+/// A runtime whose oldest unpublished commit is older than this refuses writes until a publish succeeds.
+pub const WRITES_REFUSED_AFTER: Duration = Duration::from_mins(2);
 /// Name of the only container.
 const CONTAINER: &str = "runtime";
 
@@ -92,8 +94,6 @@ impl PodOf<'_> {
 pub struct PodTrust<'a> {
     /// The pod's certificate and key.
     pub identity: &'a Identity,
-    /// Certificate of the internal CA.
-    pub authority: &'a str,
     /// Key that grants and commands are signed with.
     pub operator_key: VerifyingKey,
 }
@@ -240,9 +240,9 @@ fn environment(defaults: &PodDefaults, trust: &PodTrust<'_>) -> Vec<EnvVar> {
         field("ROOST_POD_UID", "metadata.uid"),
         value("ROOST_TLS_CERT", &trust.identity.certificate),
         value("ROOST_TLS_KEY", &trust.identity.key),
-        value("ROOST_CA_CERT", trust.authority),
         value("ROOST_OPERATOR_KEY", &trust.operator_key.to_string()),
         value("ROOST_CACHE_DIR", CACHE_DIR),
+        value("ROOST_WRITES_REFUSED_AFTER", &format!("{}s", WRITES_REFUSED_AFTER.as_secs())),
         value("ROOST_LOG", &defaults.log),
     ]
 }
@@ -281,7 +281,7 @@ mod tests {
         let identity = Identity { certificate: "CERTIFICATE".into(), key: "KEY".into() };
         let operator_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         let of = PodOf { namespace: "shop", tenant: "acme", tenant_uid: "tenant-uid", role };
-        let trust = PodTrust { identity: &identity, authority: "AUTHORITY", operator_key };
+        let trust = PodTrust { identity: &identity, operator_key };
         serde_yaml::to_string(&build(&defaults, &class, &of, &trust)).unwrap()
     }
 
