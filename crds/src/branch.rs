@@ -143,6 +143,9 @@ pub struct BranchStatus {
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
+    /// Why the last wake failed or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_failure: Option<crate::WakeFailure>,
     /// When ttl ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]

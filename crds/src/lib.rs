@@ -30,7 +30,7 @@ pub use reasons::Reason;
 pub use resolve::MemoryLimit;
 pub use shared::{
     DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat, SnapshotSummary,
-    StorageLocation,
+    StorageLocation, WakeFailure,
 };
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};
 pub use tenant::{

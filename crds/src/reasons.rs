@@ -95,7 +95,7 @@ reasons! {
     Ready => CLOSED,
     /// operatingMode is Suspended.
     Suspended => CLOSED,
-    /// The class has as many active tenants as limits.active allows.
+    /// A wake waits, or waited in vain, for one of the class's limits.active places.
     CeilingReached => CLOSED,
 
     /// Being created in the bucket.
@@ -126,7 +126,7 @@ reasons! {
     CredentialsNotFound => WAITING,
     /// The bucket's endpoint does not answer.
     StorageUnreachable => WAITING,
-    /// The last wake failed; it is tried again.
+    /// The last wake failed; the next query tries again.
     WakeFailed => WAITING,
     /// The last attempt at the snapshot failed; it is tried again.
     SnapshotRetrying => WAITING,

@@ -106,13 +106,24 @@ impl TenantClass {
 impl TenantClassSpec {
     /// Idle timeout of a tenant that asks for `wanted`, within the class's bounds.
     pub fn idle_timeout(&self, wanted: Option<&Duration>) -> std::time::Duration {
+        let stated = self.idle.as_ref().and_then(|idle| idle.timeout.as_ref());
+        let seconds = wanted.or(stated).map_or(IDLE_TIMEOUT_SECONDS, Duration::as_secs);
+        let (min, max) = self.idle_bounds();
+        std::time::Duration::from_secs(seconds.clamp(min, max))
+    }
+
+    /// How long a tenant is idle at least before it is put to sleep, also to make room for another one.
+    pub fn idle_least(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.idle_bounds().0)
+    }
+
+    /// Least and greatest idle time, in seconds. A class may state only one bound; the other default then gives way
+    /// instead of crossing it.
+    fn idle_bounds(&self) -> (u64, u64) {
         let idle = self.idle.clone().unwrap_or_default();
         let seconds = |duration: Option<&Duration>, default| duration.map_or(default, Duration::as_secs);
-        // A class may state only one bound; the other default then gives way instead of crossing it.
         let min = seconds(idle.min.as_ref(), IDLE_MIN_SECONDS.min(seconds(idle.max.as_ref(), u64::MAX)));
-        let max = seconds(idle.max.as_ref(), IDLE_MAX_SECONDS.max(min)).max(min);
-        let timeout = seconds(wanted, seconds(idle.timeout.as_ref(), IDLE_TIMEOUT_SECONDS));
-        std::time::Duration::from_secs(timeout.clamp(min, max))
+        (min, seconds(idle.max.as_ref(), IDLE_MAX_SECONDS.max(min)).max(min))
     }
 
     /// How long a statement may run.
@@ -264,6 +275,18 @@ mod tests {
         for (spec, wanted, seconds) in table {
             let wanted = wanted.map(|text| text.parse::<Duration>().unwrap());
             assert_eq!(class(&spec).idle_timeout(wanted.as_ref()).as_secs(), seconds, "{spec}");
+        }
+    }
+
+    #[test]
+    fn nobody_makes_room_sooner_than_the_class_allows() {
+        let table = [
+            (json!({}), 30),
+            (json!({"idle": {"min": "1s", "timeout": "5s"}}), 1),
+            (json!({"idle": {"max": "10s"}}), 10),
+        ];
+        for (spec, seconds) in table {
+            assert_eq!(class(&spec).idle_least().as_secs(), seconds, "{spec}");
         }
     }
 

@@ -162,3 +162,21 @@ pub struct SnapshotSummary {
     #[schemars(schema_with = "schema::time")]
     pub completion_time: Time,
 }
+
+/// Why the last wake failed or what it waits for. Written by the replica that wakes, removed when a wake succeeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WakeFailure {
+    /// A reason of the table: CeilingReached or WakeFailed.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// What happened, why, what to do.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Generation of the spec that was to be woken.
+    #[schemars(schema_with = "schema::count")]
+    pub generation: i64,
+    /// When it was last so.
+    #[schemars(schema_with = "schema::time")]
+    pub time: Time,
+}

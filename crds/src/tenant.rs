@@ -165,6 +165,9 @@ pub struct TenantStatus {
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
+    /// Why the last wake failed or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_failure: Option<crate::WakeFailure>,
     /// BLAKE3 of the init script that was run, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

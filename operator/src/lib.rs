@@ -27,6 +27,8 @@ pub mod storage;
 pub mod tenant;
 pub mod trouble;
 pub mod trust;
+pub mod verdict;
 pub mod wake;
+pub mod wake_failure;
 pub mod whereabouts;
 pub mod work;

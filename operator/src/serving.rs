@@ -8,7 +8,7 @@ use roost_protocol::{
     time::UnixMillis,
 };
 
-use crate::pods::{PodView, Stage};
+use crate::pods::{PodView, Stage, build::WRITES_REFUSED_AFTER};
 
 /// What is known of the branch's pod.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +34,24 @@ impl Serving {
         }
     }
 
-    /// The reason that goes with the state, when nothing is wrong.
+    /// Whether commits are unpublished for so long that the runtime refuses writes.
+    fn publish_fails(&self) -> bool {
+        let lag = self.runtime.as_ref().map(|runtime| runtime.durable_lag_millis).unwrap_or_default();
+        std::time::Duration::from_millis(lag) > WRITES_REFUSED_AFTER
+    }
+
+    /// The reason that goes with the state, when nothing is wrong but what the pod itself tells.
     pub fn reason(&self, mode: OperatingMode) -> (Reason, &'static str) {
         match (mode, self.state()) {
             (OperatingMode::Suspended, ServingState::Idle) => {
                 (Reason::Suspended, "sealed in the bucket; operatingMode refuses connections")
             }
             (OperatingMode::Suspended, _) => (Reason::Suspended, "its pod publishes and seals"),
+            (OperatingMode::Running, ServingState::Serving) if self.publish_fails() => (
+                Reason::PublishFailing,
+                "nothing could be published to the bucket for two minutes: writes are refused until a publish \
+                 succeeds, reads are served, and a crash would lose what durableLag says. The runtime's log says why",
+            ),
             (OperatingMode::Running, ServingState::Serving) => (Reason::Serving, "a pod answers queries"),
             (OperatingMode::Running, ServingState::Waking) => (Reason::Waking, "a pod is starting"),
             (OperatingMode::Running, ServingState::Draining) => {

@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use roost_crds::Reason;
 use roost_protocol::problem::{ErrorCode, Problem};
+
+use crate::fault::Fault;
 
 /// Ends without a seal, one after another, that count as a loop.
 pub const CRASH_LOOP: u32 = 3;
@@ -56,32 +59,37 @@ impl Troubles {
     }
 }
 
+/// The reason that a failure has by itself, however often it happened.
+pub const fn reason_of(code: ErrorCode) -> Option<Reason> {
+    Some(match code {
+        ErrorCode::InitScriptFailed => Reason::RestoreFailed,
+        ErrorCode::DataCorrupted => Reason::DataCorrupt,
+        ErrorCode::DataMissing => Reason::DataMissing,
+        ErrorCode::DataOwnedElsewhere => Reason::DataOwnedElsewhere,
+        ErrorCode::StorageDenied => Reason::StorageDenied,
+        ErrorCode::StorageUnreachable => Reason::StorageUnreachable,
+        ErrorCode::ConditionalWritesUnsupported => Reason::ConditionalWritesUnsupported,
+        _ => return None,
+    })
+}
+
 impl Trouble {
     /// What it means for the branch's conditions.
-    pub fn fault(&self) -> Option<crate::fault::Fault> {
-        use roost_crds::Reason;
-        let reason = match self.problem.code {
-            ErrorCode::InitScriptFailed => Reason::RestoreFailed,
-            ErrorCode::DataCorrupted => Reason::DataCorrupt,
-            ErrorCode::DataMissing => Reason::DataMissing,
-            ErrorCode::DataOwnedElsewhere => Reason::DataOwnedElsewhere,
-            ErrorCode::StorageDenied => Reason::StorageDenied,
-            ErrorCode::StorageUnreachable => Reason::StorageUnreachable,
-            ErrorCode::ConditionalWritesUnsupported => Reason::ConditionalWritesUnsupported,
+    pub fn fault(&self) -> Option<Fault> {
+        let crashes = || {
             // Another owner is how a takeover looks from the loser's side: it serves.
-            ErrorCode::Fenced => return None,
-            _ if self.count >= CRASH_LOOP => Reason::CrashLooping,
-            _ => return None,
+            let counts = self.problem.code != ErrorCode::Fenced && self.count >= CRASH_LOOP;
+            counts.then_some(Reason::CrashLooping)
         };
+        let reason = reason_of(self.problem.code).or_else(crashes)?;
         let times = if self.count > 1 { format!(" ({} times)", self.count) } else { String::new() };
-        Some(crate::fault::Fault::new(reason, format!("{}{times}", self.problem.detail)))
+        Some(Fault::new(reason, format!("{}{times}", self.problem.detail)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roost_crds::Reason;
 
     #[test]
     fn only_repeated_crashes_are_a_loop_and_a_pod_counts_once() {

@@ -3,16 +3,19 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use roost_crds::{
-    BranchStatus, Endpoint, OperatingMode, Reason, ServingState,
+    BranchStatus, Endpoint, Reason,
     conditions::{self, Serves},
-    reasons::Truth,
 };
 
 use super::{
     act::Acted,
     observe::{Observed, Origin, Owner},
 };
-use crate::{expiry, fault::Fault};
+use crate::{
+    expiry,
+    fault::Fault,
+    verdict::{Before, Ladder},
+};
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> BranchStatus {
@@ -20,7 +23,9 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
     let before = branch.status.clone().unwrap_or_default();
     let generation = branch.metadata.generation.unwrap_or_default();
     let facts = observed.serving.facts();
-    let verdict = verdict(observed, acted);
+    let ladder = ladder(observed, acted, &before);
+    let verdict = ladder.verdict(now.0);
+    let state = ladder.state(&verdict);
     let (namespace, tenant, name) =
         (branch.namespace().unwrap_or_default(), &branch.spec.tenant_name, branch.branch_name());
     let made = acted.made.clone();
@@ -34,7 +39,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
             generation,
             now,
         ),
-        state: Some(state(observed, acted, &verdict)),
+        state: Some(state),
         class_name: observed.class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
         endpoint: Some(Endpoint {
             host: host.to_owned(),
@@ -49,6 +54,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
             .or(before.position),
         origin: made.and_then(|(_, origin)| origin).or(before.origin),
         durable_lag: facts.durable_lag,
+        wake_failure: before.wake_failure,
         expiration_time: expiry::expiration(
             branch.metadata.creation_timestamp.as_ref(),
             branch.spec.ttl.as_ref(),
@@ -62,56 +68,32 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
     }
 }
 
-fn verdict(observed: &Observed, acted: &Acted) -> Fault {
-    if observed.branch.metadata.deletion_timestamp.is_some() {
-        return acted
-            .fault
-            .clone()
-            .unwrap_or_else(|| Fault::new(Reason::Deleting, "waits for its pod, then deletes"));
-    }
-    if let Owner::Lacking(fault) = &observed.owner {
-        return fault.clone();
-    }
-    if observed.class.class.is_none() {
-        return observed
-            .class
-            .fault
-            .clone()
-            .unwrap_or_else(|| Fault::new(Reason::ClassNotFound, "waits for a class"));
-    }
-    if let Some(fault) = &acted.fault {
-        return fault.clone();
-    }
-    if !observed.made() && acted.made.is_none() {
-        return match &observed.origin {
-            Origin::Awaited(fault) => fault.clone(),
-            _ => Fault::new(Reason::Initializing, "it is being created"),
-        };
-    }
-    if let Some(fault) = &observed.class.fault {
-        return fault.clone();
-    }
-    let mode = observed.mode();
-    if mode == OperatingMode::Running
-        && let Some(fault) = &observed.trouble
-        && observed.serving.state() != ServingState::Serving
-    {
-        return fault.clone();
-    }
-    let (reason, message) = observed.serving.reason(mode);
-    Fault::new(reason, message)
-}
-
-fn state(observed: &Observed, acted: &Acted, verdict: &Fault) -> ServingState {
-    if observed.branch.metadata.deletion_timestamp.is_some() {
-        return ServingState::Deleting;
-    }
-    let row = verdict.reason.row();
-    match observed.serving.shown_state(observed.mode()) {
-        state @ (ServingState::Serving | ServingState::Draining | ServingState::Waking) => state,
-        _ if row.stalled && row.available == Truth::False => ServingState::Failed,
-        _ if !observed.made() && acted.made.is_none() => ServingState::Pending,
-        state => state,
+fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a BranchStatus) -> Ladder<'a> {
+    let unmade = (!observed.made() && acted.made.is_none()).then(|| match &observed.origin {
+        Origin::Awaited(fault) => fault.clone(),
+        _ => Fault::new(Reason::Initializing, "it is being created"),
+    });
+    let owner = match &observed.owner {
+        Owner::Lacking(fault) => Some(fault),
+        Owner::Ready(_) => None,
+    };
+    let deleting = observed.branch.metadata.deletion_timestamp.is_some();
+    Ladder {
+        deleting: deleting.then_some("its pod"),
+        owner,
+        class: &observed.class,
+        acted: acted.fault.as_ref(),
+        unmade,
+        mode: observed.mode(),
+        trouble: observed.trouble.clone(),
+        before: Before {
+            conditions: &before.conditions,
+            wake_failure: before.wake_failure.as_ref(),
+            // A branch starts from something published; it has no script that could fail.
+            published: true,
+        },
+        serving: &observed.serving,
+        generation: observed.branch.metadata.generation.unwrap_or_default(),
     }
 }
 
@@ -122,7 +104,7 @@ mod tests {
         *,
     };
     use crate::serving::Serving;
-    use roost_crds::{ConditionType, Position};
+    use roost_crds::{ConditionType, Position, ServingState};
     use serde_json::json;
 
     fn show(observed: &Observed, acted: &Acted) -> (String, ServingState) {

@@ -39,6 +39,9 @@ const LOOK: Duration = Duration::from_mins(1);
 /// How soon a pod that was asked to drain is looked at again.
 const DRAIN_LOOK: Duration = Duration::from_secs(5);
 
+/// What the view writes for a process that SIGKILL ended; some kubelets do not say whether memory ran out.
+const KILLED: &str = "exit code 137";
+
 /// Whom a pod works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -150,10 +153,18 @@ fn bad_end(pod: &PodView) -> Option<Problem> {
             let unknown = || Problem::new(ErrorCode::EngineFailed, format!("the pod failed: {reason}"));
             Some(ending.problem.clone().unwrap_or_else(unknown))
         }
-        None => {
-            Some(Problem::new(ErrorCode::EngineFailed, format!("the pod ended without last words: {reason}")))
-        }
+        None => Some(Problem::new(ErrorCode::EngineFailed, without_words(reason))),
     }
+}
+
+/// What is said of a pod that could not say anything itself.
+fn without_words(reason: &str) -> String {
+    let hint = if reason.contains("OOMKilled") || reason.contains(KILLED) {
+        ". It was killed, as happens when it needs more memory than runtime.resources.limits.memory of its TenantClass"
+    } else {
+        ""
+    };
+    format!("the pod ended without last words: {reason}{hint}")
 }
 
 /// Whether the object that a pod works for exists: by UID, so that a recreated one does not count.
@@ -294,6 +305,9 @@ mod tests {
         assert_eq!(bad_end(&pod(end(RuntimeState::Fenced), None)).unwrap().code, ErrorCode::Fenced);
         assert_eq!(bad_end(&pod(end(RuntimeState::Failed), None)).unwrap().code, ErrorCode::EngineFailed);
         let killed = Stage::Finished { ending: None, reason: "OOMKilled, exit code 137".into() };
-        assert!(bad_end(&pod(killed, None)).unwrap().detail.contains("OOMKilled"));
+        let detail = bad_end(&pod(killed, None)).unwrap().detail;
+        assert!(detail.contains("OOMKilled") && detail.contains("limits.memory"), "{detail}");
+        let refused = Stage::Finished { ending: None, reason: "StartError, exit code 128".into() };
+        assert!(!bad_end(&pod(refused, None)).unwrap().detail.contains("limits.memory"));
     }
 }

@@ -27,6 +27,8 @@ const MOVING_LOOK: Duration = Duration::from_secs(2);
 /// How often inputs that nobody watches (a ConfigMap, the right to read it) are looked for: somebody has just been told
 /// the command that ends it.
 const INPUTS_LOOK: Duration = Duration::from_secs(15);
+/// How often a pod that cannot publish, and a tenant that found no place, are looked at: both end by themselves.
+const PASSING_LOOK: Duration = Duration::from_secs(15);
 /// How often what a person must fix is looked at again.
 const STALLED_LOOK: Duration = Duration::from_mins(5);
 
@@ -78,9 +80,15 @@ pub(crate) fn look_again(
     if reason.is_some_and(|reason| awaits_inputs.contains(&reason)) {
         return Requeue::After(INPUTS_LOOK);
     }
+    let passes = [Reason::PublishFailing, Reason::CeilingReached].map(Reason::as_str);
+    if reason.is_some_and(|reason| passes.contains(&reason)) {
+        return Requeue::After(PASSING_LOOK);
+    }
     match state {
         Some(ServingState::Waking | ServingState::Draining) => Requeue::After(MOVING_LOOK),
         Some(ServingState::Serving) => Requeue::After(SERVING_LOOK),
+        // The next query tries again; nothing here would.
+        _ if reason == Some(Reason::WakeFailed.as_str()) => Requeue::OnChange,
         _ if holds(conditions, ConditionType::Stalled) => Requeue::After(STALLED_LOOK),
         _ if holds(conditions, ConditionType::Reconciling) => Requeue::Backoff,
         _ => Requeue::OnChange,
@@ -102,6 +110,9 @@ mod tests {
             (Reason::Deleting, ServingState::Idle, Requeue::After(MOVING_LOOK)),
             (Reason::Waking, ServingState::Waking, Requeue::After(MOVING_LOOK)),
             (Reason::Serving, ServingState::Serving, Requeue::After(SERVING_LOOK)),
+            (Reason::PublishFailing, ServingState::Serving, Requeue::After(PASSING_LOOK)),
+            (Reason::CeilingReached, ServingState::Idle, Requeue::After(PASSING_LOOK)),
+            (Reason::WakeFailed, ServingState::Idle, Requeue::OnChange),
             (Reason::Idle, ServingState::Idle, Requeue::OnChange),
         ];
         for (reason, state, wanted) in table {

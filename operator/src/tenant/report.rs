@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use roost_crds::{
-    ConditionType, Endpoint, OperatingMode, Reason, ServingState, TenantStatus,
+    Endpoint, Reason, TenantStatus,
     conditions::{self, Serves},
 };
 
@@ -11,16 +11,20 @@ use super::{
     act::Acted,
     observe::{Observed, Source},
 };
-use crate::fault::Fault;
+use crate::{
+    fault::Fault,
+    verdict::{Before, Ladder},
+};
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> TenantStatus {
     let before = observed.tenant.status.clone().unwrap_or_default();
     let generation = observed.tenant.metadata.generation.unwrap_or_default();
-    let mode = observed.tenant.spec.operating_mode();
     let now_made = acted.made.clone();
     let facts = observed.serving.facts();
-    let verdict = verdict(observed, acted, &before, generation);
+    let ladder = ladder(observed, acted, &before);
+    let verdict = ladder.verdict(now.0);
+    let state = ladder.state(&verdict);
     let conditions = conditions::report(
         &before.conditions,
         Serves::Connections,
@@ -38,7 +42,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     };
     TenantStatus {
         observed_generation: Some(generation),
-        state: Some(state(observed, &verdict, mode, now_made.is_some())),
+        state: Some(state),
         class_name: observed.class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
         endpoint: Some(Endpoint {
             host: host.to_owned(),
@@ -52,6 +56,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
             .or_else(|| now_made.as_ref().map(|(position, _)| position.clone()))
             .or(before.position),
         durable_lag: facts.durable_lag,
+        wake_failure: before.wake_failure,
         init_script_hash: before.init_script_hash.or(script_hash),
         last_snapshot_time: observed
             .snapshots
@@ -64,77 +69,31 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     }
 }
 
-/// The one reason to show: what keeps the spec from being realised, else what the pod does.
-fn verdict(observed: &Observed, acted: &Acted, before: &TenantStatus, generation: i64) -> Fault {
-    if observed.tenant.metadata.deletion_timestamp.is_some() {
-        return acted
-            .fault
-            .clone()
-            .unwrap_or_else(|| Fault::new(Reason::Deleting, "waits for its pods, then deletes"));
-    }
-    let Some(_class) = &observed.class.class else {
-        return observed
-            .class
-            .fault
-            .clone()
-            .unwrap_or_else(|| Fault::new(Reason::ClassNotFound, "waits for a class"));
+fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a TenantStatus) -> Ladder<'a> {
+    let unmade = (!observed.made() && acted.made.is_none()).then(|| match &observed.source {
+        Source::Awaited(fault) => fault.clone(),
+        _ => Fault::new(Reason::Initializing, "its data is being created"),
+    });
+    let script = match &observed.script {
+        Some(Err(fault)) if !observed.published() => Some(fault.clone()),
+        _ => None,
     };
-    if let Some(fault) = &acted.fault {
-        return fault.clone();
-    }
-    if !observed.made() && acted.made.is_none() {
-        return match &observed.source {
-            Source::Awaited(fault) => fault.clone(),
-            _ => Fault::new(Reason::Initializing, "its data is being created"),
-        };
-    }
-    let serving = observed.serving.state() == ServingState::Serving;
-    if let Some(fault) = &observed.class.fault {
-        return fault.clone();
-    }
-    if observed.tenant.spec.operating_mode() == OperatingMode::Suspended {
-        let (reason, message) = observed.serving.reason(OperatingMode::Suspended);
-        return Fault::new(reason, message);
-    }
-    if let Some(Err(fault)) = &observed.script
-        && !observed.published()
-        && !serving
-    {
-        return fault.clone();
-    }
-    if let Some(fault) = observed.trouble.clone().or_else(|| kept(observed, before, generation))
-        && !serving
-    {
-        return fault;
-    }
-    let (reason, message) = observed.serving.reason(OperatingMode::Running);
-    Fault::new(reason, message)
-}
-
-/// A failure that another replica, elected before, saw: it holds until a pod serves or the spec changes.
-fn kept(observed: &Observed, before: &TenantStatus, generation: i64) -> Option<Fault> {
-    let ready = before.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str())?;
-    let reason =
-        [Reason::RestoreFailed, Reason::CrashLooping].into_iter().find(|r| r.as_str() == ready.reason)?;
-    let same_spec = ready.observed_generation == Some(generation);
-    // What a script failed at is over once something was published; a pod on its way is no proof yet.
-    let over = reason == Reason::RestoreFailed && observed.published();
-    (same_spec && !over && observed.serving.state() != ServingState::Serving)
-        .then(|| Fault::new(reason, ready.message.clone()))
-}
-
-fn state(observed: &Observed, verdict: &Fault, mode: OperatingMode, made_now: bool) -> ServingState {
-    if observed.tenant.metadata.deletion_timestamp.is_some() {
-        return ServingState::Deleting;
-    }
-    let row = verdict.reason.row();
-    let has_data = made_now || observed.made();
-    match observed.serving.shown_state(mode) {
-        // A pod is a fact whatever else is said.
-        state @ (ServingState::Serving | ServingState::Draining | ServingState::Waking) => state,
-        _ if row.stalled && row.available == roost_crds::reasons::Truth::False => ServingState::Failed,
-        _ if !has_data => ServingState::Pending,
-        state => state,
+    let deleting = observed.tenant.metadata.deletion_timestamp.is_some();
+    Ladder {
+        deleting: deleting.then_some("its pods"),
+        owner: None,
+        class: &observed.class,
+        acted: acted.fault.as_ref(),
+        unmade,
+        mode: observed.tenant.spec.operating_mode(),
+        trouble: script.or_else(|| observed.trouble.clone()),
+        before: Before {
+            conditions: &before.conditions,
+            wake_failure: before.wake_failure.as_ref(),
+            published: observed.published(),
+        },
+        serving: &observed.serving,
+        generation: observed.tenant.metadata.generation.unwrap_or_default(),
     }
 }
 
@@ -145,6 +104,12 @@ mod tests {
         *,
     };
     use crate::serving::Serving;
+    use roost_crds::{ConditionType, OperatingMode, ServingState, WakeFailure};
+    use roost_protocol::{
+        PROTOCOL_VERSION,
+        status::{RuntimeState, RuntimeStatus},
+        time::UnixMillis,
+    };
     use serde_json::json;
 
     fn now() -> Time {
@@ -168,7 +133,49 @@ mod tests {
             summary(&seen, &acted)
         };
         let served = |seen: &mut Observed| seen.serving = Serving { pod: Some(pod("main")), runtime: None };
+        let lags = |seen: &mut Observed, millis| {
+            served(seen);
+            seen.serving.runtime = Some(RuntimeStatus {
+                version: PROTOCOL_VERSION,
+                state: RuntimeState::Serving,
+                position: None,
+                database_size: 0,
+                durable_lag_millis: millis,
+                last_active: UnixMillis(0),
+                running: 0,
+            });
+        };
+        let fails = |seen: &mut Observed, reason: &str| {
+            let (reason, message) = (reason.to_owned(), "why".to_owned());
+            seen.tenant.status.as_mut().unwrap().wake_failure =
+                Some(WakeFailure { reason, message, generation: 3, time: now() });
+        };
         let table = [
+            (with(&|seen, _| lags(seen, 120_000)), ("Serving", "11", ServingState::Serving)),
+            (with(&|seen, _| lags(seen, 120_001)), ("PublishFailing", "01", ServingState::Serving)),
+            (with(&|seen, _| fails(seen, "CeilingReached")), ("CeilingReached", "10", ServingState::Idle)),
+            (with(&|seen, _| fails(seen, "WakeFailed")), ("WakeFailed", "00", ServingState::Idle)),
+            (
+                with(&|seen, _| {
+                    fails(seen, "WakeFailed");
+                    seen.trouble = Some(Fault::new(Reason::CrashLooping, "killed"));
+                }),
+                ("CrashLooping", "00", ServingState::Failed),
+            ),
+            (
+                with(&|seen, _| {
+                    fails(seen, "WakeFailed");
+                    seen.tenant.spec.operating_mode = Some(OperatingMode::Suspended);
+                }),
+                ("Suspended", "10", ServingState::Suspended),
+            ),
+            (
+                with(&|seen, _| {
+                    fails(seen, "WakeFailed");
+                    served(seen);
+                }),
+                ("Serving", "11", ServingState::Serving),
+            ),
             (with(&|_, _| ()), ("Idle", "11", ServingState::Idle)),
             (with(&|seen, _| served(seen)), ("Serving", "11", ServingState::Serving)),
             (with(&|seen, _| seen.tenant.status = None), ("Initializing", "00", ServingState::Pending)),

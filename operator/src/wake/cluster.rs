@@ -3,15 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Api, Resource, ResourceExt as _, runtime::events::EventType};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::events::EventType,
+};
 use roost_crds::{
-    Branch, ConditionType, OperatingMode, Reason, StorageLocation, Tenant, TenantClass, names::MAIN_BRANCH,
+    Branch, ConditionType, OperatingMode, Reason, StorageLocation, Tenant, TenantClass, WakeFailure,
+    names::{MAIN_BRANCH, MANAGED_BY},
     reasons::Truth,
 };
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::{
+    command::Order,
+    problem::{ErrorCode, Problem},
+};
+use serde_json::json;
 
 use super::{
+    room::Occupant,
     target::{BranchKey, Target, TargetState},
     world::{Cluster, Created},
 };
@@ -21,14 +32,17 @@ use crate::{
     pods::{
         PodView,
         build::{PodOf, Role},
-        lifecycle, names,
+        calls, lifecycle, names,
     },
     slots::Taken,
+    wake_failure,
     whereabouts::{find_branch, identity},
 };
 
 /// How long a wake waits for the first reconcile of an object that was made a moment ago.
 const FIRST_RECONCILE: Duration = Duration::from_secs(10);
+/// Pods of a class that are asked at a time who of them is idle.
+const ASKED_AT_A_TIME: usize = 32;
 /// Pause between two looks at such an object.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
@@ -49,6 +63,8 @@ struct Facts {
     class: Option<String>,
     /// Number of the last manifest; none before the data was made.
     manifest: Option<u64>,
+    /// What status says of the last wake.
+    wake_failure: Option<WakeFailure>,
 }
 
 fn of_tenant(tenant: &Tenant) -> Facts {
@@ -58,6 +74,7 @@ fn of_tenant(tenant: &Tenant) -> Facts {
         location: status.location,
         class: status.class_name,
         manifest: status.position.map(|position| position.manifest),
+        wake_failure: status.wake_failure,
     }
 }
 
@@ -68,6 +85,7 @@ fn of_branch(branch: &Branch) -> Facts {
         location: status.location,
         class: status.class_name,
         manifest: status.position.map(|position| position.manifest),
+        wake_failure: status.wake_failure,
     }
 }
 
@@ -173,9 +191,13 @@ impl RealCluster {
             key: key.clone(),
             pod: names::serving_pod(&uid, &key.branch),
             tenant_uid: uid,
-            generation: tenant.metadata.generation.unwrap_or_default() + branch_generation,
+            generation: tenant.metadata.generation.unwrap_or_default()
+                + branch_generation
+                + state.class.metadata.generation.unwrap_or_default(),
             statement_timeout: state.class.spec.statement_timeout(),
             termination_grace: state.class.spec.termination_grace(),
+            idle_least: state.class.spec.idle_least(),
+            failure_told: facts.wake_failure.is_some(),
             state: Some(state),
         })
     }
@@ -197,9 +219,10 @@ impl RealCluster {
         }
     }
 
-    /// Says on the object that a wake failed; whoever waits for it sees why.
+    /// Says on the object that a wake failed, in an Event and, if its reason is for status, there.
     pub async fn tell(&self, key: &BranchKey, problem: &Problem) {
         let note = format!("branch {} was not woken: {problem}", key.branch);
+        self.record(key, Some(problem)).await;
         let (Ok(tenant), Ok(branch)) = (self.tenant(key).await, self.branch(key).await) else { return };
         match branch {
             Some(branch) => self.say(&branch, &note).await,
@@ -209,6 +232,61 @@ impl RealCluster {
 
     async fn say<K: Resource<DynamicType = ()>>(&self, object: &K, note: &str) {
         self.0.event(object, EventType::Warning, "WakeFailed", "Wake", note).await;
+    }
+
+    /// Writes or, for no problem, removes what status says of the last wake.
+    async fn record(&self, key: &BranchKey, problem: Option<&Problem>) {
+        let (Ok(tenant), Ok(branch)) = (self.tenant(key).await, self.branch(key).await) else { return };
+        let client = self.0.client.clone();
+        let result = match branch {
+            Some(branch) => {
+                let told = branch.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+                self.write(Api::<Branch>::namespaced(client, &key.namespace), &branch, told, problem).await
+            }
+            None => {
+                let told = tenant.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+                self.write(Api::<Tenant>::namespaced(client, &key.namespace), &tenant, told, problem).await
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!(branch = %key, %error, "status could not be told of a wake");
+        }
+    }
+
+    async fn write<K>(
+        &self,
+        api: Api<K>,
+        object: &K,
+        told: Option<&WakeFailure>,
+        problem: Option<&Problem>,
+    ) -> Result<(), kube::Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        let generation = object.meta().generation.unwrap_or_default();
+        let failure = match problem {
+            Some(problem) => match wake_failure::record(told, problem, generation, self.0.now()) {
+                Some(failure) => json!(failure),
+                None => return Ok(()),
+            },
+            None if told.is_none() => return Ok(()),
+            None => serde_json::Value::Null,
+        };
+        // Of this object, not of one that has its name by now.
+        let patch = json!({"metadata": {"uid": object.uid()}, "status": {"wakeFailure": failure}});
+        let params =
+            PatchParams { field_manager: Some(format!("{MANAGED_BY}/wake")), ..PatchParams::default() };
+        api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await.map(drop)
+    }
+
+    /// Asks a pod what it does.
+    async fn ask(&self, pod: PodView) -> Occupant {
+        let running = pod.address().is_some() && !pod.leaving;
+        let status = if running { calls::order(&self.0, &pod, Order::Report).await.ok() } else { None };
+        let now = calls::unix_millis(self.0.now());
+        let quiet =
+            status.as_ref().map(|status| now.0.saturating_sub(status.last_active.0)).unwrap_or_default();
+        Occupant { pod, status, quiet: Duration::from_millis(quiet) }
     }
 }
 
@@ -285,8 +363,24 @@ impl Cluster for RealCluster {
             .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))
     }
 
+    async fn occupants(&self, target: &Target) -> Result<Vec<Occupant>, Problem> {
+        let Some(state) = &target.state else { return Ok(Vec::new()) };
+        let hash = names::class_hash(&state.class.name_any());
+        let pods = self.0.pods.of_class(&hash).await.map_err(api_failed)?;
+        let asked = futures::stream::iter(pods.into_iter().map(|pod| self.ask(pod)));
+        Ok(asked.buffer_unordered(ASKED_AT_A_TIME).collect().await)
+    }
+
+    async fn waits(&self, target: &Target, problem: &Problem) {
+        self.record(&target.key, Some(problem)).await;
+    }
+
     async fn failed(&self, target: &Target, problem: &Problem) {
         self.tell(&target.key, problem).await;
+    }
+
+    async fn recovered(&self, target: &Target) {
+        self.record(&target.key, None).await;
     }
 }
 
@@ -304,12 +398,16 @@ mod tests {
             location: made.then(StorageLocation::default),
             class: None,
             manifest: made.then_some(0),
+            wake_failure: None,
         };
         for reason in [
             Reason::Idle,
             Reason::Serving,
             Reason::Draining,
             Reason::CrashLooping,
+            Reason::WakeFailed,
+            Reason::CeilingReached,
+            Reason::PublishFailing,
             Reason::StorageUnreachable,
         ] {
             assert!(may_try(&key, &facts(reason, true)).is_ok(), "{reason}");

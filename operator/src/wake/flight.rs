@@ -1,7 +1,10 @@
 //! One wake, from a key to a route. Every step looks at the world again: nothing but the deadline is remembered
 //! between two of them, so it does not matter which replica did what.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use roost_protocol::{
     PROTOCOL_VERSION,
@@ -14,6 +17,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     limits::StartRate,
+    room::{Room, room},
     target::Target,
     world::{Cluster, Created, Runtimes},
 };
@@ -25,6 +29,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_
 const RETIRE_PATIENCE: Duration = Duration::from_millis(1500);
 /// Pause between two tries at a ceiling.
 const SLOT_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between two looks for somebody to make room: each asks every pod of the class.
+const ROOM_PAUSE: Duration = Duration::from_secs(2);
+/// How long a wake waits for a place before status tells of it: an eviction takes less.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
 /// How long after its grace a leaving pod may still be seen.
 const LEAVE_MARGIN: Duration = Duration::from_secs(10);
 /// Pods that one wake creates at most: the first, and one more if that one ended before it served.
@@ -51,6 +59,17 @@ pub(super) struct Flight<'a, C, R> {
     pub turnstile: &'a Mutex<()>,
     pub target: &'a Target,
     pub deadline: Instant,
+    /// How it waits.
+    pub wait: &'a Wait,
+}
+
+/// How a flight waits for a place of its class, seen from outside.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    /// It does so now; callers whose patience ends say so.
+    pub place: AtomicBool,
+    /// Status was told.
+    pub told: AtomicBool,
 }
 
 impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
@@ -156,31 +175,51 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
     }
 
     async fn slot(&self) -> Result<crate::slots::Taken, Problem> {
-        let full = || {
-            let active = self
-                .target
-                .state
-                .as_ref()
-                .map_or_else(|| "all".to_owned(), |s| s.class.spec.active().to_string());
-            Problem::new(
-                ErrorCode::CapacityReached,
-                format!(
-                    "{active} places of the class are taken; {} waits for one to be free",
-                    self.target.key
-                ),
-            )
-            .retry_after(RETRY_AFTER_SECONDS)
-        };
         let wait = async {
             let _turn = self.turnstile.lock().await;
+            let mut look_for_room = Instant::now();
             loop {
                 if let Some(slot) = self.cluster.take_slot(self.target).await? {
                     return Ok(slot);
                 }
+                self.wait.place.store(true, Ordering::Relaxed);
+                if look_for_room <= Instant::now() {
+                    self.make_room().await?;
+                    look_for_room = Instant::now() + ROOM_PAUSE;
+                }
                 tokio::time::sleep(SLOT_PAUSE).await;
             }
         };
-        tokio::time::timeout_at(self.deadline, wait).await.unwrap_or_else(|_| Err(full()))
+        let told = async {
+            tokio::time::sleep(TOLD_AFTER).await;
+            self.wait.place.store(true, Ordering::Relaxed);
+            self.wait.told.store(true, Ordering::Relaxed);
+            self.cluster.waits(self.target, &at_ceiling(self.target)).await;
+            std::future::pending().await
+        };
+        let place = tokio::time::timeout_at(self.deadline, async {
+            tokio::select! {
+                place = wait => place,
+                never = told => never,
+            }
+        });
+        let place = place.await.unwrap_or_else(|_| Err(at_ceiling(self.target)));
+        self.wait.place.store(false, Ordering::Relaxed);
+        place
+    }
+
+    /// Asks the least recently active tenant of the class that is idle to leave; one at a time.
+    async fn make_room(&self) -> Result<(), Problem> {
+        let occupants = self.cluster.occupants(self.target).await?;
+        if let Room::Ask(index) = room(&occupants, self.target.idle_least)
+            && let Some(occupant) = occupants.get(index)
+        {
+            let (pod, quiet) = (&occupant.pod, occupant.quiet);
+            tracing::info!(branch = %self.target.key, pod = %pod.name, tenant = %pod.tenant,
+                namespace = %pod.namespace, ?quiet, "asked to make room at the ceiling");
+            self.runtimes.drain(pod).await?;
+        }
+        Ok(())
     }
 
     async fn remove(&self, pod: &PodView, left: Duration) -> Result<Look, Problem> {
@@ -243,4 +282,15 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             statement_timeout: self.target.statement_timeout,
         }
     }
+}
+
+/// Every place of the class is taken.
+pub(super) fn at_ceiling(target: &Target) -> Problem {
+    let active =
+        target.state.as_ref().map_or_else(|| "all".to_owned(), |state| state.class.spec.active().to_string());
+    let detail = format!(
+        "{active} places of the class are taken and none of their tenants is idle; {} waits for one to be free",
+        target.key
+    );
+    Problem::new(ErrorCode::CapacityReached, detail).retry_after(RETRY_AFTER_SECONDS)
 }

@@ -19,6 +19,7 @@ use roost_protocol::{
 use tokio::time::Instant;
 
 use super::{
+    room::Occupant,
     service::{Limits, Waker},
     target::{BranchKey, Target},
     world::{Cluster, Created, Runtimes},
@@ -32,6 +33,9 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_mins(2);
 const GRACE: Duration = Duration::from_secs(30);
+const IDLE_LEAST: Duration = Duration::from_secs(20);
+/// How long another tenant's pod takes to publish and seal.
+const SEAL: Duration = Duration::from_secs(3);
 
 /// One pod of the scripted world; it changes by itself as time passes.
 #[derive(Clone)]
@@ -61,6 +65,22 @@ struct State {
     grants: u32,
     refusal: Option<ErrorCode>,
     uids: u32,
+    /// Pods of other tenants of the class; each has a slot.
+    others: Vec<Other>,
+    /// Names of the pods that were asked to leave.
+    drained: Vec<String>,
+    /// What status says of the last wake.
+    told: Option<ErrorCode>,
+}
+
+/// A pod of another tenant.
+#[derive(Clone)]
+struct Other {
+    name: String,
+    running: u32,
+    last_active: Instant,
+    /// When it was asked to leave; it is gone a while later.
+    leaves: Option<Instant>,
 }
 
 #[derive(Clone, Default)]
@@ -117,6 +137,26 @@ impl FakePod {
     }
 }
 
+impl State {
+    /// What was asked to leave is gone after a while, and its slot free.
+    fn let_leave(&mut self) {
+        let before = self.others.len();
+        self.others.retain(|other| other.leaves.is_none_or(|at| at.elapsed() < SEAL));
+        self.slots_taken -= u32::try_from(before - self.others.len()).unwrap();
+    }
+}
+
+impl Other {
+    fn occupant(&self) -> Occupant {
+        let state = if self.leaves.is_some() { RuntimeState::Draining } else { RuntimeState::Serving };
+        Occupant {
+            pod: PodView { name: self.name.clone(), ..serving(1).view() },
+            status: Some(RuntimeStatus { running: self.running, ..status(state) }),
+            quiet: self.last_active.elapsed(),
+        }
+    }
+}
+
 fn status(state: RuntimeState) -> RuntimeStatus {
     RuntimeStatus {
         version: PROTOCOL_VERSION,
@@ -142,6 +182,8 @@ impl Cluster for World {
             generation: 1,
             statement_timeout: Duration::from_mins(1),
             termination_grace: GRACE,
+            idle_least: IDLE_LEAST,
+            failure_told: self.0.lock().unwrap().told.is_some(),
             state: None,
         })
     }
@@ -153,6 +195,7 @@ impl Cluster for World {
     }
     async fn take_slot(&self, _: &Target) -> Result<Option<Taken>, Problem> {
         let mut state = self.0.lock().unwrap();
+        state.let_leave();
         if state.slots_taken >= state.ceiling {
             return Ok(None);
         }
@@ -176,7 +219,19 @@ impl Cluster for World {
         state.pod = Some(pod.clone());
         Ok(Created::Pod(Box::new(pod.view())))
     }
-    async fn failed(&self, _: &Target, _: &Problem) {}
+    async fn occupants(&self, _: &Target) -> Result<Vec<Occupant>, Problem> {
+        let state = self.0.lock().unwrap();
+        Ok(state.others.iter().map(Other::occupant).collect())
+    }
+    async fn waits(&self, _: &Target, problem: &Problem) {
+        self.0.lock().unwrap().told = Some(problem.code);
+    }
+    async fn failed(&self, _: &Target, problem: &Problem) {
+        self.0.lock().unwrap().told = Some(problem.code);
+    }
+    async fn recovered(&self, _: &Target) {
+        self.0.lock().unwrap().told = None;
+    }
     async fn retire(&self, _: &Target, _: &PodView) -> Result<(), Problem> {
         let mut state = self.0.lock().unwrap();
         state.pod = None;
@@ -217,6 +272,34 @@ impl Runtimes for World {
             reason: "gone".into(),
         })
     }
+    async fn drain(&self, pod: &PodView) -> Result<(), Problem> {
+        let mut state = self.0.lock().unwrap();
+        state.drained.push(pod.name.clone());
+        if let Some(other) = state.others.iter_mut().find(|other| other.name == pod.name) {
+            other.leaves = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// A world at its ceiling: others have every place, active that many seconds ago, each running so much.
+async fn full(others: &[(&str, u64, u32)]) -> World {
+    let start = Instant::now();
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let others: Vec<_> = others
+        .iter()
+        .map(|(name, ago, running)| Other {
+            name: (*name).to_owned(),
+            running: *running,
+            last_active: start + Duration::from_secs(3600 - ago),
+            leaves: None,
+        })
+        .collect();
+    let places = u32::try_from(others.len()).unwrap();
+    let world = world(places, None);
+    world.0.lock().unwrap().slots_taken = places;
+    world.0.lock().unwrap().others = others;
+    world
 }
 
 fn world(ceiling: u32, pod: Option<FakePod>) -> World {
@@ -439,4 +522,69 @@ async fn a_finished_pod_that_nobody_removes_is_removed() {
     let world = world(1, Some(FakePod { ends: Some(Instant::now()), ..serving(1) }));
     assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-101");
     assert_eq!(world.0.lock().unwrap().slots_taken, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_ceiling_the_longest_idle_tenant_makes_room() {
+    let world = full(&[("busy", 900, 1), ("recent", 30, 0), ("oldest", 600, 0)]).await;
+    let start = Instant::now();
+    wake(&world).await.unwrap();
+    assert!(start.elapsed() >= SEAL, "the new pod came before the old one had sealed");
+    let state = world.0.lock().unwrap();
+    assert_eq!(
+        (state.drained.as_slice(), state.slots_taken, state.told),
+        (&["oldest".to_owned()][..], 3, None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_wakes_make_room_one_after_another() {
+    let world = full(&[("a", 100, 0), ("b", 200, 0), ("c", 300, 1)]).await;
+    let waker = waker(&world);
+    let key = |tenant: &str| WakeRequest { tenant: tenant.into(), ..request() };
+    let (one, two) = (key("one"), key("two"));
+    let watching = world.clone();
+    let watcher = tokio::spawn(async move {
+        loop {
+            let leaving = watching.0.lock().unwrap().others.iter().filter(|o| o.leaves.is_some()).count();
+            assert!(leaving <= 1, "two leave at once");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let (one, two) = tokio::join!(waker.wake(&one), waker.wake(&two));
+    one.unwrap();
+    two.unwrap();
+    assert!(!watcher.is_finished(), "two left at once");
+    watcher.abort();
+    assert_eq!(world.0.lock().unwrap().drained, ["b", "a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_works_or_was_active_a_moment_ago_makes_room() {
+    let world = full(&[("busy", 900, 1), ("recent", 1, 0)]).await;
+    let start = Instant::now();
+    wake(&world).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(19), "it was idle for less than the class's least");
+    assert_eq!(world.0.lock().unwrap().drained, ["recent"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_of_a_wake_that_waits_for_a_place_and_takes_it_back() {
+    let world = full(&[("busy", 900, 1)]).await;
+    let waker = waker(&world);
+    let impatient = WakeRequest { patience: Duration::from_secs(30), ..request() };
+    let problem = waker.wake(&impatient).await.unwrap_err();
+    assert_eq!(problem.code, ErrorCode::CapacityReached);
+    assert!(problem.retry_after.is_some());
+    assert_eq!(world.0.lock().unwrap().told, Some(ErrorCode::CapacityReached));
+    world.0.lock().unwrap().others[0].running = 0;
+    waker.wake(&request()).await.unwrap();
+    assert_eq!(world.0.lock().unwrap().told, None);
+    // A refusal is told as well, and taken back by the next success.
+    let full = full(&[("busy", 900, 1)]).await;
+    wake(&full).await.unwrap_err();
+    assert_eq!(full.0.lock().unwrap().told, Some(ErrorCode::CapacityReached));
+    full.0.lock().unwrap().others[0].running = 0;
+    wake(&full).await.unwrap();
+    assert_eq!(full.0.lock().unwrap().told, None);
 }

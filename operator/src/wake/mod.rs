@@ -7,6 +7,7 @@ mod flight;
 #[cfg(test)]
 mod flight_test;
 mod limits;
+mod room;
 pub mod runtimes;
 pub mod server;
 mod service;
@@ -14,6 +15,7 @@ mod target;
 mod world;
 
 pub use limits::{FailureMemory, StartRate};
+pub use room::{Occupant, Room, room};
 pub use service::{Limits, Waker};
 pub use target::{BranchKey, Target, TargetState};
 pub use world::{Cluster, Created, Runtimes};

@@ -71,4 +71,12 @@ impl Runtimes for RealRuntimes {
     async fn report(&self, pod: &PodView) -> Result<RuntimeStatus, CallError> {
         calls::order(&self.0, pod, Order::Report).await
     }
+
+    async fn drain(&self, pod: &PodView) -> Result<(), Problem> {
+        calls::drain(&self.0, pod).await.map_err(|error| {
+            tracing::warn!(%error, pod = %pod.name, "cannot be made to leave");
+            Problem::new(ErrorCode::Busy, "the Kubernetes API server does not answer as it should; try again")
+                .retry_after(1)
+        })
+    }
 }

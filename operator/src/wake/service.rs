@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use roost_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    flight::Flight,
+    flight::{Flight, Wait},
     limits::{FailureMemory, StartRate},
     target::{BranchKey, Target},
     world::{Cluster, Runtimes},
@@ -47,7 +47,13 @@ impl Limits {
 }
 
 type Outcome = Result<Route, Box<Problem>>;
-type SharedFlight = Shared<BoxFuture<'static, Outcome>>;
+
+/// A flight that callers wait for.
+#[derive(Clone)]
+struct SharedFlight {
+    landing: Shared<BoxFuture<'static, Outcome>>,
+    wait: Arc<Wait>,
+}
 
 /// Wakes branches.
 pub struct Waker<C, R> {
@@ -92,17 +98,15 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         if request.only_if_running {
             let target = self.cluster.target(&key).await?;
             return self
-                .flight(&target, Instant::now() + request.patience)
+                .flight(&target, Instant::now() + request.patience, &Wait::default())
                 .look(request.not_pod_uid.as_deref())
                 .await;
         }
         let flight = self.join(&key).ok_or_else(|| busy("wakes"))?;
-        let landed = tokio::time::timeout(request.patience.min(self.limits.deadline), flight).await;
+        let patience = request.patience.min(self.limits.deadline);
+        let landed = tokio::time::timeout(patience, flight.landing).await;
         landed.map_or_else(
-            |_| {
-                let detail = format!("{key} is still starting after {:?}; ask again", request.patience);
-                Err(Problem::new(ErrorCode::WakeTimeout, detail).retry_after(1))
-            },
+            |_| Err(out_of_patience(&key, request.patience, flight.wait.place.load(Ordering::Relaxed))),
             |outcome| outcome.map_err(|problem| *problem),
         )
     }
@@ -117,13 +121,15 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
             return None;
         }
         let (waker, flown) = (Arc::clone(self), key.clone());
+        let wait = Arc::new(Wait::default());
+        let waits = Arc::clone(&wait);
         // A task of its own: a caller that leaves does not take the wake of the others with it.
         let task = tokio::spawn(async move {
-            let outcome = waker.fly(&flown).await;
+            let outcome = waker.fly(&flown, &waits).await;
             waker.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&flown);
             outcome
         });
-        let flight = async move {
+        let landing = async move {
             task.await.unwrap_or_else(|error| {
                 Err(Box::new(Problem::new(
                     ErrorCode::Internal,
@@ -131,22 +137,26 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
                 )))
             })
         };
-        let flight = flight.boxed().shared();
+        let flight = SharedFlight { landing: landing.boxed().shared(), wait };
         flights.insert(key.clone(), flight.clone());
         Some(flight)
     }
 
-    async fn fly(&self, key: &BranchKey) -> Outcome {
+    async fn fly(&self, key: &BranchKey, wait: &Wait) -> Outcome {
         let start = Instant::now();
         let target = self.cluster.target(key).await.map_err(Box::new)?;
         if let Some(problem) = self.failures.recall(key, target.generation) {
             return Err(Box::new(problem));
         }
-        let outcome = self.flight(&target, start + self.limits.deadline).run().await;
+        let flight = self.flight(&target, start + self.limits.deadline, wait);
+        let outcome = flight.run().await;
         self.metrics.observe(&outcome, start.elapsed());
         match &outcome {
             Ok(route) => {
                 self.failures.forget(key);
+                if target.failure_told || wait.told.load(Ordering::Relaxed) {
+                    self.cluster.recovered(&target).await;
+                }
                 tracing::info!(branch = %key, pod = %route.pod, millis = start.elapsed().as_millis(), "awake");
             }
             Err(problem) => {
@@ -160,8 +170,13 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         outcome.map_err(Box::new)
     }
 
-    fn flight<'a>(&'a self, target: &'a Target, deadline: Instant) -> FlightInClass<'a, C, R> {
-        FlightInClass { waker: self, target, deadline, turnstile: self.turnstile(target) }
+    fn flight<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Instant,
+        wait: &'a Wait,
+    ) -> FlightInClass<'a, C, R> {
+        FlightInClass { waker: self, target, deadline, wait, turnstile: self.turnstile(target) }
     }
 
     fn turnstile(&self, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
@@ -178,6 +193,7 @@ struct FlightInClass<'a, C, R> {
     waker: &'a Waker<C, R>,
     target: &'a Target,
     deadline: Instant,
+    wait: &'a Wait,
     turnstile: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -190,6 +206,7 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
             turnstile: &self.turnstile,
             target: self.target,
             deadline: self.deadline,
+            wait: self.wait,
         }
     }
 
@@ -200,6 +217,16 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
     async fn look(&self, not_pod: Option<&str>) -> Result<Route, Problem> {
         self.flight().look(not_pod).await
     }
+}
+
+/// What a caller hears whose patience ends before the flight.
+fn out_of_patience(key: &BranchKey, patience: Duration, waits_for_place: bool) -> Problem {
+    let (code, what) = if waits_for_place {
+        (ErrorCode::CapacityReached, "waits for a place of its class, all of which are taken,")
+    } else {
+        (ErrorCode::WakeTimeout, "is still starting")
+    };
+    Problem::new(code, format!("{key} {what} after {patience:?}; ask again")).retry_after(1)
 }
 
 /// Whether a failure says something about this tenant that will hold for a moment.

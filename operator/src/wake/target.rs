@@ -50,6 +50,10 @@ pub struct Target {
     pub statement_timeout: Duration,
     /// How long its pod may take to leave.
     pub termination_grace: Duration,
+    /// How long tenants of its class may be idle before they are asked to make room.
+    pub idle_least: Duration,
+    /// Whether status still tells of a failed wake.
+    pub failure_told: bool,
     /// The rest.
     pub state: Option<TargetState>,
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roost_protocol::{problem::Problem, status::RuntimeStatus};
 
-use super::target::{BranchKey, Target};
+use super::{
+    room::Occupant,
+    target::{BranchKey, Target},
+};
 use crate::{pods::PodView, runtime_client::CallError, slots::Taken};
 
 /// Answer to the creation of a pod.
@@ -32,8 +35,14 @@ pub trait Cluster: Send + Sync + 'static {
     async fn free_slot(&self, target: &Target, slot: &Taken);
     /// Creates the pod in a slot.
     async fn create(&self, target: &Target, slot: &Taken) -> Result<Created, Problem>;
+    /// Who has the places of the target's class.
+    async fn occupants(&self, target: &Target) -> Result<Vec<Occupant>, Problem>;
+    /// Says in status that a wake waits for a place.
+    async fn waits(&self, target: &Target, problem: &Problem);
     /// Says where people look that a wake failed.
     async fn failed(&self, target: &Target, problem: &Problem);
+    /// Takes back what status says of failed wakes.
+    async fn recovered(&self, target: &Target);
     /// Records the last words of a finished pod and asks for its removal.
     async fn retire(&self, target: &Target, pod: &PodView) -> Result<(), Problem>;
 }
@@ -50,4 +59,6 @@ pub trait Runtimes: Send + Sync + 'static {
     ) -> Result<RuntimeStatus, CallError>;
     /// Asks the pod for its state.
     async fn report(&self, pod: &PodView) -> Result<RuntimeStatus, CallError>;
+    /// Makes the pod publish, seal and leave.
+    async fn drain(&self, pod: &PodView) -> Result<(), Problem>;
 }
