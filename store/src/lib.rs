@@ -15,7 +15,9 @@ mod keys;
 pub mod local;
 pub mod object;
 pub mod position;
+pub mod reachability;
 pub mod snapshot_folder;
+pub mod step;
 pub mod tenant;
 
 pub use advice::Advice;

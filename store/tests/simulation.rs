@@ -18,13 +18,14 @@ use roost_store::format::manifest::Manifest;
 use roost_store::format::page;
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
+use roost_store::reachability;
 use roost_store::{
     Adoption, BranchName, BranchSource, Clock, Creation, Environment, Head, Holder, Hydrated, Hydration,
     MemoryStore, ObjectError, ObjectStore, Takeover, TenantStore,
 };
 use support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
 
-const DEFAULT_SEEDS: u64 = 2_000;
+const DEFAULT_SEEDS: u64 = 600;
 const ACTORS: u64 = 3;
 const LIVES: u64 = 3;
 /// Yields after which a run that makes no progress is a failure.
@@ -309,6 +310,9 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         Hydrated::Restored { .. } => drop(run.check_content(&file, &promised)),
         Hydrated::Empty => assert!(promised.is_empty()),
     }
+    // Whatever happened: nothing that can be opened lacks anything, and what else is there is known.
+    let walked = reachability::walk(watched.clone(), &path(), run.environment.clone()).await.unwrap();
+    assert!(walked.is_clean(), "{walked:?}");
     std::mem::take(&mut *run.outcomes.lock().unwrap())
 }
 

@@ -1,0 +1,76 @@
+//! What a walk found.
+
+use serde::Serialize;
+
+use super::Standing;
+use crate::identity::Owner;
+
+/// How many objects, and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Objects.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// An object that nothing refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Its key in the bucket.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is.
+    #[serde(flatten)]
+    pub standing: Standing,
+}
+
+/// Something that must be there and is missing or not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// Who needs it: a branch, a pin or a snapshot.
+    pub needed_by: String,
+    /// What is wrong, with the key.
+    pub problem: String,
+}
+
+/// What is under one tenant's prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The prefix, ending in `/`.
+    pub location: String,
+    /// Whose data it is; none without a `tenant.json`.
+    pub owner: Option<Owner>,
+    /// Branches with a HEAD.
+    pub branches: Vec<String>,
+    /// What HEADs, pins and snapshots reach, and these themselves.
+    pub reachable: Tally,
+    /// What provably ended attempts left behind.
+    pub ended: Tally,
+    /// What a writer may still refer to.
+    pub under_way: Tally,
+    /// What Roost does not know.
+    pub unknown: Tally,
+    /// Everything that is not reachable, in the order of the keys.
+    pub leftovers: Vec<Leftover>,
+    /// What is missing or damaged. Empty: every state that can be opened is whole, as far as pages go (the bytes of
+    /// packs are not read).
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether nothing is wrong: no finding, and no object that Roost does not know.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.unknown.count == 0
+    }
+}

@@ -1,0 +1,239 @@
+//! What an object that nothing refers to is, by its key and the HEADs. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::format::catalogue::{CatalogueEntry, SnapshotData};
+use crate::format::head::Head;
+use crate::format::page::ObjectName;
+use crate::format::pin::{Pin, PinKind};
+use crate::format::tenant::{Stage, TenantRecord};
+use crate::identity::BranchName;
+
+/// What an unreferenced object is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "standing", content = "why", rename_all = "camelCase")]
+pub enum Standing {
+    /// Its attempt ended: no process can refer to it any more. It may be collected.
+    Ended(String),
+    /// A process that may still run made it and may refer to it.
+    UnderWay(String),
+    /// Roost does not write objects of this name.
+    Unknown(String),
+}
+
+/// What decides over the rest of a tenant's prefix. Keys of the maps are relative to it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roots {
+    pub(super) record: Option<TenantRecord>,
+    pub(super) heads: BTreeMap<BranchName, Head>,
+    pub(super) pins: BTreeMap<String, Pin>,
+    pub(super) catalogue: BTreeMap<String, CatalogueEntry>,
+    /// Roots that were listed and are gone since, or cannot be read (which is a finding of its own).
+    pub(super) unread: BTreeSet<String>,
+}
+
+impl Roots {
+    /// What the object with this key is, if nothing reaches it; none for a root.
+    pub(super) fn standing(&self, relative: &str) -> Option<Standing> {
+        if relative == "tenant.json" || self.unread.contains(relative) {
+            return None;
+        }
+        let name = match relative.split_once('/') {
+            Some(("packs" | "pages", name)) => name,
+            Some(("branches", rest)) => match rest.split_once('/') {
+                Some((branch, "HEAD")) if BranchName::new(branch).is_ok() => return None,
+                // `<number>-<name>`; the name's branch must be the folder's.
+                Some((branch, rest)) => rest
+                    .strip_prefix("manifests/")
+                    .and_then(|numbered| numbered.split_once('-'))
+                    .map(|(_, name)| name)
+                    .filter(|name| name.split('.').next() == Some(branch))
+                    .unwrap_or_default(),
+                None => "",
+            },
+            Some(("pins", _)) if self.pins.contains_key(relative) => return self.unused(relative),
+            Some(("catalogue", _)) if self.catalogue.contains_key(relative) => return None,
+            _ => "",
+        };
+        Some(name.parse().map_or_else(|_| unknown(), |name| self.attempt(&name)))
+    }
+
+    /// Whether the attempt that made an object has ended: never by its age, only by what HEAD says.
+    fn attempt(&self, name: &ObjectName) -> Standing {
+        let Some(head) = self.heads.get(&name.branch) else {
+            let creating = self.record.as_ref().is_some_and(|record| record.stage == Stage::Creating);
+            // A restore writes everything before HEAD.
+            return if creating && name.branch == BranchName::main() {
+                Standing::UnderWay("the tenant is being restored".into())
+            } else {
+                Standing::Ended(format!("branch {} is gone", name.branch))
+            };
+        };
+        if head.lineage != name.lineage {
+            return Standing::Ended(format!("branch {} has another history", name.branch));
+        }
+        let (epoch, number) = (name.epoch, name.manifest);
+        if epoch < head.epoch {
+            return Standing::Ended(format!("epoch {epoch} is over, {} follows", head.epoch));
+        }
+        if epoch == head.epoch && number <= head.number() {
+            return Standing::Ended(format!("manifest {} followed", head.number()));
+        }
+        if epoch == head.epoch && head.sealed {
+            return Standing::Ended(format!("epoch {epoch} is sealed"));
+        }
+        let holder = head.holder.as_ref().map_or("nobody", |holder| &holder.name);
+        Standing::UnderWay(format!("made for manifest {number}; {holder} holds the branch"))
+    }
+
+    /// What a pin is that nobody uses; none if it is in use.
+    fn unused(&self, relative: &str) -> Option<Standing> {
+        let pin = self.pins.get(relative)?;
+        let (kind, name) = (pin.kind.as_str(), &pin.name);
+        let taken = self.catalogue.values().find(|entry| entry.uid == pin.uid);
+        let used = match (pin.kind, taken) {
+            (PinKind::Snapshot, Some(CatalogueEntry { data: SnapshotData::Native { pin }, .. })) => {
+                pin == relative
+            }
+            (PinKind::Branch, _) => self.heads.values().any(|head| head.uid.as_deref() == Some(&pin.uid)),
+            _ => false,
+        };
+        if used {
+            return None;
+        }
+        Some(match taken {
+            // The entry was written by a later attempt, and there is one only.
+            Some(entry) => Standing::Ended(format!("snapshot {} was taken by another attempt", entry.name)),
+            None => Standing::UnderWay(format!("pin for {kind} {name}, which is not there (yet)")),
+        })
+    }
+}
+
+fn unknown() -> Standing {
+    Standing::Unknown("not a name that Roost gives".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Holder, Lineage, ObjectId, PutId};
+    use crate::position::Position;
+    use jiff::Timestamp;
+
+    const LINEAGE: Lineage = Lineage::from_bytes([1; 16]);
+
+    fn name(branch: &str, lineage: Lineage, epoch: u64, manifest: u64) -> ObjectName {
+        let branch = BranchName::new(branch).unwrap();
+        ObjectName { branch, lineage, epoch, manifest, id: ObjectId::from_bytes([7; 16]) }
+    }
+
+    /// Branch main: epoch 3, manifest 5 of epoch 2 is the last.
+    fn roots(sealed: bool) -> Roots {
+        let main = BranchName::main();
+        let position = Position {
+            branch: main.clone(),
+            lineage: LINEAGE,
+            epoch: 2,
+            manifest: 5,
+            id: ObjectId::from_bytes([7; 16]),
+            sequence: 0,
+            offset: 0,
+        };
+        let head = Head {
+            put_id: PutId::from_bytes([2; 16]),
+            branch: main.clone(),
+            uid: None,
+            lineage: LINEAGE,
+            epoch: 3,
+            holder: Some(Holder { name: "rt-1".into(), id: "1".into() }),
+            manifest: Some(position.clone()),
+            source: None,
+            stream: None,
+            sealed,
+            deleting: false,
+            last_commit: None,
+        };
+        let pin = |kind, name: &str, uid: &str| Pin {
+            put_id: PutId::from_bytes([3; 16]),
+            kind,
+            name: name.into(),
+            uid: uid.into(),
+            position: position.clone(),
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let taken = CatalogueEntry {
+            put_id: PutId::from_bytes([4; 16]),
+            name: "nightly".into(),
+            uid: "s1".into(),
+            data: SnapshotData::Native { pin: "pins/snapshot-nightly-1".into() },
+            position: position.clone(),
+            last_commit: None,
+            size: 1,
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let dev = BranchName::new("dev").unwrap();
+        let dev_head = Head { branch: dev.clone(), uid: Some("b1".into()), ..head.clone() };
+        Roots {
+            record: None,
+            heads: [(main, head), (dev, dev_head)].into(),
+            pins: [
+                ("pins/snapshot-nightly-1".to_owned(), pin(PinKind::Snapshot, "nightly", "s1")),
+                ("pins/snapshot-nightly-2".to_owned(), pin(PinKind::Snapshot, "nightly", "s1")),
+                ("pins/branch-dev-1".to_owned(), pin(PinKind::Branch, "dev", "b1")),
+                ("pins/branch-dev-2".to_owned(), pin(PinKind::Branch, "dev", "b0")),
+                ("pins/reader-x-1".to_owned(), pin(PinKind::Reader, "x", "r1")),
+            ]
+            .into(),
+            catalogue: [("catalogue/nightly".to_owned(), taken)].into(),
+            unread: BTreeSet::new(),
+        }
+    }
+
+    fn kind(standing: Option<Standing>) -> &'static str {
+        match standing {
+            None => "root",
+            Some(Standing::Ended(_)) => "ended",
+            Some(Standing::UnderWay(_)) => "under way",
+            Some(Standing::Unknown(_)) => "unknown",
+        }
+    }
+
+    #[test]
+    fn what_nothing_refers_to_is_told_by_its_name_and_head() {
+        let pack =
+            |branch, lineage, epoch, manifest| format!("packs/{}", name(branch, lineage, epoch, manifest));
+        let manifest = |branch: &str, epoch, number: u64| {
+            format!("branches/{branch}/manifests/{number:010}-{}", name("main", LINEAGE, epoch, number))
+        };
+        let other = Lineage::from_bytes([9; 16]);
+        let table = [
+            ("tenant.json".to_owned(), "root"),
+            ("branches/main/HEAD".to_owned(), "root"),
+            ("catalogue/nightly".to_owned(), "root"),
+            ("pins/snapshot-nightly-1".to_owned(), "root"),
+            ("pins/branch-dev-1".to_owned(), "root"),
+            ("pins/snapshot-nightly-2".to_owned(), "ended"),
+            ("pins/branch-dev-2".to_owned(), "under way"),
+            ("pins/reader-x-1".to_owned(), "under way"),
+            (pack("main", LINEAGE, 2, 9), "ended"),
+            (pack("main", LINEAGE, 3, 5), "ended"),
+            (pack("main", LINEAGE, 3, 6), "under way"),
+            (pack("main", LINEAGE, 4, 1), "under way"),
+            (pack("main", other, 3, 6), "ended"),
+            (pack("gone", LINEAGE, 3, 6), "ended"),
+            (manifest("main", 2, 6), "ended"),
+            (manifest("main", 3, 6), "under way"),
+            (manifest("dev", 3, 6), "unknown"),
+            ("branches/main/notes.txt".to_owned(), "unknown"),
+            ("packs/x".to_owned(), "unknown"),
+            ("pins/mine".to_owned(), "unknown"),
+            ("readme".to_owned(), "unknown"),
+        ];
+        for (key, expected) in table {
+            assert_eq!(kind(roots(false).standing(&key)), expected, "{key}");
+        }
+        assert_eq!(kind(roots(true).standing(&pack("main", LINEAGE, 3, 6))), "ended");
+    }
+}

@@ -1,0 +1,169 @@
+//! The walk tells what is reached, what ended attempts left, and what is missing, and changes nothing.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use roost_store::object::fault::{FaultStore, Faults, Stop};
+use roost_store::reachability::{Report, Standing, tenants, walk};
+use roost_store::{
+    Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
+    TenantPath, TenantStore,
+};
+use support::{Content, Ledger, ModelDatabase, environment, owner, path};
+
+struct World {
+    memory: Arc<MemoryStore>,
+    ledger: Arc<Mutex<Ledger>>,
+    disk: tempfile::TempDir,
+}
+
+impl World {
+    async fn with_tenant() -> Self {
+        let world =
+            Self { memory: Arc::default(), ledger: Arc::default(), disk: tempfile::tempdir().unwrap() };
+        world.tenant().initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+        world
+    }
+
+    fn tenant(&self) -> TenantStore {
+        // Names are random: another seed for each process.
+        let seed = self.memory.contents().len() as u64 + 1;
+        TenantStore::new(self.memory.clone(), path(), owner(), environment(seed).0)
+    }
+
+    /// Opens main in `store`, changes a chunk, and publishes or seals.
+    async fn write(&self, store: Arc<dyn ObjectStore>, seed: u64, seal: bool) {
+        let tenant = TenantStore::new(store, path(), owner(), environment(seed).0);
+        let holder = Holder { name: format!("pod-{seed}"), id: seed.to_string() };
+        let branch = tenant.branch(&BranchName::main());
+        let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
+        let file = self.disk.path().join(seed.to_string());
+        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        let content = file.exists().then(|| Content::read(&file));
+        let database = ModelDatabase::new(self.ledger.clone(), content);
+        database.commit(&[1, 2]);
+        drop(if seal { owned.seal(&database).await } else { owned.publish(&database).await });
+    }
+
+    async fn walk(&self) -> Report {
+        let before = self.memory.contents();
+        let report = walk(self.memory.clone(), &path(), environment(99).0).await.unwrap();
+        assert_eq!(self.memory.contents(), before, "a walk writes nothing");
+        let told = report.reachable.count + report.leftovers.len() as u64;
+        assert_eq!(told, before.len() as u64, "every object is told of once");
+        report
+    }
+
+    fn key(&self, part: &str) -> String {
+        self.memory.contents().into_keys().find(|key| key.contains(part)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn older_states_are_leftovers_unless_a_snapshot_or_branch_keeps_them() {
+    let world = World::with_tenant().await;
+    world.write(world.memory.clone(), 1, true).await;
+    assert_eq!(world.walk().await.leftovers, []);
+
+    world.tenant().snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+    let dev = BranchName::new("dev").unwrap();
+    world.tenant().create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
+    world.write(world.memory.clone(), 2, true).await;
+    let kept = world.walk().await;
+    assert!(kept.is_clean() && kept.leftovers.is_empty(), "{kept:?}");
+    assert_eq!(kept.branches, ["dev", "main"]);
+    assert_eq!(kept.owner, Some(owner()));
+
+    world.tenant().delete_snapshot("nightly", "s1").await.unwrap();
+    assert_eq!(world.walk().await.leftovers, [], "the branch still needs it");
+    world.tenant().delete_branch(&dev, "b1").await.unwrap();
+    let freed = world.walk().await;
+    assert!(freed.ended.count >= 3 && freed.ended.bytes > 0, "{freed:?}");
+    assert_eq!((freed.under_way.count, freed.unknown.count), (0, 0));
+}
+
+/// A publish that dies at any request leaves what the walk calls under way while its owner might live, and ended as soon
+/// as another took over: never something lost, never something unknown.
+#[tokio::test]
+async fn what_a_killed_publish_leaves_is_listed() {
+    let mut left_something = 0;
+    for request in 0.. {
+        let world = World::with_tenant().await;
+        world.write(world.memory.clone(), 1, true).await;
+        let stop = Some(Stop::Kill { request, after_effect: true });
+        let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+        tokio::select! {
+            () = world.write(unlucky.clone(), 2, false) => {}
+            () = async { while !unlucky.is_stopped() { tokio::task::yield_now().await } } => {}
+        }
+        let orphaned = world.walk().await;
+        assert!(orphaned.is_clean(), "{request}: {orphaned:?}");
+        left_something += orphaned.under_way.count;
+        world.write(world.memory.clone(), 3, true).await;
+        let settled = world.walk().await;
+        assert!(settled.is_clean() && settled.under_way.count == 0, "{request}: {settled:?}");
+        if !unlucky.is_stopped() {
+            break;
+        }
+    }
+    assert!(left_something >= 3, "no attempt left anything: {left_something}");
+}
+
+#[tokio::test]
+async fn what_is_missing_or_damaged_is_found() {
+    for part in ["/packs/", "/pages/", "/manifests/"] {
+        let world = World::with_tenant().await;
+        world.write(world.memory.clone(), 1, true).await;
+        let key = world.key(part);
+        world.memory.delete(&key).await.unwrap();
+        let report = world.walk().await;
+        assert!(!report.is_clean());
+        assert_eq!(report.findings.len(), 1, "{report:?}");
+        assert_eq!(report.findings[0].needed_by, "branch main");
+        assert!(report.findings[0].problem.contains(&key), "{report:?}");
+    }
+    for part in ["/pages/", "/manifests/", "/HEAD", "/tenant.json"] {
+        let world = World::with_tenant().await;
+        world.write(world.memory.clone(), 1, true).await;
+        let key = world.key(part);
+        let mut bytes = world.memory.contents()[&key].to_vec();
+        let middle = bytes.len() / 3;
+        bytes[middle] ^= 1;
+        world.memory.overwrite(&key, bytes);
+        let report = world.walk().await;
+        assert!(report.findings.iter().any(|finding| finding.problem.contains(&key)), "{report:?}");
+    }
+    let world = World::with_tenant().await;
+    let stray = format!("{}notes.txt", world.tenant().location());
+    world.memory.overwrite(&stray, b"mine".to_vec());
+    let report = world.walk().await;
+    assert!(!report.is_clean());
+    assert!(matches!(report.leftovers[0].standing, Standing::Unknown(_)), "{report:?}");
+}
+
+#[tokio::test]
+async fn every_tenant_of_a_prefix_is_found() {
+    let memory = Arc::new(MemoryStore::new());
+    let put = |key: &str| memory.overwrite(key, b"{}".to_vec());
+    for key in [
+        "prod/tenants/a/x-1/tenant.json",
+        "prod/tenants/a/x/branches/main/HEAD",
+        "prod/tenants/a/x/tenant.json",
+        "prod/tenants/a/x0/tenant.json",
+        "prod/tenants/b/x/tenant.json",
+        "prod/tenants/stray",
+        "prod/tenants/UPPER/x/tenant.json",
+        "other/tenants/c/x/tenant.json",
+    ] {
+        put(key);
+    }
+    let found = tenants(memory.clone(), "prod", environment(1).0).await.unwrap();
+    let expected = [("a", "x-1"), ("a", "x"), ("a", "x0"), ("b", "x")];
+    assert_eq!(
+        found,
+        expected.map(|(namespace, tenant)| TenantPath::new("prod", namespace, tenant).unwrap())
+    );
+    assert!(tenants(memory, "nothing", environment(1).0).await.unwrap().is_empty());
+}
