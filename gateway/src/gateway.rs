@@ -81,15 +81,21 @@ impl Gateway {
         record.role = Some(access.role);
         drop(token);
         let mut headers = for_runtime(&head.headers);
-        record.query_id = Some(query_id(target.call, &mut headers)?);
+        let id = query_id(target.call, &mut headers)?;
+        record.query_id = Some(id);
         let admission = self.limits.admit(&target.key, target.call)?;
+        if matches!(target.call, Call::CancelQuery(_))
+            && self.forwarder.cancel_waiting(&target.key, &access, id)
+        {
+            return Ok((response::no_content(), admission));
+        }
         let body = self.bodies.read(body).await?;
         // The host name that the client used is of no interest to the runtime.
         let path = head.uri.path_and_query().map_or(Ok(Uri::default()), |path| path.as_str().parse());
         let path =
             path.map_err(|_| Problem::new(ErrorCode::BadRequest, "the request's path is malformed"))?;
         let outbound = Outbound { method: head.method, path, headers, body: body.bytes.clone() };
-        let answer = self.forwarder.forward(target, &access, &outbound).await?;
+        let answer = self.forwarder.forward(target, &access, id, &outbound).await?;
         Ok((answer, admission))
     }
 }

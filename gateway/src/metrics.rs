@@ -38,6 +38,8 @@ pub struct Metrics {
     wakes: Family<OutcomeLabels, Counter>,
     wake_seconds: Histogram,
     retries: Counter,
+    connect_failures: Counter,
+    departures: Counter,
     connections: Gauge,
 }
 
@@ -73,6 +75,18 @@ impl Default for Metrics {
         let proxy = registry.sub_registry_with_prefix("proxy");
         let retries = Counter::default();
         proxy.register("retries", "Requests sent again because nothing was executed", retries.clone());
+        let connect_failures = Counter::default();
+        proxy.register(
+            "connect_failures",
+            "Connections to runtime pods that did not come about",
+            connect_failures.clone(),
+        );
+        let departures = Counter::default();
+        proxy.register(
+            "departures",
+            "Pods that closed their last connection, whose routes were dropped for it",
+            departures.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
         Self {
@@ -85,6 +99,8 @@ impl Default for Metrics {
             wakes,
             wake_seconds,
             retries,
+            connect_failures,
+            departures,
             connections,
         }
     }
@@ -120,6 +136,16 @@ impl Metrics {
     /// A request is sent again.
     pub fn retried(&self) {
         self.retries.inc();
+    }
+
+    /// There is no connection to a pod where one was expected.
+    pub fn connect_failed(&self) {
+        self.connect_failures.inc();
+    }
+
+    /// Counts the pods that closed their last connection.
+    pub fn departures(&self) -> Counter {
+        self.departures.clone()
     }
 
     /// A client connection, counted until the guard is dropped.

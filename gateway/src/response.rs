@@ -15,6 +15,13 @@ pub fn full(bytes: impl Into<Bytes>) -> AnswerBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Done, with nothing to say.
+pub fn no_content() -> Response<AnswerBody> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// A problem as an answer.
 pub fn problem(problem: &Problem) -> Response<AnswerBody> {
     let mut response = Response::new(full(serde_json::to_vec(problem).unwrap_or_default()));

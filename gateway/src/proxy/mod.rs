@@ -3,7 +3,10 @@
 pub mod connection;
 pub mod headers;
 pub mod pool;
+pub mod presence;
+pub mod routes;
 pub mod upstream;
+pub mod waiting;
 
 use crate::{
     auth::Access,
@@ -11,25 +14,23 @@ use crate::{
     keys::{Keys, KeysReceiver},
     metrics::Metrics,
     response::{AnswerBody, full},
-    target::{BranchKey, Target},
+    target::{BranchKey, Call, Target},
     wake::Flights,
 };
 use http::{Response, StatusCode, header};
 use http_body_util::BodyExt;
-use moka::sync::Cache;
 use pool::PodKey;
 use roost_protocol::{
     problem::{ErrorCode, PROBLEM_MEDIA_TYPE, Problem},
     wake::Route,
 };
+use routes::{Known, Routes};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 use upstream::{Outbound, SendError, Upstream, UpstreamBody};
+use uuid::Uuid;
+use waiting::{QueryKey, Ticket, Waiting};
 
-/// Most routes remembered.
-const MAX_ROUTES: u64 = 20_000;
-/// How long a route is used before the operator is asked again, so that a changed class is noticed.
-const ROUTE_LIFETIME: Duration = Duration::from_mins(5);
 /// Largest problem document of a runtime that is read to decide about a retry.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 /// Pause before the first retry; doubled for each further one.
@@ -43,7 +44,8 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Forwarder {
     flights: Arc<Flights>,
     upstream: Upstream,
-    routes: Cache<BranchKey, Arc<Route>>,
+    routes: Routes,
+    waiting: Waiting,
     keys: KeysReceiver,
     patience: Duration,
     metrics: Arc<Metrics>,
@@ -62,16 +64,23 @@ enum Attempt {
 impl Forwarder {
     /// Wakes through `flights`; spends at most `patience` before an answer begins or nothing can be said.
     pub fn new(flights: Arc<Flights>, keys: KeysReceiver, patience: Duration, metrics: Arc<Metrics>) -> Self {
-        let routes = Cache::builder().max_capacity(MAX_ROUTES).time_to_live(ROUTE_LIFETIME).build();
-        Self { flights, upstream: Upstream::default(), routes, keys, patience, metrics }
+        let upstream = Upstream::new(Arc::clone(&metrics));
+        let routes = Routes::new(Arc::clone(&metrics));
+        Self { flights, upstream, routes, waiting: Waiting::default(), keys, patience, metrics }
     }
 
     /// Drops idle connections that are too old, for ever.
     pub async fn sweep(&self) {
         loop {
-            sleep(pool::IDLE_LIFETIME / 2).await;
+            sleep(pool::USED_AGAIN / 2).await;
             self.upstream.pool().sweep();
+            self.routes.sweep();
         }
+    }
+
+    /// Cancels a query that waits here and of which no runtime knows; says whether there was one.
+    pub fn cancel_waiting(&self, branch: &BranchKey, access: &Access, id: Uuid) -> bool {
+        self.waiting.cancel(&QueryKey { branch: branch.clone(), user: access.user.clone(), id })
     }
 
     /// Sends the request to the branch's pod, waking it for a query, and to another pod as long as nothing was executed.
@@ -79,7 +88,23 @@ impl Forwarder {
         &self,
         target: &Target,
         access: &Access,
+        id: Uuid,
         outbound: &Outbound,
+    ) -> Result<Response<AnswerBody>, Problem> {
+        if target.call != Call::Query {
+            return self.pursue(target, access, outbound, None).await;
+        }
+        let key = QueryKey { branch: target.key.clone(), user: access.user.clone(), id };
+        let ticket = self.waiting.enter(key)?;
+        self.pursue(target, access, outbound, Some(&ticket)).await
+    }
+
+    async fn pursue(
+        &self,
+        target: &Target,
+        access: &Access,
+        outbound: &Outbound,
+        ticket: Option<&Ticket>,
     ) -> Result<Response<AnswerBody>, Problem> {
         let patience =
             if target.call.is_idempotent() { self.patience.min(LOOKUP_TIMEOUT) } else { self.patience };
@@ -90,40 +115,44 @@ impl Forwarder {
         let mut broken_before = false;
         let mut pause = FIRST_PAUSE;
         loop {
-            let obstacle = match self.route(target, avoided.as_deref(), deadline).await {
+            let finding = self.route(target, avoided.as_deref(), deadline);
+            let obstacle = match unless_cancelled(ticket, finding).await? {
                 Err(problem) if is_passing(problem.code) => problem.to_string(),
                 Err(problem) => return Err(problem),
-                Ok(route) => match self.attempt(&route, &keys, access, target, outbound).await {
-                    Attempt::Answered(response) => return Ok(response),
-                    // A pod that cannot be reached once gets a second chance: perhaps only this connection failed.
-                    Attempt::Refused { why, reached: false }
-                        if unreachable.as_ref() != Some(&route.pod_uid) =>
-                    {
-                        unreachable = Some(route.pod_uid.clone());
-                        why
+                Ok(known) => {
+                    ticket.map_or(Ok(()), Ticket::sending)?;
+                    let attempt = self.attempt(&known, &keys, access, target, outbound).await;
+                    let route = &known.route;
+                    if !matches!(attempt, Attempt::Answered(_)) {
+                        self.forget(&target.key, route, &keys);
                     }
-                    Attempt::Refused { why, .. } => {
-                        self.forget(&target.key, &route, &keys);
-                        avoided = Some(route.pod_uid.clone());
-                        why
+                    match attempt {
+                        Attempt::Answered(response) => return Ok(response),
+                        Attempt::Refused { why, reached } => {
+                            // A pod that cannot be reached once may be named again: perhaps only this connection failed.
+                            if reached || unreachable.as_ref() == Some(&route.pod_uid) {
+                                avoided = Some(route.pod_uid.clone());
+                            }
+                            unreachable = Some(route.pod_uid.clone());
+                            if let Some(ticket) = ticket {
+                                ticket.waiting();
+                            }
+                            why
+                        }
+                        Attempt::Broken(why) if target.call.is_idempotent() && !broken_before => {
+                            broken_before = true;
+                            why
+                        }
+                        Attempt::Broken(why) => return Err(outcome_unknown(route, &why)),
                     }
-                    Attempt::Broken(why) if target.call.is_idempotent() && !broken_before => {
-                        self.forget(&target.key, &route, &keys);
-                        broken_before = true;
-                        why
-                    }
-                    Attempt::Broken(why) => {
-                        self.forget(&target.key, &route, &keys);
-                        return Err(outcome_unknown(&route, &why));
-                    }
-                },
+                }
             };
             tracing::info!(branch = %target.key, obstacle, "trying again");
             self.metrics.retried();
             if Instant::now() + pause >= deadline {
                 return Err(crate::wake::out_of_time(&target.key, &obstacle));
             }
-            sleep(pause).await;
+            unless_cancelled(ticket, sleep(pause)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -146,30 +175,29 @@ impl Forwarder {
         target: &Target,
         avoided: Option<&str>,
         deadline: Instant,
-    ) -> Result<Arc<Route>, Problem> {
-        if let Some(route) = self.routes.get(&target.key)
-            && avoided != Some(route.pod_uid.as_str())
+    ) -> Result<Known, Problem> {
+        if let Some(known) = self.routes.get(&target.key)
+            && avoided != Some(known.route.pod_uid.as_str())
         {
-            return Ok(route);
+            return Ok(known);
         }
         let route = if target.call.is_idempotent() {
             self.flights.find_running(&target.key, avoided, deadline).await?
         } else {
             self.flights.wake(&target.key, avoided, deadline).await?
         };
-        self.routes.insert(target.key.clone(), Arc::clone(&route));
-        Ok(route)
+        Ok(self.routes.named(&target.key, route))
     }
 
     async fn attempt(
         &self,
-        route: &Route,
+        known: &Known,
         keys: &Keys,
         access: &Access,
         target: &Target,
         outbound: &Outbound,
     ) -> Attempt {
-        match self.upstream.send(route, keys, access, &target.key, outbound).await {
+        match self.upstream.send(known, keys, access, &target.key, outbound).await {
             Ok(response) => judge(response).await,
             Err(SendError::NotSent(why)) => Attempt::Refused { why, reached: false },
             Err(SendError::Broken(why)) => Attempt::Broken(why),
@@ -178,10 +206,16 @@ impl Forwarder {
 
     /// Forgets a pod, unless the route has already been replaced.
     fn forget(&self, key: &BranchKey, route: &Route, keys: &Keys) {
-        if self.routes.get(key).is_some_and(|known| known.pod_uid == route.pod_uid) {
-            self.routes.invalidate(key);
-        }
+        self.routes.forget(key, &route.pod_uid);
         self.upstream.pool().forget(&PodKey { pod_uid: route.pod_uid.clone(), generation: keys.generation });
+    }
+}
+
+/// Waits for `what` unless the query is cancelled meanwhile.
+async fn unless_cancelled<T>(ticket: Option<&Ticket>, what: impl Future<Output = T>) -> Result<T, Problem> {
+    match ticket {
+        Some(ticket) => ticket.unless_cancelled(what).await,
+        None => Ok(what.await),
     }
 }
 

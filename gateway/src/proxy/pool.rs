@@ -1,4 +1,4 @@
-//! Connections to runtime pods that wait for their next request.
+//! Connections to runtime pods that wait for their next request, or for the pod's end.
 
 use super::connection::Connection;
 use std::{
@@ -12,8 +12,12 @@ use tokio::time::{Instant, timeout};
 const MAX_IDLE_PER_POD: usize = 32;
 /// Most connections kept in all.
 const MAX_IDLE: usize = 2048;
-/// How long a connection is kept. Short, so that the runtime does not close it just when a request is written to it.
-pub const IDLE_LIFETIME: Duration = Duration::from_secs(10);
+/// How long a connection is used again. Short, so that the runtime, which closes one that was idle for a minute, does
+/// not do so just when a request is written to it.
+pub const USED_AGAIN: Duration = Duration::from_secs(10);
+/// How long one connection to each pod is kept after that, as the witness that the pod is there; less than the runtime's
+/// minute, since its closing a connection is taken for its leaving.
+pub const WITNESS_LIFETIME: Duration = Duration::from_secs(45);
 /// How long a connection may take to become ready after its last answer ended.
 const READY_WITHIN: Duration = Duration::from_millis(50);
 
@@ -43,23 +47,22 @@ impl Pool {
         loop {
             let mut idle = {
                 let mut pods = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                pods.get_mut(key)?.pop()?
+                pods.get_mut(key)?.pop_if(|last| last.since.elapsed() < USED_AGAIN)?
             };
-            let young = idle.since.elapsed() < IDLE_LIFETIME;
-            if young && matches!(timeout(READY_WITHIN, idle.connection.sender.ready()).await, Ok(Ok(()))) {
+            if matches!(timeout(READY_WITHIN, idle.connection.sender.ready()).await, Ok(Ok(()))) {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps a connection whose answer has ended; drops it when there is no room.
+    /// Keeps a connection whose answer has ended; where there is no room, in place of the one that was idle longest.
     pub fn put(&self, key: &PodKey, connection: Connection) {
         if connection.sender.is_closed() {
             return;
         }
         let mut pods = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if pods.values().map(Vec::len).sum::<usize>() >= MAX_IDLE {
-            return;
+            drop_oldest(&mut pods);
         }
         let idle = pods.entry(key.clone()).or_default();
         if idle.len() < MAX_IDLE_PER_POD {
@@ -76,8 +79,23 @@ impl Pool {
     pub fn sweep(&self) {
         let mut pods = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         pods.retain(|_, idle| {
-            idle.retain(|one| one.since.elapsed() < IDLE_LIFETIME && !one.connection.sender.is_closed());
+            idle.retain(|one| !one.connection.sender.is_closed());
+            let witness = idle.pop_if(|last| last.since.elapsed() < WITNESS_LIFETIME);
+            idle.retain(|one| one.since.elapsed() < USED_AGAIN);
+            idle.extend(witness);
             !idle.is_empty()
         });
+    }
+}
+
+/// Makes room. Each pod's connections are in the order in which they became idle.
+fn drop_oldest(pods: &mut HashMap<PodKey, Vec<Idle>>) {
+    let oldest = pods.iter().filter_map(|(key, idle)| Some((idle.first()?.since, key)));
+    let Some(key) = oldest.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone()) else { return };
+    if let Some(idle) = pods.get_mut(&key) {
+        idle.remove(0);
+        if idle.is_empty() {
+            pods.remove(&key);
+        }
     }
 }

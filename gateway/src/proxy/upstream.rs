@@ -1,11 +1,13 @@
 //! One request to one runtime pod, and its answer as it comes.
 
 use super::{
-    connection::{Connection, connect},
+    connection::{CONNECT_TIMEOUT, Connection, connect},
     headers,
     pool::{PodKey, Pool},
+    presence::Standing,
+    routes::Known,
 };
-use crate::{auth::Access, clock, keys::Keys, response::BodyError, target::BranchKey};
+use crate::{auth::Access, clock, keys::Keys, metrics::Metrics, response::BodyError, target::BranchKey};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
@@ -28,6 +30,8 @@ use tokio::time::timeout;
 
 /// Time given to a runtime to answer, besides the longest time that its class allows a request.
 const ANSWER_ALLOWANCE: Duration = Duration::from_secs(30);
+/// Longest time until there is a connection to a pod that may have left unseen; the operator knows better soon.
+const UNWATCHED_CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A request that can be sent more than once.
 #[derive(Clone, Debug)]
@@ -54,12 +58,18 @@ pub enum SendError {
 }
 
 /// Sends requests to runtime pods.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Upstream {
     pool: Arc<Pool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Upstream {
+    /// Without any connections.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { pool: Arc::default(), metrics }
+    }
+
     /// The idle connections.
     pub fn pool(&self) -> &Pool {
         &self.pool
@@ -68,12 +78,13 @@ impl Upstream {
     /// Sends a request on behalf of the user; returns when the answer begins.
     pub async fn send(
         &self,
-        route: &Route,
+        known: &Known,
         keys: &Keys,
         access: &Access,
         branch: &BranchKey,
         outbound: &Outbound,
     ) -> Result<Response<UpstreamBody>, SendError> {
+        let route = &known.route;
         let name = runtime_tls_name(&route.pod);
         let request = || build(&name, route, keys, access, branch, outbound);
         let home = PodKey { pod_uid: route.pod_uid.clone(), generation: keys.generation };
@@ -83,7 +94,7 @@ impl Upstream {
             let was_pooled = pooled.is_some();
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => dial(route, &name, keys).await?,
+                None => self.dial(known, &name, keys).await?,
             };
             match timeout(answer_within, connection.sender.try_send_request(request()?)).await {
                 Ok(Ok(response)) => {
@@ -102,12 +113,21 @@ impl Upstream {
             }
         }
     }
-}
 
-async fn dial(route: &Route, name: &str, keys: &Keys) -> Result<Connection, SendError> {
-    let not_sent = |error: &dyn std::fmt::Display| SendError::NotSent(error.to_string());
-    let ip: IpAddr = route.address.parse().map_err(|error| not_sent(&error))?;
-    connect(SocketAddr::new(ip, route.port), name, &keys.tls).await.map_err(|error| not_sent(&error))
+    async fn dial(&self, known: &Known, name: &str, keys: &Keys) -> Result<Connection, SendError> {
+        let not_sent = |error: &dyn std::fmt::Display| SendError::NotSent(error.to_string());
+        let patience = match known.presence.standing() {
+            Standing::Gone => return Err(SendError::NotSent("the pod has closed its connections".into())),
+            Standing::Unwatched => UNWATCHED_CONNECT_TIMEOUT,
+            Standing::Named | Standing::Connected(_) => CONNECT_TIMEOUT,
+        };
+        let ip: IpAddr = known.route.address.parse().map_err(|error| not_sent(&error))?;
+        let address = SocketAddr::new(ip, known.route.port);
+        connect(address, name, &keys.tls, patience, Some(&known.presence)).await.map_err(|error| {
+            self.metrics.connect_failed();
+            not_sent(&error)
+        })
+    }
 }
 
 fn build(

@@ -4,7 +4,7 @@ use super::endpoints::{EndpointsReceiver, preference};
 use crate::{
     body::read_bounded,
     keys::{Keys, KeysReceiver},
-    proxy::connection::connect,
+    proxy::connection::{CONNECT_TIMEOUT, connect},
     target::BranchKey,
 };
 use bytes::Bytes;
@@ -117,7 +117,7 @@ impl Operator {
         deadline: Instant,
     ) -> Result<Result<Route, Problem>, AskError> {
         let token = read_token(&self.token_file).await?;
-        let mut connection = connect(endpoint, OPERATOR_TLS_NAME, &keys.tls).await?;
+        let mut connection = connect(endpoint, OPERATOR_TLS_NAME, &keys.tls, CONNECT_TIMEOUT, None).await?;
         let patience = deadline.saturating_duration_since(Instant::now()).saturating_sub(NETWORK_ALLOWANCE);
         let body = serde_json::to_vec(&WakeRequest {
             version: PROTOCOL_VERSION,

@@ -17,6 +17,7 @@ mod client;
 mod following;
 mod harness;
 mod kubernetes;
+mod leaving;
 mod peer;
 mod proxying;
 mod serving;

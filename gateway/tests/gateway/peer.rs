@@ -1,5 +1,6 @@
 //! Scripted servers with real TLS: operators and runtimes.
 
+use crate::harness::eventually;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
@@ -19,7 +20,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -69,9 +70,19 @@ pub struct Seen {
 /// A scripted server.
 pub struct Peer {
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    connections: Arc<AtomicUsize>,
+    log: Arc<Log>,
     _server: AbortOnDropHandle<()>,
+}
+
+/// What a peer lived through.
+#[derive(Default)]
+struct Log {
+    seen: Mutex<Vec<Seen>>,
+    /// Connections that anybody began, with TLS or without.
+    accepted: AtomicUsize,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    hang_up: Notify,
 }
 
 impl Peer {
@@ -84,54 +95,75 @@ impl Peer {
         let acceptor = TlsAcceptor::from(ca.server_config(name));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-        let script = Arc::new(script);
-        let server = serve(listener, acceptor, script, Arc::clone(&seen), Arc::clone(&connections));
-        Self { address, seen, connections, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
+        let log = Arc::<Log>::default();
+        let server = serve(listener, acceptor, Arc::new(script), Arc::clone(&log));
+        Self { address, log, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
     }
 
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.log.seen.lock().unwrap().clone()
+    }
+
+    /// How often somebody began to connect.
+    pub fn accepted(&self) -> usize {
+        self.log.accepted.load(Ordering::SeqCst)
     }
 
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.log.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.log.open.load(Ordering::SeqCst)
+    }
+
+    /// Closes all connections, as a pod that leaves; answers under way end first.
+    pub async fn hang_up(&self) {
+        self.log.hang_up.notify_waiters();
+        eventually("all connections are closed", || self.open() == 0).await;
     }
 }
 
-async fn serve<F>(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    script: Arc<F>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    connections: Arc<AtomicUsize>,
-) where
+async fn serve<F>(listener: TcpListener, acceptor: TlsAcceptor, script: Arc<F>, log: Arc<Log>)
+where
     F: Fn(Seen, usize) -> BoxFuture<Answer> + Send + Sync + 'static,
 {
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, script, seen) = (acceptor.clone(), Arc::clone(&script), Arc::clone(&seen));
-        let connections = Arc::clone(&connections);
+        log.accepted.fetch_add(1, Ordering::SeqCst);
+        let (acceptor, script, log) = (acceptor.clone(), Arc::clone(&script), Arc::clone(&log));
         tasks.spawn(async move {
+            let hang_up = log.hang_up.notified();
             let Ok(stream) = acceptor.accept(stream).await else { return };
-            connections.fetch_add(1, Ordering::SeqCst);
+            log.connections.fetch_add(1, Ordering::SeqCst);
+            log.open.fetch_add(1, Ordering::SeqCst);
             let service = service_fn(|request: Request<Incoming>| {
-                let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                let (script, log) = (Arc::clone(&script), Arc::clone(&log));
                 async move {
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
                     let request =
                         Seen { method: head.method, path: head.uri.to_string(), headers: head.headers, body };
                     let before = {
-                        let mut seen = seen.lock().unwrap();
+                        let mut seen = log.seen.lock().unwrap();
                         seen.push(request.clone());
                         seen.len() - 1
                     };
                     script(request, before).await
                 }
             });
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let mut connection =
+                std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = hang_up => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+            log.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

@@ -77,14 +77,14 @@ async fn other_refusals_are_the_clients() {
 }
 
 #[tokio::test]
-async fn a_pod_that_cannot_be_reached_is_replaced() {
+async fn a_pod_that_cannot_be_reached_twice_is_avoided() {
     let setting = Setting::new();
     let new = setting.runtime("rt-2", ok).await;
-    let routes = vec![route("rt-1", nobody().await), route("rt-2", new.address)];
-    let operator = setting.operator_naming(routes).await;
+    let gone = route("rt-1", nobody().await);
+    let operator = setting.operator_naming(vec![gone.clone(), gone, route("rt-2", new.address)]).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     assert_eq!(gateway.query().await.status, 200);
-    assert_eq!(wakes(&operator), [None, Some("uid-rt-1".to_owned())]);
+    assert_eq!(wakes(&operator), [None, None, Some("uid-rt-1".to_owned())]);
 }
 
 #[tokio::test]

@@ -183,3 +183,47 @@ async fn a_wake_goes_on_when_those_who_wait_leave() {
     assert_eq!(operator.seen().len(), 1);
     assert_eq!(runtime.seen().len(), 1, "the request of the client that left is not executed");
 }
+
+#[tokio::test]
+async fn a_query_whose_tenant_wakes_is_cancelled_here_and_never_sent() {
+    let setting = Setting::new();
+    setting.kubernetes.token("bob-token", "bob");
+    setting.kubernetes.grant("bob", "connect", "tenants/acme");
+    let runtime = setting.runtime("rt-1", ok).await;
+    let named = serde_json::to_vec(&route("rt-1", runtime.address)).unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let opening = Arc::clone(&gate);
+    let operator = setting
+        .operator(move |wake, _| {
+            let (gate, named) = (Arc::clone(&gate), named.clone());
+            async move {
+                if wake.only_if_running {
+                    return problem(&Problem::new(ErrorCode::NotFound, "not running"));
+                }
+                gate.acquire().await.unwrap().forget();
+                answer(200, "application/json", named)
+            }
+            .boxed()
+        })
+        .await;
+    let gateway = setting.gateway(&[operator.address], &[]).await;
+    let id = "6f1ed002-ab5d-4d3f-9b26-25bb08ba3d7b";
+    let query = || Call::query("SELECT 1").token("alice-token").header("roost-query-id", id);
+    let cancel = |token: &str| {
+        let path = format!("/v1/namespaces/shop/tenants/acme/queries/{id}");
+        gateway.send(Call::new(Method::DELETE, &path).token(token))
+    };
+    let (cancelled, ()) = tokio::join!(gateway.send(query()), async {
+        eventually("the operator is asked", || operator.seen().len() == 1).await;
+        assert_eq!(gateway.send(query()).await.code(), Some(ErrorCode::QueryIdInUse));
+        assert_eq!(cancel("bob-token").await.code(), Some(ErrorCode::NotFound), "it is not his");
+        assert_eq!(cancel("alice-token").await.status, 204);
+    });
+    assert_eq!(cancelled.code(), Some(ErrorCode::Cancelled));
+    assert_eq!(cancelled.problem().query_id.unwrap().to_string(), id);
+    assert_eq!(cancel("alice-token").await.code(), Some(ErrorCode::NotFound));
+    // The wake went on, and serves whoever comes next, even under the same id.
+    let (answer, ()) = tokio::join!(gateway.send(query()), async { opening.add_permits(1) });
+    assert_eq!(answer.status, 200);
+    assert_eq!(runtime.seen().len(), 1, "the cancelled query is sent");
+}
