@@ -12,6 +12,7 @@ use crate::format::{ReadError, pin, tenant};
 use crate::format::{catalogue::CatalogueEntry, head::Head, manifest::Manifest};
 use crate::identity::PutId;
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
+use crate::step::stepped;
 
 /// Tries of one request before it is given up.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -91,11 +92,11 @@ pub(crate) struct Bucket {
 
 /// Repeats an idempotent request while its answer is undecided.
 macro_rules! retried {
-    ($bucket:expr, $request:expr) => {{
+    ($bucket:expr, $step:literal, $subject:expr, $request:expr) => {{
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match $request.await {
+            match stepped($step, $subject, $request).await {
                 Err(ObjectError::Undecided { .. }) if attempt < MAX_ATTEMPTS => {
                     $bucket.back_off(attempt).await
                 }
@@ -107,7 +108,7 @@ macro_rules! retried {
 
 impl Bucket {
     pub(crate) async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError> {
-        retried!(self, self.store.get(key, limit))
+        retried!(self, "get", key, self.store.get(key, limit))
     }
 
     pub(crate) async fn get_if_changed(
@@ -116,7 +117,7 @@ impl Bucket {
         etag: &ETag,
         limit: u64,
     ) -> Result<Changed, ObjectError> {
-        retried!(self, self.store.get_if_changed(key, etag, limit))
+        retried!(self, "get if changed", key, self.store.get_if_changed(key, etag, limit))
     }
 
     pub(crate) async fn get_range(
@@ -124,16 +125,16 @@ impl Bucket {
         key: &str,
         range: std::ops::Range<u64>,
     ) -> Result<Bytes, ObjectError> {
-        retried!(self, self.store.get_range(key, range.clone()))
+        retried!(self, "get range", key, self.store.get_range(key, range.clone()))
     }
 
     /// Writes an object whose name nobody else can have; repeating it writes the same bytes.
     pub(crate) async fn put_immutable(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
-        retried!(self, self.store.put(key, bytes.clone(), Condition::Always)).map(drop)
+        retried!(self, "put", key, self.store.put(key, bytes.clone(), Condition::Always)).map(drop)
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), ObjectError> {
-        retried!(self, self.store.delete(key))
+        retried!(self, "delete", key, self.store.delete(key))
     }
 
     /// Lists up to `limit` keys with a prefix, over as many pages as it takes.
@@ -147,7 +148,7 @@ impl Bucket {
         loop {
             let from = listed.last().map(|last| last.key.clone()).or_else(|| after.map(str::to_owned));
             let page = MAX_LIST_PAGE.min(limit - listed.len());
-            let listing = retried!(self, self.store.list(prefix, from.as_deref(), page))?;
+            let listing = retried!(self, "list", prefix, self.store.list(prefix, from.as_deref(), page))?;
             let more = listing.truncated && !listing.objects.is_empty();
             listed.extend(listing.objects);
             if !more || listed.len() >= limit {
@@ -190,7 +191,7 @@ impl Bucket {
         let mut doubtful = false;
         let mut last = String::new();
         for attempt in 1..=MAX_ATTEMPTS {
-            match self.store.put(key, bytes.clone(), condition.clone()).await {
+            match stepped("put", key, self.store.put(key, bytes.clone(), condition.clone())).await {
                 Ok(etag) => return Ok(Settled::Mine(etag)),
                 Err(ObjectError::PreconditionFailed { .. }) => {}
                 Err(ObjectError::Undecided { message, .. }) => {
@@ -240,6 +241,6 @@ impl Bucket {
         self.environment.randomness.fill(&mut byte);
         // Between half and all of it, so that actors who collided spread out.
         let wait = full / 2 + full / 2 * u32::from(byte[0]) / 255;
-        self.environment.clock.sleep(wait).await;
+        stepped("back off", attempt, self.environment.clock.sleep(wait)).await;
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::step::stepped;
+
 /// Wall clock, monotonic clock and sleep.
 #[async_trait]
 pub trait Clock: Send + Sync {
@@ -71,7 +73,7 @@ impl Environment {
     pub(crate) async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match self.compute {
             Compute::Inline => work(),
-            Compute::Threads => match tokio::task::spawn_blocking(work).await {
+            Compute::Threads => match stepped("compute", "", tokio::task::spawn_blocking(work)).await {
                 Ok(value) => value,
                 Err(stopped) => match stopped.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),

@@ -4,7 +4,7 @@ use crate::files::{LocalFiles, Taken};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_engine::{ClosedGate, Engine, GateError};
-use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range};
+use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range, step::stepped};
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -57,7 +57,7 @@ impl ServedDatabase {
 
     async fn checkpoint(&self, gate: &ClosedGate) -> Result<Taken, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
-        let checkpointed = self.engine.checkpoint(gate).await;
+        let checkpointed = stepped("checkpoint", "", self.engine.checkpoint(gate)).await;
         drop(window);
         checkpointed.map_err(|error| {
             let message = format!("the checkpoint failed: {error}");
@@ -88,13 +88,16 @@ impl LocalDatabase for ServedDatabase {
         // A failed seal may be tried again: the gate is closed already, and nothing can have changed but the
         // dirty set, which was given back.
         let held = self.sealed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let gate = match held {
-            Some(gate) => gate,
-            None => self.engine.close_gate(GATE_PATIENCE).await.map_err(|error| match error {
-                GateError::HoldersStuck { .. } => LocalError::retryable(error.to_string()),
-                GateError::Sealed => LocalError::lasting(error.to_string()),
-            })?,
-        };
+        let gate =
+            match held {
+                Some(gate) => gate,
+                None => stepped("close gate", "", self.engine.close_gate(GATE_PATIENCE)).await.map_err(
+                    |error| match error {
+                        GateError::HoldersStuck { .. } => LocalError::retryable(error.to_string()),
+                        GateError::Sealed => LocalError::lasting(error.to_string()),
+                    },
+                )?,
+            };
         let taken = self.checkpoint(&gate).await?;
         *self.publishing() = taken.first_commit;
         let frozen = self.describe(&taken).map_err(|error| {

@@ -3,9 +3,9 @@
 //! Until the WAL is shipped, a crash loses what was committed since the last publish. So when none succeeds for
 //! two minutes, writes are refused until one does.
 
-use crate::{database::ServedDatabase, failpoint::fail_point, metrics::PublishMetrics};
+use crate::{database::ServedDatabase, metrics::PublishMetrics};
 use roost_engine::Engine;
-use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published};
+use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
@@ -87,9 +87,7 @@ impl Publisher {
             return Ok(None);
         }
         let started = self.environment.clock.monotonic();
-        fail_point("publish.before");
-        let result = self.branch.publish(&*self.database).await;
-        fail_point("publish.after");
+        let result = stepped("publish", cause, self.branch.publish(&*self.database)).await;
         self.finish(result, started, cause).map(Some)
     }
 
@@ -99,9 +97,7 @@ impl Publisher {
         let clock = &self.environment.clock;
         loop {
             let started = clock.monotonic();
-            fail_point("seal.before");
-            let result = self.branch.seal(&*self.database).await;
-            fail_point("seal.after");
+            let result = stepped("seal", "", self.branch.seal(&*self.database)).await;
             match self.finish(result, started, "seal") {
                 Err(error) if error.advice() == Advice::Retry && clock.monotonic() < deadline => {
                     clock.sleep(RETRY_PAUSE.min(deadline.saturating_sub(clock.monotonic()))).await;

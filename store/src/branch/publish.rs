@@ -17,6 +17,7 @@ use crate::identity::{ObjectId, PutId};
 use crate::local::{Freeze, Frozen, LocalDatabase, LocalError};
 use crate::object::Condition;
 use crate::position::StreamId;
+use crate::step::stepped;
 
 /// Chunks read from the local file at a time.
 const READS_IN_FLIGHT: usize = 4;
@@ -47,11 +48,11 @@ impl OwnedBranch {
     }
 
     async fn run(&self, local: &dyn LocalDatabase, purpose: Freeze) -> Result<Published, PublishError> {
-        let _turn = self.publishing.lock().await;
+        let _turn = stepped("turn", "", self.publishing.lock()).await;
         let known = self.still_owner()?;
         // Whoever drops this future after the freeze has lost the dirty set: nothing may be published then.
         let mut abandoned = EndIfDropped(Some(self));
-        let frozen = match local.freeze(purpose).await {
+        let frozen = match stepped("freeze", "", local.freeze(purpose)).await {
             Ok(frozen) => frozen,
             Err(error) => {
                 abandoned.0 = None;
@@ -65,7 +66,7 @@ impl OwnedBranch {
         };
         if let Err(error) = &result {
             tracing::warn!(branch = %self.at.name, %error, chunks = frozen.dirty.len(), "publish failed");
-            local.restore(frozen.dirty).await;
+            stepped("restore", "", local.restore(frozen.dirty)).await;
         }
         abandoned.0 = None;
         result
@@ -110,7 +111,7 @@ impl OwnedBranch {
             .map(|index| async move {
                 let range = chunk_range(index, frozen.file_size);
                 let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-                let raw = local.read_chunk(index, length).await?;
+                let raw = stepped("read chunk", index, local.read_chunk(index, length)).await?;
                 if raw.len() != length {
                     let message = format!("chunk {index} has {} bytes, expected {length}", raw.len());
                     return Err(LocalError::lasting(message).into());

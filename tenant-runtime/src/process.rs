@@ -1,0 +1,51 @@
+//! A process from its settings to its exit: signals, and which of the two lives it leads.
+
+use crate::{config::Config, ending, pod, standalone};
+use roost_protocol::status::Ending;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Exit code of a process that could not even start.
+const EXIT_UNSTARTED: i32 = 2;
+
+/// Lives, writes the last words, and exits.
+pub fn run(config: &Config) -> ! {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the async runtime could not be started");
+            std::process::exit(EXIT_UNSTARTED);
+        }
+    };
+    let ending = runtime.block_on(live(config));
+    ending::write(&ending, config.termination_log());
+    if let Some(problem) = &ending.problem {
+        tracing::error!(code = ?problem.code, detail = problem.detail, "ended: {}", problem.title);
+    }
+    // Threads of the engine may be anywhere; what counts is in the bucket.
+    std::process::exit(i32::from(ending::exit_code(&ending)));
+}
+
+async fn live(config: &Config) -> Ending {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let ended = match &config.standalone {
+        Some(folder) => standalone::run(config, folder, &stop).await,
+        None => pod::run(config, &stop).await,
+    };
+    ended.unwrap_or_else(ending::failed)
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
