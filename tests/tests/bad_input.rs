@@ -112,29 +112,6 @@ async fn a_non_owner_touches_nothing() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
-async fn the_ceiling_of_running_tenants_holds_and_frees_itself() -> Result<()> {
-    let roost = Roost::connect().await?;
-    let class = roost.class("ceiling", "3s", |spec| spec["limits"]["active"] = json!(1)).await?;
-    let shop = roost.namespace("ceiling").await?;
-    let first = shop.tenant("first", json!({"className": class, "idleTimeout": "10m"})).await?;
-    shop.tenant("second", json!({"className": class})).await?;
-    shop.run("first", "CREATE TABLE t AS SELECT 1 AS i").await?;
-    let problem = shop.query("second", "SELECT 1").await?.problem()?;
-    let refused = matches!(problem.code, ErrorCode::CapacityReached | ErrorCode::WakeTimeout);
-    ensure!(refused && problem.retry_after.is_some(), "{problem:?}");
-
-    shop.apply("Tenant", "first", json!({"className": class, "operatingMode": "Suspended"})).await?;
-    shop.asleep(&first, PATIENCE).await?;
-    eventually("the second one wakes", PATIENCE, || async {
-        let answer = shop.query("second", "SELECT 1").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string())
-    })
-    .await?;
-    Ok(())
-}
-
-#[tokio::test]
-#[ignore = "needs the test cluster"]
 async fn an_init_script_in_a_config_map_needs_the_right_to_read_it() -> Result<()> {
     let roost = Roost::connect().await?;
     let class = roost.class("inputs", "1m", |_| ()).await?;
