@@ -262,7 +262,8 @@ pub struct Idle {
     /// For tenants that state none; 5m if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// The least that a tenant may ask for; 30s if absent.
+    /// The least that a tenant may ask for, and how long one is left alone before it makes room for another at
+    /// limits.active; 30s if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Duration>,
     /// The most that a tenant may ask for; 24h if absent.
@@ -274,7 +275,8 @@ pub struct Idle {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// How many runtime pods of this class may exist at once; 100 if absent.
+    /// How many runtime pods of this class may exist at once; 100 if absent. At this ceiling a wake asks the tenant
+    /// that was idle longest to seal, and waits while none is idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub active: Option<i32>,
