@@ -23,6 +23,9 @@ pub struct Config {
     /// When the kubelet pulls that image: Always, IfNotPresent or Never.
     #[arg(long, env = "ROOST_RUNTIME_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     pub runtime_image_pull_policy: String,
+    /// Secrets of the runtime namespace with which that image is pulled, separated by commas.
+    #[arg(long, env = "ROOST_RUNTIME_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub runtime_image_pull_secrets: Vec<String>,
     /// Log filter of runtime pods.
     #[arg(long, env = "ROOST_RUNTIME_LOG", default_value = "info")]
     pub runtime_log: String,
@@ -87,6 +90,15 @@ mod tests {
         assert_eq!(config.gateway_user(), "system:serviceaccount:roost-system:roost-gateway");
         assert_eq!(config.wake_deadline, Duration::from_mins(2));
         assert_eq!(config.probe_retry, Duration::from_hours(1));
+        assert!(config.runtime_image_pull_secrets.is_empty());
+    }
+
+    #[test]
+    fn pull_secrets_are_a_list() {
+        let arguments = ["roost-operator", "--pod-name", "p", "--runtime-image", "i"];
+        let secrets = ["--runtime-image-pull-secrets", "registry,mirror"];
+        let config = Config::try_parse_from(arguments.into_iter().chain(secrets)).unwrap();
+        assert_eq!(config.runtime_image_pull_secrets, ["registry", "mirror"]);
     }
 
     #[test]

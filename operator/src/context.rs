@@ -70,6 +70,7 @@ impl Context {
             namespace: config.runtime_namespace.clone(),
             image: config.runtime_image.clone(),
             pull_policy: config.runtime_image_pull_policy.clone(),
+            pull_secrets: config.runtime_image_pull_secrets.clone(),
             log: config.runtime_log.clone(),
         };
         Arc::new(Self {

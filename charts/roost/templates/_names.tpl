@@ -17,6 +17,13 @@ app.kubernetes.io/instance: {{ (index . 1).Release.Name }}
 {{ $context.Values.image.registry }}/{{ index . 0 }}:{{ $context.Values.image.tag | default $context.Chart.AppVersion }}
 {{- end }}
 
+{{/* Names of the Secrets with which images are pulled, separated by commas. */}}
+{{- define "roost.pullSecretNames" -}}
+{{- $names := list }}
+{{- range .Values.imagePullSecrets }}{{- $names = append $names .name }}{{- end }}
+{{- join "," $names }}
+{{- end }}
+
 {{- define "roost.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
-        ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
-        Volume, VolumeMount,
+        LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile,
+        SecurityContext, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -41,6 +41,8 @@ pub struct PodDefaults {
     pub image: String,
     /// Always, IfNotPresent or Never.
     pub pull_policy: String,
+    /// Secrets of that namespace with which the image is pulled.
+    pub pull_secrets: Vec<String>,
     /// Log filter.
     pub log: String,
 }
@@ -108,6 +110,7 @@ pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust:
             automount_service_account_token: Some(false),
             containers: vec![container(defaults, class, trust)],
             enable_service_links: Some(false),
+            image_pull_secrets: pull_secrets(defaults),
             node_selector: runtime.node_selector,
             restart_policy: Some("Never".into()),
             runtime_class_name: runtime.runtime_class_name,
@@ -136,6 +139,12 @@ pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust:
         }),
         status: None,
     }
+}
+
+fn pull_secrets(defaults: &PodDefaults) -> Option<Vec<LocalObjectReference>> {
+    let named = |name: &String| LocalObjectReference { name: name.clone() };
+    let secrets: Vec<_> = defaults.pull_secrets.iter().map(named).collect();
+    (!secrets.is_empty()).then_some(secrets)
 }
 
 fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> ObjectMeta {
@@ -266,7 +275,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn golden(class: serde_json::Value, role: Role) -> String {
+    fn golden(class: serde_json::Value, role: Role, pull_secrets: &[&str]) -> String {
         let class: TenantClass = serde_json::from_value(json!({
             "apiVersion": "roostdb.dev/v1alpha1", "kind": "TenantClass",
             "metadata": {"name": "standard", "uid": "class-uid"}, "spec": class,
@@ -276,6 +285,7 @@ mod tests {
             namespace: "roost-runtime".into(),
             image: "localhost/tenant-runtime:1".into(),
             pull_policy: "IfNotPresent".into(),
+            pull_secrets: pull_secrets.iter().map(|name| (*name).to_owned()).collect(),
             log: "info".into(),
         };
         let identity = Identity { certificate: "CERTIFICATE".into(), key: "KEY".into() };
@@ -293,7 +303,7 @@ mod tests {
     fn a_serving_pod_of_the_plainest_class() {
         let role =
             Role::Serve { branch: "main".into(), slot: Taken { name: "abc-7".into(), token: "t".into() } };
-        insta::assert_snapshot!(golden(json!({"storage": storage()}), role));
+        insta::assert_snapshot!(golden(json!({"storage": storage()}), role, &[]));
     }
 
     #[test]
@@ -310,6 +320,6 @@ mod tests {
             snapshot_uid: "snapshot-uid".into(),
             branch: "dev".into(),
         };
-        insta::assert_snapshot!(golden(class, role));
+        insta::assert_snapshot!(golden(class, role, &["registry"]));
     }
 }
