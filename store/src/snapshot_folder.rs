@@ -91,7 +91,7 @@ pub struct Part {
 /// Name of the object that claims a folder.
 const OWNER: &str = "owner.json";
 /// Name of the object that makes a snapshot exist.
-const METADATA: &str = "metadata.json";
+pub(crate) const METADATA: &str = "metadata.json";
 /// Bytes compared at a time when a part may already be there.
 const COMPARE_BYTES: u64 = 8 * 1024 * 1024;
 /// Times that a folder is listed while it is emptied.

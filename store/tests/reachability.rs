@@ -6,7 +6,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use roost_store::object::fault::{FaultStore, Faults, Stop};
-use roost_store::reachability::{Report, Standing, tenants, walk};
+use roost_store::reachability::{self, Report, Standing, walk};
 use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
     TenantPath, TenantStore,
@@ -144,26 +144,28 @@ async fn what_is_missing_or_damaged_is_found() {
 }
 
 #[tokio::test]
-async fn every_tenant_of_a_prefix_is_found() {
+async fn every_object_of_a_prefix_is_a_tenants_or_told_of() {
     let memory = Arc::new(MemoryStore::new());
-    let put = |key: &str| memory.overwrite(key, b"{}".to_vec());
-    for key in [
-        "prod/tenants/a/x-1/tenant.json",
-        "prod/tenants/a/x/branches/main/HEAD",
-        "prod/tenants/a/x/tenant.json",
-        "prod/tenants/a/x0/tenant.json",
-        "prod/tenants/b/x/tenant.json",
-        "prod/tenants/stray",
-        "prod/tenants/UPPER/x/tenant.json",
-        "other/tenants/c/x/tenant.json",
-    ] {
-        put(key);
+    let tenants = [("a", "x-1"), ("a", "x"), ("a", "x0"), ("b", "x")];
+    for (namespace, tenant) in tenants {
+        for object in ["branches/main/HEAD", "tenant.json"] {
+            memory.overwrite(&format!("prod/tenants/{namespace}/{tenant}/{object}"), b"{}".to_vec());
+        }
     }
-    let found = tenants(memory.clone(), "prod", environment(1).0).await.unwrap();
-    let expected = [("a", "x-1"), ("a", "x"), ("a", "x0"), ("b", "x")];
-    assert_eq!(
-        found,
-        expected.map(|(namespace, tenant)| TenantPath::new("prod", namespace, tenant).unwrap())
-    );
-    assert!(tenants(memory, "nothing", environment(1).0).await.unwrap().is_empty());
+    let reachable = ["snapshots/a/x/done/metadata.json", "snapshots/a/x/done/t.parquet"];
+    let under_way = [".roost/probe-1", "snapshots/a/x/half/owner.json"];
+    let unknown = ["notes", "snapshots/stray", "tenants/UPPER/x/tenant.json", "tenants/stray"];
+    for key in reachable.iter().chain(&under_way).chain(&unknown) {
+        memory.overwrite(&format!("prod/{key}"), b"{}".to_vec());
+    }
+    memory.overwrite("other/tenants/c/x/tenant.json", b"{}".to_vec());
+    let survey = reachability::survey(memory.clone(), "prod", environment(1).0).await.unwrap();
+    let expected = tenants.map(|(namespace, tenant)| TenantPath::new("prod", namespace, tenant).unwrap());
+    assert_eq!(survey.tenants, expected);
+    let outside = survey.outside;
+    assert_eq!((outside.reachable.count, outside.under_way.count, outside.unknown.count), (2, 2, 4));
+    let whole = reachability::survey(memory.clone(), "", environment(1).0).await.unwrap();
+    assert_eq!(whole.outside.unknown.count, memory.contents().len() as u64);
+    let nothing = reachability::survey(memory, "nothing", environment(1).0).await.unwrap();
+    assert!(nothing.tenants.is_empty() && nothing.outside.is_clean());
 }

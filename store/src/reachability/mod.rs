@@ -3,12 +3,12 @@
 
 mod report;
 mod standing;
-mod tenants;
+mod survey;
 mod walk;
 
 pub use report::{Finding, Leftover, Report, Tally};
 pub use standing::Standing;
-pub use tenants::tenants;
+pub use survey::{Survey, survey};
 pub use walk::walk;
 
 /// Most objects of one tenant that a walk looks at; more end it with an error rather than with half a report.

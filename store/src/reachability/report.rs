@@ -14,13 +14,6 @@ pub struct Tally {
     pub bytes: u64,
 }
 
-impl Tally {
-    pub(super) fn add(&mut self, bytes: u64) {
-        self.count += 1;
-        self.bytes += bytes;
-    }
-}
-
 /// An object that nothing refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {
@@ -43,7 +36,7 @@ pub struct Finding {
     pub problem: String,
 }
 
-/// What is under one tenant's prefix.
+/// What is under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -69,6 +62,33 @@ pub struct Report {
 }
 
 impl Report {
+    pub(super) fn new(location: &str) -> Self {
+        Self {
+            location: location.to_owned(),
+            owner: None,
+            branches: Vec::new(),
+            reachable: Tally::default(),
+            ended: Tally::default(),
+            under_way: Tally::default(),
+            unknown: Tally::default(),
+            leftovers: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Counts an object; without a standing it is reachable.
+    pub(super) fn add(&mut self, key: &str, size: u64, standing: Option<Standing>) {
+        let tally = match standing {
+            None => &mut self.reachable,
+            Some(Standing::Ended(_)) => &mut self.ended,
+            Some(Standing::UnderWay(_)) => &mut self.under_way,
+            Some(Standing::Unknown(_)) => &mut self.unknown,
+        };
+        tally.count += 1;
+        tally.bytes += size;
+        self.leftovers.extend(standing.map(|standing| Leftover { key: key.to_owned(), size, standing }));
+    }
+
     /// Whether nothing is wrong: no finding, and no object that Roost does not know.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.unknown.count == 0

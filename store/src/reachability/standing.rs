@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    fn kind(standing: Option<Standing>) -> &'static str {
+    fn kind(standing: Option<&Standing>) -> &'static str {
         match standing {
             None => "root",
             Some(Standing::Ended(_)) => "ended",
@@ -232,8 +232,8 @@ mod tests {
             ("readme".to_owned(), "unknown"),
         ];
         for (key, expected) in table {
-            assert_eq!(kind(roots(false).standing(&key)), expected, "{key}");
+            assert_eq!(kind(roots(false).standing(&key).as_ref()), expected, "{key}");
         }
-        assert_eq!(kind(roots(true).standing(&pack("main", LINEAGE, 3, 6))), "ended");
+        assert_eq!(kind(roots(true).standing(&pack("main", LINEAGE, 3, 6)).as_ref()), "ended");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::standing::Roots;
-use super::{Finding, Leftover, MAX_OBJECTS, Report, Standing, Tally};
+use super::{Finding, MAX_OBJECTS, Report};
 use crate::branch::read::{self, LoadedState};
 use crate::bucket::Bucket;
 use crate::environment::Environment;
@@ -153,30 +153,13 @@ impl Walk {
         listed: &[Listed],
         findings: Vec<Finding>,
     ) -> Report {
-        let mut report = Report {
-            location: self.keys.root().to_owned(),
-            owner: roots.record.as_ref().map(|record| record.owner.clone()),
-            branches: roots.heads.keys().map(ToString::to_string).collect(),
-            reachable: Tally::default(),
-            ended: Tally::default(),
-            under_way: Tally::default(),
-            unknown: Tally::default(),
-            leftovers: Vec::new(),
-            findings,
-        };
+        let mut report = Report::new(self.keys.root());
+        report.owner = roots.record.as_ref().map(|record| record.owner.clone());
+        report.branches = roots.heads.keys().map(ToString::to_string).collect();
+        report.findings = findings;
         for Listed { key, size } in listed {
             let standing = if reached.contains(key) { None } else { roots.standing(self.relative(key)) };
-            let Some(standing) = standing else {
-                report.reachable.add(*size);
-                continue;
-            };
-            let tally = match standing {
-                Standing::Ended(_) => &mut report.ended,
-                Standing::UnderWay(_) => &mut report.under_way,
-                Standing::Unknown(_) => &mut report.unknown,
-            };
-            tally.add(*size);
-            report.leftovers.push(Leftover { key: key.clone(), size: *size, standing });
+            report.add(key, *size, standing);
         }
         report
     }
