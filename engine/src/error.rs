@@ -109,11 +109,6 @@ impl QueryError {
         self
     }
 
-    pub(crate) fn failed_in_a_thread() -> Self {
-        Self::new(QueryErrorKind::Failed, "22000", "The statement failed while its result was made")
-            .hint("Run it again to see why")
-    }
-
     pub(crate) fn failed_engine() -> Self {
         Self::new(QueryErrorKind::EngineFailed, "58000", "The engine met a fatal error and is starting again")
             .hint("Try again in a few seconds")

@@ -320,9 +320,8 @@ impl Session {
 
     /// DuckDB's error, or why the request was stopped if that is what broke it.
     fn error(&self, error: EngineError) -> QueryError {
-        if error.kind == ErrorKind::Interrupt {
-            // DuckDB interrupts a statement's other threads when one of them fails, and may then report just that.
-            return self.running.stop_cause().map_or_else(QueryError::failed_in_a_thread, StopCause::error);
+        if let (ErrorKind::Interrupt, Some(cause)) = (error.kind, self.running.stop_cause()) {
+            return cause.error();
         }
         if error.extra.get("refusal").is_some_and(|code| code == CHANGED_WHILE_PREPARED) {
             return QueryError::new(QueryErrorKind::TransactionConflict, "40001", error.message);

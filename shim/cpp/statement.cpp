@@ -7,7 +7,10 @@
 #include "duckdb/common/type_visitor.hpp"
 #include "duckdb/common/types/interval.hpp"
 #include "duckdb/common/vector_operations/vector_operations.hpp"
+#include "duckdb/execution/executor.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
+#include "duckdb/main/valid_checker.hpp"
+#include "duckdb/parallel/event.hpp"
 #include "duckdb/parser/parsed_data/pragma_info.hpp"
 #include "duckdb/parser/parsed_data/transaction_info.hpp"
 #include "duckdb/parser/parser.hpp"
@@ -38,6 +41,10 @@ struct roost_result {
 	shared_ptr<ClientContext> context;
 	//! The result's types, with VARCHAR for each that Arrow cannot hold.
 	vector<LogicalType> types;
+	//! The statement's text as DuckDB draws the place of an error into it.
+	string text;
+	//! What ended the statement's tasks, once they have ended; see CauseKeeper.
+	shared_ptr<ErrorData> cause;
 };
 
 typedef void (*pair_sink)(void *into, roost_text first, roost_text second);
@@ -266,6 +273,44 @@ static void CheckIntervals(DataChunk &chunk) {
 	}
 }
 
+// Saves the error that ends a statement's tasks from being taken for an interrupt.
+//
+// A worker's error goes to Executor::PushError, which also raises the flag of an interrupt so that the other workers
+// stop. A reader that comes before this error was thrown at it finds the flag (SimpleBufferedData::ExecuteTaskInternal
+// looks at it first) and ends the statement as interrupted (StreamQueryResult::FetchNextInternal); the executor and
+// its errors are gone before the fetch returns. On the way there Executor::CancelTasks waits for the tasks and then
+// drops the executor's events, with the errors still in place. So this is an event that nothing depends on and nobody
+// schedules: it is only there to be dropped.
+class CauseKeeper : public Event {
+public:
+	CauseKeeper(Executor &executor, shared_ptr<ErrorData> cause_p) : Event(executor), cause(std::move(cause_p)) {
+	}
+	~CauseKeeper() override {
+		try {
+			if (executor.HasError()) {
+				*cause = executor.GetError();
+			}
+		} catch (...) {
+			// No memory for a copy: it stays an interrupt.
+		}
+	}
+	void Schedule() override {
+	}
+
+private:
+	shared_ptr<ErrorData> cause;
+};
+
+// What ClientContext::ExecuteTaskInternal does with an error of the executor when it gets to it.
+[[noreturn]] static void ThrowCause(roost_result &result) {
+	auto &error = *result.cause;
+	if (Exception::InvalidatesDatabase(error.Type()) || error.Type() == ExceptionType::INTERNAL) {
+		ValidChecker::Invalidate(DatabaseInstance::GetDatabase(*result.context), error.RawMessage());
+	}
+	result.context->ProcessError(error, result.text);
+	error.Throw();
+}
+
 extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result **out) {
 	return Guarded([&] {
 		auto &statement = *prepared->prepared;
@@ -274,6 +319,9 @@ extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result *
 		if (pending->HasError()) {
 			pending->ThrowError();
 		}
+		auto cause = make_shared_ptr<ErrorData>();
+		auto &executor = statement.context->GetExecutor();
+		executor.AddEvent(make_shared_ptr<CauseKeeper>(executor, cause));
 		auto result = pending->Execute();
 		if (result->HasError()) {
 			result->ThrowError();
@@ -282,7 +330,7 @@ extern "C" roost_failure *roost_execute(roost_prepared *prepared, roost_result *
 		auto types = ArrowTypes(result->types, arrow);
 		auto extensions = ArrowTypeExtensionData::GetExtensionTypes(*statement.context, types);
 		*out = new roost_result {std::move(result), std::move(arrow), std::move(extensions), statement.context,
-		                         std::move(types)};
+		                         std::move(types), statement.query, std::move(cause)};
 	});
 }
 
@@ -312,6 +360,9 @@ extern "C" roost_failure *roost_result_next(roost_result *result, void *array, u
 		auto chunk = source.FetchRaw();
 		// A stream that fails half way ends like one that is complete, but for its error.
 		if (source.HasError()) {
+			if (source.GetErrorType() == ExceptionType::INTERRUPT && result->cause->HasError()) {
+				ThrowCause(*result);
+			}
 			source.ThrowError();
 		}
 		if (!chunk || chunk->size() == 0) {

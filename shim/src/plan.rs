@@ -117,7 +117,8 @@ pub struct PlanFacts {
 }
 
 impl PlanFacts {
-    pub(crate) fn empty(stage: Stage, statement: StatementKind) -> Self {
+    /// Facts of a statement that does nothing, to be filled in.
+    pub fn empty(stage: Stage, statement: StatementKind) -> Self {
         Self {
             stage,
             statement,

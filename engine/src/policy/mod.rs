@@ -96,22 +96,7 @@ mod tests {
     const RULES: Rules<'static> = Rules { role: Role::ReadWrite, database: "acme" };
 
     fn plan() -> PlanFacts {
-        PlanFacts {
-            stage: Stage::Bound,
-            statement: StatementKind::Select,
-            operators: Vec::new(),
-            table_functions: Vec::new(),
-            scalar_functions: Vec::new(),
-            aggregate_functions: Vec::new(),
-            window_functions: Vec::new(),
-            pragmas: Vec::new(),
-            settings: Vec::new(),
-            copy_functions: Vec::new(),
-            paths: Vec::new(),
-            modified_databases: Vec::new(),
-            read_databases: Vec::new(),
-            unknown: Vec::new(),
-        }
+        PlanFacts::empty(Stage::Bound, StatementKind::Select)
     }
 
     fn code(plan: &PlanFacts) -> Option<&'static str> {
