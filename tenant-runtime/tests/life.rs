@@ -9,34 +9,14 @@
 
 mod support;
 
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use roost_store::{BranchName, DirectoryStore, Environment, Head, Owner, TenantPath, TenantStore};
 use serde_json::{Value, json};
 use std::{
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
-use support::{Process, client, eventually};
+use support::{Process, client, eventually, head, manifest};
 
 const EXIT_FENCED: i32 = 21;
-
-/// HEAD as it is in the folder.
-async fn head(folder: &Path) -> Head {
-    let store = DirectoryStore::open(folder.join("bucket")).unwrap();
-    let id = store.id().to_owned();
-    let owner = Owner { cluster_id: "standalone".into(), namespace_uid: id.clone(), tenant_uid: id };
-    let path = TenantPath::new("", "default", "demo").unwrap();
-    TenantStore::new(Arc::new(store), path, owner, Environment::system())
-        .head(&BranchName::main())
-        .await
-        .unwrap()
-}
-
-/// Number of HEAD's manifest; 0 before the first publish.
-async fn manifest(folder: &Path) -> u64 {
-    head(folder).await.number()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_tenant_falls_asleep_and_wakes_with_its_data() {
@@ -252,96 +232,4 @@ async fn two_processes_race_for_a_folder_and_one_history_remains() {
     assert_eq!(process.query("select distinct who from t").await, json!([[winner]]), "only its own commits");
     process.stop();
     assert!(head(folder.path()).await.epoch > before);
-}
-
-/// Kills processes at random moments of their work. What opens next must be exactly the state that HEAD named at
-/// the moment of death: whole transactions, in order, none that a completed publish covered missing.
-async fn kill_loop(seed: u64, kills: usize) {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let folder = tempfile::tempdir().unwrap();
-    let mut next = 1_i64;
-    for round in 0..kills {
-        let process = Process::start(folder.path(), &["--publish-interval", "1ms"]);
-        process.query("create table if not exists ledger(n bigint, part int, filler varchar)").await;
-        let have = process.query("select coalesce(max(n), 0) from ledger").await[0][0].as_i64().unwrap();
-        assert!(have < next, "seed {seed} round {round}: a transaction that was never sent");
-        next = have + 1;
-        let lifetime = Duration::from_millis(rng.random_range(1..400));
-        let born = Instant::now();
-        // While HEAD names manifest m, the next one may be frozen already; the one after that is not, and so it
-        // holds all that was acknowledged by now.
-        let mut promises = vec![(manifest(folder.path()).await + 2, have)];
-        let mut acknowledged = have;
-        while born.elapsed() < lifetime {
-            let parts = rng.random_range(1..50);
-            let sql = format!(
-                "begin; insert into ledger select {next}, range, repeat('{seed}', 100) from range({parts}); \
-                 insert into ledger values ({next}, -{parts}, ''); commit"
-            );
-            let answer = process.post(&json!({"sql": sql})).await.unwrap();
-            assert_eq!(answer.status(), 200, "seed {seed} round {round}");
-            acknowledged = next;
-            next += 1;
-            promises.push((manifest(folder.path()).await + 2, acknowledged));
-        }
-        process.kill();
-        let died_at = head(folder.path()).await;
-        let kept = promises.iter().filter(|(from, _)| *from <= died_at.number()).map(|(_, count)| *count);
-        let at_least = kept.max().unwrap_or(have);
-        let copy = tempfile::tempdir().unwrap();
-        copy_folder(&folder.path().join("bucket"), &copy.path().join("bucket"));
-        let ledger = async |folder: &Path| {
-            let process = Process::start(folder, &[]);
-            let sql = "select count(distinct n), coalesce(max(n), 0), coalesce(sum(hash(n, part)), 0)::varchar, \
-                       count(*) from ledger";
-            let whole = "select count(*) from (select n, count(*) filter (part >= 0) c, -min(part) p from ledger \
-                         group by n) where c <> p";
-            let (status, answer) = process.ask(json!({"sql": sql})).await;
-            if answer["code"] == "invalid-sql" {
-                process.kill();
-                return json!([[0, 0, "0", 0]]);
-            }
-            assert_eq!(status, 200, "{answer}");
-            assert_eq!(process.query(whole).await, json!([[0]]), "a transaction is torn");
-            process.kill();
-            answer["rows"].clone()
-        };
-        let of_copy = ledger(copy.path()).await;
-        let of_folder = ledger(folder.path()).await;
-        assert_eq!(of_folder, of_copy, "seed {seed} round {round}: not the state that HEAD named");
-        let (count, max) = (of_folder[0][0].as_i64().unwrap(), of_folder[0][1].as_i64().unwrap());
-        assert_eq!(count, max, "seed {seed} round {round}: a gap in the ledger");
-        assert!(
-            (at_least..=acknowledged).contains(&max),
-            "seed {seed} round {round}: {max} is not within {at_least}..={acknowledged}; HEAD was {died_at:?}"
-        );
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_few_kills_open_at_head() {
-    kill_loop(1, 5).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; make test runs it with ROOST_KILLS=200"]
-async fn many_kills_open_at_head() {
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let seed = number("ROOST_SEED", 20_261_121);
-    let kills = usize::try_from(number("ROOST_KILLS", 200)).unwrap();
-    println!("seed {seed}, {kills} kills");
-    kill_loop(seed, kills).await;
 }

@@ -1,16 +1,28 @@
 //! Real processes in standalone mode, and what tests ask of them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod mortal;
+pub mod pod;
+
+use roost_store::{BranchName, DirectoryStore, Environment, Head, Owner, TenantPath, TenantStore};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 /// Longest time that anything here may take.
 pub const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Arguments of a process that serves a folder.
+pub fn standalone<'a>(folder: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["--standalone", folder.to_str().unwrap(), "--port", "0", "--memory-limit", "256Mi"];
+    all.extend(arguments);
+    all
+}
 
 /// A running process; killed when dropped.
 pub struct Process {
@@ -27,13 +39,16 @@ impl Process {
 
     /// The same; its log if it ended instead.
     pub fn try_start(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenant-runtime"));
+        command.args(standalone(folder, arguments));
+        Self::launch(command, folder)
+    }
+
+    /// Starts what serves the folder, and waits until it does; its log if it ended instead.
+    pub fn launch(mut command: Command, folder: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(folder).unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tenant-runtime"))
-            .arg("--standalone")
-            .arg(folder)
-            .args(["--port", "0", "--memory-limit", "256Mi"])
-            .args(arguments)
+        let mut child = command
             .env("ROOST_TERMINATION_LOG", "/nonexistent")
             .env("TZ", "UTC")
             .stdout(Stdio::piped())
@@ -84,10 +99,15 @@ impl Process {
 
     /// Waits for the end; the exit code.
     pub fn wait(&mut self) -> i32 {
+        self.wait_status().code().unwrap_or(-1)
+    }
+
+    /// Waits for the end, however it comes.
+    pub fn wait_status(&mut self) -> ExitStatus {
         let started = Instant::now();
         while started.elapsed() < DEADLINE {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
+                return status;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -136,4 +156,21 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{what}: not within {DEADLINE:?}");
+}
+
+/// HEAD as it is in the folder.
+pub async fn head(folder: &Path) -> Head {
+    let store = DirectoryStore::open(folder.join("bucket")).unwrap();
+    let id = store.id().to_owned();
+    let owner = Owner { cluster_id: "standalone".into(), namespace_uid: id.clone(), tenant_uid: id };
+    let path = TenantPath::new("", "default", "demo").unwrap();
+    TenantStore::new(Arc::new(store), path, owner, Environment::system())
+        .head(&BranchName::main())
+        .await
+        .unwrap()
+}
+
+/// Number of HEAD's manifest; 0 before the first publish.
+pub async fn manifest(folder: &Path) -> u64 {
+    head(folder).await.number()
 }

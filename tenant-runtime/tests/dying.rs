@@ -1,0 +1,301 @@
+//! Processes that die while they publish. Whatever the moment, what opens next is the state of the manifest that
+//! HEAD names in the bucket. Real processes, real files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
+mod support;
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+use support::{Process, head, manifest, mortal, standalone};
+
+/// More steps than any publish here has.
+const MAX_STEPS: u64 = 200;
+
+/// A publish in which processes die, and the rows before and after it.
+struct Publish {
+    /// The test that tells of it.
+    test: &'static str,
+    during: &'static str,
+    /// Statements of an earlier, sealed life.
+    before: &'static [&'static str],
+    /// The only transaction of the life that ends.
+    transaction: &'static str,
+}
+
+impl Publish {
+    /// Processes die at its first step, at its second, and so on until one reaches its end.
+    async fn die_at_each_step(&self) {
+        let origin = tempfile::tempdir().unwrap();
+        for sql in self.before {
+            let process = Process::start(origin.path(), &[]);
+            process.query(sql).await;
+            process.stop();
+        }
+        let base = if self.before.is_empty() { 0 } else { manifest(origin.path()).await };
+        let (old, new) = self.rows_before_and_after(origin.path()).await;
+        assert_ne!(old, new);
+
+        let end = format!("after {}", self.during);
+        let mut deaths = Vec::new();
+        while deaths.last().is_none_or(|death: &String| !death.starts_with(&end)) {
+            let at = deaths.len() as u64;
+            assert!(at < MAX_STEPS, "{deaths:#?}");
+            let folder = tempfile::tempdir().unwrap();
+            copy_bucket(origin.path(), folder.path());
+            let death = self.die(folder.path(), at).await;
+            let head = head(folder.path()).await;
+            // Only HEAD's swap makes the new state the branch's, and from then on it is.
+            let swapped = deaths.iter().chain([&death]).any(|death| after_head(death));
+            assert_eq!(head.number(), base + u64::from(swapped), "died {death}; HEAD is {head:?}");
+            assert_eq!(head.sealed, swapped && self.during == "seal", "died {death}; HEAD is {head:?}");
+            let found = ledger(folder.path()).await;
+            assert_eq!(found, if swapped { new.clone() } else { old.clone() }, "died {death}");
+            deaths.push(death);
+        }
+        for step in [
+            "before close gate",
+            "after close gate",
+            "before checkpoint",
+            "after checkpoint",
+            "after freeze",
+            "before read chunk",
+            "after read chunk",
+            "before compute",
+            "after compute",
+        ] {
+            assert!(deaths.iter().any(|death| death.starts_with(step)), "never died {step}: {deaths:#?}");
+        }
+        for object in ["/packs/", "/pages/", "/manifests/", "/HEAD"] {
+            for phase in ["before put ", "after put "] {
+                let died = |death: &String| death.starts_with(phase) && death.contains(object);
+                assert!(deaths.iter().any(died), "never died {phase}{object}: {deaths:#?}");
+            }
+        }
+        println!("{} deaths during {}", deaths.len(), self.during);
+    }
+
+    async fn rows_before_and_after(&self, origin: &Path) -> (Value, Value) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_bucket(origin, copy.path());
+        let process = Process::start(copy.path(), &[]);
+        let old = rows(&process).await;
+        process.query(self.transaction).await;
+        let new = rows(&process).await;
+        process.kill();
+        (old, new)
+    }
+
+    /// One life that ends at step `at`; where it ended.
+    async fn die(&self, folder: &Path, at: u64) -> String {
+        let obituary = folder.join("obituary");
+        let fate = mortal::Fate { during: self.during, only: None, at, obituary };
+        let interval = if self.during == "seal" { "1h" } else { "1ms" };
+        let arguments = standalone(folder, &["--publish-interval", interval]);
+        let mut process = Process::launch(fate.command(self.test, &arguments), folder).unwrap();
+        // The answer may be lost: the publish that the process dies in begins once this is committed.
+        if let Ok(answer) = process.post(&json!({"sql": self.transaction})).await {
+            assert_eq!(answer.status(), 200);
+        }
+        if self.during == "seal" {
+            process.signal("TERM");
+        }
+        assert_eq!(process.wait_status().signal(), Some(mortal::SIGNAL));
+        fate.last_step()
+    }
+}
+
+fn after_head(death: &str) -> bool {
+    death.starts_with("after put ") && death.ends_with("/HEAD")
+}
+
+/// All rows, folded, as a process that opens the folder finds them; null without the table.
+async fn ledger(folder: &Path) -> Value {
+    let process = Process::start(folder, &[]);
+    let rows = rows(&process).await;
+    process.kill();
+    rows
+}
+
+async fn rows(process: &Process) -> Value {
+    let sql =
+        "select count(*), coalesce(max(n), 0), coalesce(sum(hash(n, part, filler)), 0)::varchar from ledger";
+    let (status, answer) = process.ask(json!({"sql": sql})).await;
+    if answer["code"] == "invalid-sql" {
+        return Value::Null;
+    }
+    assert_eq!(status, 200, "{answer}");
+    answer["rows"][0].clone()
+}
+
+/// The bucket as a process finds it that has nothing else. Objects are linked: they are replaced, never changed.
+fn copy_bucket(from: &Path, to: &Path) {
+    fn link(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                link(&entry.path(), &target);
+            } else {
+                fs::hard_link(entry.path(), target).unwrap();
+            }
+        }
+    }
+    let (from, to) = (from.join("bucket"), to.join("bucket"));
+    if from.exists() {
+        link(&from.join("objects"), &to.join("objects"));
+        fs::copy(from.join("id"), to.join("id")).unwrap();
+    }
+}
+
+/// What is there before: more than one pack's worth of rows would only make it slower.
+const BEFORE: &[&str] = &[
+    "create table ledger as select 1 as n, range as part, hash(range)::varchar as filler from range(20000)",
+];
+
+/// Changes old rows, adds new ones, and frees some.
+const TRANSACTION: &str = "begin; update ledger set n = 2 where part % 7 = 0; \
+     insert into ledger select 3, range, hash(range * 3)::varchar from range(10000); \
+     delete from ledger where part between 5000 and 6000; commit";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_at_any_step_of_a_publish_it_opens_at_head() {
+    mortal::if_mortal();
+    let test = "dead_at_any_step_of_a_publish_it_opens_at_head";
+    Publish { test, during: "publish", before: BEFORE, transaction: TRANSACTION }.die_at_each_step().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_at_any_step_of_a_seal_it_opens_at_head() {
+    mortal::if_mortal();
+    let test = "dead_at_any_step_of_a_seal_it_opens_at_head";
+    Publish { test, during: "seal", before: BEFORE, transaction: TRANSACTION }.die_at_each_step().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_at_any_step_of_the_first_publish_it_opens_at_head() {
+    mortal::if_mortal();
+    let test = "dead_at_any_step_of_the_first_publish_it_opens_at_head";
+    Publish { test, during: "publish", before: &[], transaction: BEFORE[0] }.die_at_each_step().await;
+}
+
+/// Longest life of a process that is killed at random, from its first transaction. Publishes begin within 100 ms.
+const LIFETIME: Duration = Duration::from_millis(300);
+
+/// What must be found after a death.
+struct Promise {
+    /// The highest transaction that a publish certainly covered, and the highest that was acknowledged.
+    kept: std::ops::RangeInclusive<i64>,
+    /// The state that HEAD named then.
+    rows: tokio::task::JoinHandle<Value>,
+    died_at: roost_store::Head,
+}
+
+/// Kills processes of one folder at random moments of their work. What opens next must be exactly the state that
+/// HEAD named at the moment of death: whole transactions, in order, none that a completed publish covered missing.
+async fn kill_at_random(seed: u64, kills: usize) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let mut promise: Option<Promise> = None;
+    for round in 0..=kills {
+        let path = folder.path().to_owned();
+        let process =
+            tokio::task::spawn_blocking(move || Process::start(&path, &["--publish-interval", "1ms"]));
+        let process = process.await.unwrap();
+        let found = rows(&process).await;
+        if let Some(Promise { kept, rows, died_at }) = promise.take() {
+            let named = rows.await.unwrap();
+            assert_eq!(found, named, "seed {seed} round {round}: not the state that HEAD named");
+            let highest = found[1].as_i64().unwrap_or(0);
+            assert!(
+                kept.contains(&highest),
+                "seed {seed} round {round}: {highest} is not within {kept:?}; HEAD was {died_at:?}"
+            );
+        }
+        process.query("create table if not exists ledger(n bigint, part int, filler varchar)").await;
+        let broken = "select count(*) from (select n, row_number() over (order by n) as nth, \
+                      count(*) filter (part >= 0) as parts, -min(part) as sent from ledger group by n) \
+                      where parts <> sent or n <> nth";
+        let torn = process.query(broken).await;
+        assert_eq!(torn, json!([[0]]), "seed {seed} round {round}: a transaction is torn or missing");
+        if round == kills {
+            break;
+        }
+        let kept = write_for_a_while(&process, &mut rng, folder.path(), found[1].as_i64().unwrap_or(0)).await;
+        process.kill();
+        let died_at = head(folder.path()).await;
+        let copy = tempfile::tempdir().unwrap();
+        copy_bucket(folder.path(), copy.path());
+        let rows = tokio::spawn(async move { ledger(copy.path()).await });
+        promise = Some(Promise { kept: kept(died_at.number()), rows, died_at });
+    }
+}
+
+/// Writes until a random moment. Then: which transactions must be there when HEAD names a manifest.
+async fn write_for_a_while(
+    process: &Process,
+    rng: &mut StdRng,
+    folder: &Path,
+    have: i64,
+) -> impl Fn(u64) -> std::ops::RangeInclusive<i64> + use<> {
+    let lifetime = rng.random_range(Duration::from_millis(1)..LIFETIME);
+    let born = Instant::now();
+    // While HEAD names manifest m, the next one may be frozen already; the one after that is not, and so it
+    // holds all that was acknowledged by now.
+    let mut promises = vec![(manifest(folder).await + 2, have)];
+    let mut acknowledged = have;
+    while born.elapsed() < lifetime {
+        let (n, parts) = (acknowledged + 1, rng.random_range(1..50));
+        let sql = format!(
+            "begin; insert into ledger select {n}, range, repeat('{n}', 100) from range({parts}); \
+             insert into ledger values ({n}, -{parts}, ''); commit"
+        );
+        process.query(&sql).await;
+        acknowledged = n;
+        promises.push((manifest(folder).await + 2, n));
+    }
+    move |died_at| {
+        let kept = promises.iter().filter(|(from, _)| *from <= died_at).map(|(_, highest)| *highest);
+        kept.max().unwrap_or(have)..=acknowledged
+    }
+}
+
+/// Folders whose processes live and die beside each other.
+const FOLDERS: usize = 4;
+
+async fn kill_in_folders(seed: u64, kills: usize) {
+    let lives = (0..FOLDERS).map(|n| {
+        let share = kills / FOLDERS + usize::from(n < kills % FOLDERS);
+        tokio::spawn(kill_at_random(seed + n as u64, share))
+    });
+    for life in lives.collect::<Vec<_>>() {
+        life.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_random_kills_open_at_head() {
+    kill_in_folders(1, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; make test runs it with ROOST_KILLS=200"]
+async fn many_random_kills_open_at_head() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let seed = number("ROOST_SEED", 20_261_121);
+    let kills = usize::try_from(number("ROOST_KILLS", 200)).unwrap();
+    println!("seed {seed}, {kills} kills");
+    kill_in_folders(seed, kills).await;
+}
