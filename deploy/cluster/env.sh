@@ -100,7 +100,7 @@ use_cluster() {
 # The PID of the node's PID 1 as the machine sees it; fails when no node runs.
 node_pid() {
 	local pid
-	pid=$(cat "$PID_FILE" 2>/dev/null) && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null |
+	pid=$(cat "$PID_FILE" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" |
 		grep -q "node-init $NAME \$" && echo "$pid"
 }
 

@@ -238,15 +238,12 @@ impl RealCluster {
     async fn record(&self, key: &BranchKey, problem: Option<&Problem>) {
         let (Ok(tenant), Ok(branch)) = (self.tenant(key).await, self.branch(key).await) else { return };
         let client = self.0.client.clone();
-        let result = match branch {
-            Some(branch) => {
-                let told = branch.status.as_ref().and_then(|status| status.wake_failure.as_ref());
-                self.write(Api::<Branch>::namespaced(client, &key.namespace), &branch, told, problem).await
-            }
-            None => {
-                let told = tenant.status.as_ref().and_then(|status| status.wake_failure.as_ref());
-                self.write(Api::<Tenant>::namespaced(client, &key.namespace), &tenant, told, problem).await
-            }
+        let result = if let Some(branch) = branch {
+            let told = branch.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+            self.write(Api::<Branch>::namespaced(client, &key.namespace), &branch, told, problem).await
+        } else {
+            let told = tenant.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+            self.write(Api::<Tenant>::namespaced(client, &key.namespace), &tenant, told, problem).await
         };
         if let Err(error) = result {
             tracing::warn!(branch = %key, %error, "status could not be told of a wake");
