@@ -115,9 +115,9 @@ async fn tpch_passes_through_the_gateway() -> Result<()> {
     let class = roost.class("tpch", "5m", |_| ()).await?;
     let shop = roost.namespace("tpch").await?;
     shop.tenant("acme", json!({"className": class})).await?;
-    shop.run("acme", include_str!("../../engine/tests/tpch/schema.sql")).await?;
-    shop.run("acme", include_str!("../../engine/tests/tpch/data.sql")).await?;
-    let queries = include_str!("../../engine/tests/tpch/queries.sql");
+    shop.run("acme", include_str!("../../../engine/tests/tpch/schema.sql")).await?;
+    shop.run("acme", include_str!("../../../engine/tests/tpch/data.sql")).await?;
+    let queries = include_str!("../../../engine/tests/tpch/queries.sql");
     let queries: Vec<_> = queries.split(";\n").map(str::trim).filter(|query| !query.is_empty()).collect();
     ensure!(queries.len() == 22, "{} queries", queries.len());
     for query in queries {
