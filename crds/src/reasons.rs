@@ -67,6 +67,11 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
 
+            /// The reason of this name; none for what is not in the table.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+            }
+
             /// What it says about each condition.
             pub const fn row(self) -> Row {
                 match self { $(Self::$name => $row,)+ }

@@ -78,9 +78,8 @@ impl Ladder<'_> {
     /// A failure that another replica, elected before, saw: it holds until a pod serves or the spec changes.
     fn kept(&self) -> Option<Fault> {
         let ready = self.before.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str())?;
-        let reason = [Reason::RestoreFailed, Reason::CrashLooping]
-            .into_iter()
-            .find(|reason| reason.as_str() == ready.reason)?;
+        let reason = Reason::named(&ready.reason)
+            .filter(|reason| matches!(reason, Reason::RestoreFailed | Reason::CrashLooping))?;
         let same_spec = ready.observed_generation == Some(self.generation);
         // What a script failed at is over once something was published; a pod on its way is no proof yet.
         let over = reason == Reason::RestoreFailed && self.before.published;

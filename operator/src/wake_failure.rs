@@ -16,7 +16,7 @@ use crate::{fault::Fault, trouble};
 const CEILING_HOLDS: Duration = Duration::from_mins(2);
 /// The same failure is not written again within this time.
 const WRITTEN_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// Longest message kept, in bytes of the schema's bound.
+/// Longest message kept, in characters: the schema's bound.
 const MAX_MESSAGE: usize = 1024;
 
 /// What a failed wake is called in status, if it is to be kept there.
@@ -61,12 +61,11 @@ pub fn standing(
     now: Timestamp,
 ) -> Option<Fault> {
     let failure = failure.filter(|failure| failure.generation == generation)?;
-    let reason = [Reason::CeilingReached, Reason::WakeFailed]
-        .into_iter()
-        .find(|reason| reason.as_str() == failure.reason)?;
+    let reason = Reason::named(&failure.reason)?;
     let over = match reason {
         Reason::CeilingReached => state != ServingState::Idle || age(failure, now) >= CEILING_HOLDS,
-        _ => state == ServingState::Serving,
+        Reason::WakeFailed => state == ServingState::Serving,
+        _ => return None,
     };
     (!over).then(|| Fault::new(reason, failure.message.clone()))
 }

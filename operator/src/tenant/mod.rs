@@ -72,23 +72,16 @@ pub(crate) fn look_again(
         ConditionType,
         conditions::{holds, reason_of},
     };
-    let reason = reason_of(conditions, ConditionType::Ready);
-    if reason == Some(Reason::Deleting.as_str()) {
-        return Requeue::After(MOVING_LOOK);
-    }
-    let awaits_inputs = [Reason::InputsNotFound, Reason::InputsNotPermitted].map(Reason::as_str);
-    if reason.is_some_and(|reason| awaits_inputs.contains(&reason)) {
-        return Requeue::After(INPUTS_LOOK);
-    }
-    let passes = [Reason::PublishFailing, Reason::CeilingReached].map(Reason::as_str);
-    if reason.is_some_and(|reason| passes.contains(&reason)) {
-        return Requeue::After(PASSING_LOOK);
-    }
-    match state {
-        Some(ServingState::Waking | ServingState::Draining) => Requeue::After(MOVING_LOOK),
-        Some(ServingState::Serving) => Requeue::After(SERVING_LOOK),
+    let reason = reason_of(conditions, ConditionType::Ready).and_then(Reason::named);
+    match (reason, state) {
+        (Some(Reason::InputsNotFound | Reason::InputsNotPermitted), _) => Requeue::After(INPUTS_LOOK),
+        (Some(Reason::PublishFailing | Reason::CeilingReached), _) => Requeue::After(PASSING_LOOK),
+        (Some(Reason::Deleting), _) | (_, Some(ServingState::Waking | ServingState::Draining)) => {
+            Requeue::After(MOVING_LOOK)
+        }
+        (_, Some(ServingState::Serving)) => Requeue::After(SERVING_LOOK),
         // The next query tries again; nothing here would.
-        _ if reason == Some(Reason::WakeFailed.as_str()) => Requeue::OnChange,
+        (Some(Reason::WakeFailed), _) => Requeue::OnChange,
         _ if holds(conditions, ConditionType::Stalled) => Requeue::After(STALLED_LOOK),
         _ if holds(conditions, ConditionType::Reconciling) => Requeue::Backoff,
         _ => Requeue::OnChange,
