@@ -55,6 +55,14 @@ impl ServedDatabase {
         self.publishing_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn close_gate(&self) -> Result<ClosedGate, LocalError> {
+        let closed = stepped("close gate", "", self.engine.close_gate(GATE_PATIENCE)).await;
+        closed.map_err(|error| match error {
+            GateError::HoldersStuck { .. } => LocalError::retryable(error.to_string()),
+            GateError::Sealed => LocalError::lasting(error.to_string()),
+        })
+    }
+
     async fn checkpoint(&self, gate: &ClosedGate) -> Result<Taken, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
         let checkpointed = stepped("checkpoint", "", self.engine.checkpoint(gate)).await;
@@ -88,16 +96,10 @@ impl LocalDatabase for ServedDatabase {
         // A failed seal may be tried again: the gate is closed already, and nothing can have changed but the
         // dirty set, which was given back.
         let held = self.sealed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let gate =
-            match held {
-                Some(gate) => gate,
-                None => stepped("close gate", "", self.engine.close_gate(GATE_PATIENCE)).await.map_err(
-                    |error| match error {
-                        GateError::HoldersStuck { .. } => LocalError::retryable(error.to_string()),
-                        GateError::Sealed => LocalError::lasting(error.to_string()),
-                    },
-                )?,
-            };
+        let gate = match held {
+            Some(gate) => gate,
+            None => self.close_gate().await?,
+        };
         let taken = self.checkpoint(&gate).await?;
         *self.publishing() = taken.first_commit;
         let frozen = self.describe(&taken).map_err(|error| {
