@@ -140,32 +140,14 @@ fn coarse(at: UnixMillis) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roost_protocol::PROTOCOL_VERSION;
+    use crate::pods::samples;
 
     fn serving(stage: Option<Stage>, runtime: Option<RuntimeState>, leaving: bool) -> Serving {
-        let pod = stage.map(|stage| PodView {
-            name: "rt-1".into(),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: None,
-            tenant_uid: "t".into(),
-            branch: "main".into(),
-            stage,
-            leaving,
-            slot: None,
-            created: None,
-            obstacle: None,
-        });
+        let pod = stage.map(|stage| PodView { stage, leaving, ..samples::pod() });
         let runtime = runtime.map(|state| RuntimeStatus {
-            version: PROTOCOL_VERSION,
-            state,
-            position: None,
-            database_size: 0,
             durable_lag_millis: 2_500,
             last_active: UnixMillis(119_999),
-            running: 0,
+            ..samples::status(state)
         });
         Serving { pod, runtime }
     }

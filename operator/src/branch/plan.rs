@@ -64,27 +64,13 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Vec<Action> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{class::resolve::Resolved, fault::Fault, pods::Stage, serving::Serving};
+    use crate::{class::resolve::Resolved, fault::Fault, pods::samples, serving::Serving};
     use roost_crds::{Branch, Position, Reason, Tenant};
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn pod() -> PodView {
-        PodView {
-            name: "rt-1".into(),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: None,
-            tenant_uid: "t".into(),
-            branch: "dev".into(),
-            stage: Stage::Running { address: "10.0.0.1".into(), ready: true },
-            leaving: false,
-            slot: None,
-            created: None,
-            obstacle: None,
-        }
+        PodView { branch: "dev".into(), ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value, made: bool) -> Observed {

@@ -245,23 +245,11 @@ async fn tell(context: &Context, pod: &PodView, reason: &str, note: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pods::samples;
 
     fn pod(stage: Stage, snapshot: Option<&str>) -> PodView {
-        PodView {
-            name: "rt-1".into(),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: snapshot.map(str::to_owned),
-            tenant_uid: "t".into(),
-            branch: "main".into(),
-            stage,
-            leaving: false,
-            slot: None,
-            created: Some("2026-11-20T10:00:00Z".parse().unwrap()),
-            obstacle: None,
-        }
+        let created = Some("2026-11-20T10:00:00Z".parse().unwrap());
+        PodView { snapshot: snapshot.map(str::to_owned), stage, created, ..samples::pod() }
     }
 
     #[test]

@@ -5,6 +5,8 @@ pub mod build;
 pub mod calls;
 pub mod lifecycle;
 pub mod names;
+#[cfg(test)]
+pub mod samples;
 pub mod view;
 
 pub use view::{PodView, Stage};

@@ -76,27 +76,16 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Action {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{fault::Fault, pods::Stage};
+    use crate::{
+        fault::Fault,
+        pods::{Stage, samples},
+    };
     use roost_crds::{Reason, Snapshot, SnapshotStatus, StorageLocation};
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn worker(stage: Stage) -> PodView {
-        PodView {
-            name: "ws-1".into(),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: Some("s".into()),
-            tenant_uid: "t".into(),
-            branch: "main".into(),
-            stage,
-            leaving: false,
-            slot: None,
-            created: None,
-            obstacle: None,
-        }
+        PodView { name: "ws-1".into(), snapshot: Some("s".into()), stage, ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value) -> Observed {

@@ -93,28 +93,15 @@ fn adoption(observed: &Observed, class: &roost_crds::TenantClass) -> Adoption {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{class::resolve::Resolved, fault::Fault, pods::Stage, serving::Serving};
+    use crate::{class::resolve::Resolved, fault::Fault, pods::samples, serving::Serving};
     use roost_crds::{Reason, Tenant};
     use roost_protocol::grant::TenantIdentity;
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn pod(branch: &str) -> PodView {
-        PodView {
-            name: format!("rt-{branch}"),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: None,
-            tenant_uid: "tenant-uid".into(),
-            branch: branch.into(),
-            stage: Stage::Running { address: "10.0.0.1".into(), ready: true },
-            leaving: false,
-            slot: None,
-            created: None,
-            obstacle: None,
-        }
+        let (name, tenant_uid) = (format!("rt-{branch}"), "tenant-uid".to_owned());
+        PodView { name, tenant_uid, branch: branch.into(), ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value, made: bool) -> Observed {

@@ -103,13 +103,9 @@ mod tests {
         super::plan::tests::{observed, pod},
         *,
     };
-    use crate::serving::Serving;
+    use crate::{pods::samples, serving::Serving};
     use roost_crds::{ConditionType, OperatingMode, ServingState, WakeFailure};
-    use roost_protocol::{
-        PROTOCOL_VERSION,
-        status::{RuntimeState, RuntimeStatus},
-        time::UnixMillis,
-    };
+    use roost_protocol::status::{RuntimeState, RuntimeStatus};
     use serde_json::json;
 
     fn now() -> Time {
@@ -135,15 +131,8 @@ mod tests {
         let served = |seen: &mut Observed| seen.serving = Serving { pod: Some(pod("main")), runtime: None };
         let lags = |seen: &mut Observed, millis| {
             served(seen);
-            seen.serving.runtime = Some(RuntimeStatus {
-                version: PROTOCOL_VERSION,
-                state: RuntimeState::Serving,
-                position: None,
-                database_size: 0,
-                durable_lag_millis: millis,
-                last_active: UnixMillis(0),
-                running: 0,
-            });
+            let status = samples::status(RuntimeState::Serving);
+            seen.serving.runtime = Some(RuntimeStatus { durable_lag_millis: millis, ..status });
         };
         let fails = |seen: &mut Observed, reason: &str| {
             let (reason, message) = (reason.to_owned(), "why".to_owned());

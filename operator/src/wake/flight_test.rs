@@ -13,7 +13,6 @@ use roost_protocol::{
     PROTOCOL_VERSION,
     problem::{ErrorCode, Problem},
     status::{RuntimeState, RuntimeStatus},
-    time::UnixMillis,
     wake::{Route, WakeRequest},
 };
 use tokio::time::Instant;
@@ -26,7 +25,10 @@ use super::{
 };
 use crate::{
     metrics::WakeMetrics,
-    pods::{PodView, Stage},
+    pods::{
+        PodView, Stage,
+        samples::{self, status},
+    },
     runtime_client::CallError,
     slots::Taken,
 };
@@ -119,21 +121,8 @@ impl FakePod {
         } else {
             Stage::Starting
         };
-        PodView {
-            name: "rt-1".into(),
-            uid: self.uid.clone(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: None,
-            tenant_uid: "tenant".into(),
-            branch: "main".into(),
-            stage,
-            leaving: self.leaving,
-            slot: None,
-            created: None,
-            obstacle: None,
-        }
+        let (uid, tenant_uid) = (self.uid.clone(), "tenant".to_owned());
+        PodView { uid, tenant_uid, stage, leaving: self.leaving, ..samples::pod() }
     }
 }
 
@@ -154,18 +143,6 @@ impl Other {
             status: Some(RuntimeStatus { running: self.running, ..status(state) }),
             quiet: self.last_active.elapsed(),
         }
-    }
-}
-
-fn status(state: RuntimeState) -> RuntimeStatus {
-    RuntimeStatus {
-        version: PROTOCOL_VERSION,
-        state,
-        position: None,
-        database_size: 0,
-        durable_lag_millis: 0,
-        last_active: UnixMillis(0),
-        running: 0,
     }
 }
 

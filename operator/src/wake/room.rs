@@ -60,35 +60,11 @@ fn idle(occupant: &Occupant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pods::Stage;
-    use roost_protocol::{PROTOCOL_VERSION, time::UnixMillis};
+    use crate::pods::{Stage, samples};
 
     fn occupant(state: Option<RuntimeState>, running: u32, quiet: u64) -> Occupant {
-        let status = state.map(|state| RuntimeStatus {
-            version: PROTOCOL_VERSION,
-            state,
-            position: None,
-            database_size: 0,
-            durable_lag_millis: 0,
-            last_active: UnixMillis(0),
-            running,
-        });
-        let pod = PodView {
-            name: "rt-1".into(),
-            uid: "u".into(),
-            resource_version: None,
-            namespace: "shop".into(),
-            tenant: "acme".into(),
-            snapshot: None,
-            tenant_uid: "t".into(),
-            branch: "main".into(),
-            stage: Stage::Running { address: "10.0.0.1".into(), ready: true },
-            leaving: false,
-            slot: None,
-            created: None,
-            obstacle: None,
-        };
-        Occupant { pod, status, quiet: Duration::from_secs(quiet) }
+        let status = state.map(|state| RuntimeStatus { running, ..samples::status(state) });
+        Occupant { pod: samples::pod(), status, quiet: Duration::from_secs(quiet) }
     }
 
     fn idle(quiet: u64) -> Occupant {
