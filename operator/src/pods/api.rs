@@ -57,15 +57,16 @@ impl Pods {
 
     /// All pods that serve a tenant.
     pub async fn serving(&self, tenant_uid: &str) -> Result<Vec<PodView>, kube::Error> {
-        let selector =
-            format!("{}={tenant_uid},{}={}", crd::TENANT_UID_LABEL, crd::ROLE_LABEL, crd::ROLE_SERVE);
-        let list = self.api.list(&ListParams::default().labels(&selector)).await?;
-        Ok(list.items.iter().map(PodView::of).collect())
+        self.serving_with(crd::TENANT_UID_LABEL, tenant_uid).await
     }
 
     /// All pods that serve tenants of a class.
     pub async fn of_class(&self, class_hash: &str) -> Result<Vec<PodView>, kube::Error> {
-        let selector = format!("{}={class_hash},{}={}", crd::CLASS_LABEL, crd::ROLE_LABEL, crd::ROLE_SERVE);
+        self.serving_with(crd::CLASS_LABEL, class_hash).await
+    }
+
+    async fn serving_with(&self, label: &str, value: &str) -> Result<Vec<PodView>, kube::Error> {
+        let selector = format!("{label}={value},{}={}", crd::ROLE_LABEL, crd::ROLE_SERVE);
         let list = self.api.list(&ListParams::default().labels(&selector)).await?;
         Ok(list.items.iter().map(PodView::of).collect())
     }

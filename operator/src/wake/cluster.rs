@@ -50,7 +50,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 pub struct RealCluster(pub Arc<Context>);
 
 #[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
-fn api_failed(error: kube::Error) -> Problem {
+pub(super) fn api_failed(error: kube::Error) -> Problem {
     tracing::warn!(%error, "the API server failed on a wake");
     Problem::new(ErrorCode::Busy, "the Kubernetes API server does not answer as it should; try again")
         .retry_after(1)
@@ -93,7 +93,7 @@ fn of_branch(branch: &Branch) -> Facts {
 fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
     let ready = facts.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str());
     let message = ready.map_or("it was not looked at yet", |ready| ready.message.as_str());
-    let reason = ready.and_then(|ready| Reason::ALL.iter().find(|reason| reason.as_str() == ready.reason));
+    let reason = ready.and_then(|ready| Reason::named(&ready.reason));
     if facts.manifest.is_some() && facts.location.is_some() {
         let blocks = match reason {
             None
@@ -127,6 +127,14 @@ fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
     };
     let reason = reason.map_or("Unknown", |reason| reason.as_str());
     Err(Problem::new(code, format!("{key} cannot be woken: {reason}: {message}")))
+}
+
+/// The object that a wake is told on.
+enum Woken {
+    /// For `main`.
+    Tenant(Box<Tenant>),
+    /// For every other branch.
+    Branch(Box<Branch>),
 }
 
 impl RealCluster {
@@ -222,12 +230,19 @@ impl RealCluster {
     /// Says on the object that a wake failed, in an Event and, if its reason is for status, there.
     pub async fn tell(&self, key: &BranchKey, problem: &Problem) {
         let note = format!("branch {} was not woken: {problem}", key.branch);
-        self.record(key, Some(problem)).await;
-        let (Ok(tenant), Ok(branch)) = (self.tenant(key).await, self.branch(key).await) else { return };
-        match branch {
-            Some(branch) => self.say(&branch, &note).await,
-            None => self.say(&tenant, &note).await,
+        let Some(woken) = self.woken(key).await else { return };
+        self.record(key, &woken, Some(problem)).await;
+        match woken {
+            Woken::Branch(branch) => self.say(&*branch, &note).await,
+            Woken::Tenant(tenant) => self.say(&*tenant, &note).await,
         }
+    }
+
+    /// The object that a wake is told on; none if it cannot be read.
+    async fn woken(&self, key: &BranchKey) -> Option<Woken> {
+        let tenant = self.tenant(key).await.ok()?;
+        let branch = self.branch(key).await.ok()?;
+        Some(branch.map_or_else(|| Woken::Tenant(Box::new(tenant)), |branch| Woken::Branch(Box::new(branch))))
     }
 
     async fn say<K: Resource<DynamicType = ()>>(&self, object: &K, note: &str) {
@@ -235,15 +250,17 @@ impl RealCluster {
     }
 
     /// Writes or, for no problem, removes what status says of the last wake.
-    async fn record(&self, key: &BranchKey, problem: Option<&Problem>) {
-        let (Ok(tenant), Ok(branch)) = (self.tenant(key).await, self.branch(key).await) else { return };
+    async fn record(&self, key: &BranchKey, woken: &Woken, problem: Option<&Problem>) {
         let client = self.0.client.clone();
-        let result = if let Some(branch) = branch {
-            let told = branch.status.as_ref().and_then(|status| status.wake_failure.as_ref());
-            self.write(Api::<Branch>::namespaced(client, &key.namespace), &branch, told, problem).await
-        } else {
-            let told = tenant.status.as_ref().and_then(|status| status.wake_failure.as_ref());
-            self.write(Api::<Tenant>::namespaced(client, &key.namespace), &tenant, told, problem).await
+        let result = match woken {
+            Woken::Branch(branch) => {
+                let told = branch.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+                self.write(Api::<Branch>::namespaced(client, &key.namespace), &**branch, told, problem).await
+            }
+            Woken::Tenant(tenant) => {
+                let told = tenant.status.as_ref().and_then(|status| status.wake_failure.as_ref());
+                self.write(Api::<Tenant>::namespaced(client, &key.namespace), &**tenant, told, problem).await
+            }
         };
         if let Err(error) = result {
             tracing::warn!(branch = %key, %error, "status could not be told of a wake");
@@ -369,7 +386,9 @@ impl Cluster for RealCluster {
     }
 
     async fn waits(&self, target: &Target, problem: &Problem) {
-        self.record(&target.key, Some(problem)).await;
+        if let Some(woken) = self.woken(&target.key).await {
+            self.record(&target.key, &woken, Some(problem)).await;
+        }
     }
 
     async fn failed(&self, target: &Target, problem: &Problem) {
@@ -377,7 +396,9 @@ impl Cluster for RealCluster {
     }
 
     async fn recovered(&self, target: &Target) {
-        self.record(&target.key, None).await;
+        if let Some(woken) = self.woken(&target.key).await {
+            self.record(&target.key, &woken, None).await;
+        }
     }
 }
 

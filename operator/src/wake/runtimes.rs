@@ -12,7 +12,7 @@ use roost_protocol::{
 };
 use uuid::Uuid;
 
-use super::{target::Target, world::Runtimes};
+use super::{cluster::api_failed, target::Target, world::Runtimes};
 use crate::{
     class::settings,
     context::Context,
@@ -73,10 +73,6 @@ impl Runtimes for RealRuntimes {
     }
 
     async fn drain(&self, pod: &PodView) -> Result<(), Problem> {
-        calls::drain(&self.0, pod).await.map_err(|error| {
-            tracing::warn!(%error, pod = %pod.name, "cannot be made to leave");
-            Problem::new(ErrorCode::Busy, "the Kubernetes API server does not answer as it should; try again")
-                .retry_after(1)
-        })
+        calls::drain(&self.0, pod).await.map_err(api_failed)
     }
 }
