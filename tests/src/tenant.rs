@@ -136,6 +136,16 @@ impl TestNamespace {
         Ok(answer)
     }
 
+    /// Asks until the answer is this one value, as a client does that was told to come again.
+    pub async fn answers(&self, tenant: &str, sql: &str, value: i64) -> Result<()> {
+        eventually(&format!("{tenant} answers {value}"), PATIENCE, || async {
+            let answer = self.query(tenant, sql).await.map_err(|error| error.to_string())?;
+            let found = answer.integer().map_err(|error| error.to_string())?;
+            if found == value { Ok(()) } else { Err(found.to_string()) }
+        })
+        .await
+    }
+
     /// Waits until no pod of the tenant is left.
     pub async fn asleep(&self, tenant_uid: &str, patience: Duration) -> Result<()> {
         eventually(&format!("no pod of tenant {tenant_uid}"), patience, || async {

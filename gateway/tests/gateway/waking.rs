@@ -7,28 +7,45 @@ use crate::{
 };
 use futures::{FutureExt as _, future::join_all};
 use http::Method;
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::{
+    problem::{ErrorCode, Problem},
+    wake::WakeRequest,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
-#[tokio::test]
-async fn a_hundred_requests_wake_a_tenant_once() {
-    let setting = Setting::new();
-    let runtime = setting.runtime("rt-1", ok).await;
+/// An operator that finds nothing running, and wakes `rt-1` when it is let: a permit for each wake.
+async fn gated_operator(
+    setting: &Setting,
+    runtime: &Peer,
+    inspect: impl Fn(&WakeRequest) + Send + Sync + 'static,
+) -> (Peer, Arc<Semaphore>) {
     let named = serde_json::to_vec(&route("rt-1", runtime.address)).unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let opening = Arc::clone(&gate);
     let operator = setting
         .operator(move |wake, _| {
             let (gate, named) = (Arc::clone(&gate), named.clone());
-            assert!(!wake.only_if_running && wake.not_pod_uid.is_none());
+            inspect(&wake);
             async move {
+                if wake.only_if_running {
+                    return problem(&Problem::new(ErrorCode::NotFound, "not running"));
+                }
                 gate.acquire().await.unwrap().forget();
                 answer(200, "application/json", named)
             }
             .boxed()
         })
         .await;
+    (operator, opening)
+}
+
+#[tokio::test]
+async fn a_hundred_requests_wake_a_tenant_once() {
+    let setting = Setting::new();
+    let runtime = setting.runtime("rt-1", ok).await;
+    let inspect = |wake: &WakeRequest| assert!(!wake.only_if_running && wake.not_pod_uid.is_none());
+    let (operator, opening) = gated_operator(&setting, &runtime, inspect).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     let metrics = Arc::clone(&gateway.gateway.metrics);
     let requests = join_all((0..100).map(|_| gateway.query()));
@@ -161,19 +178,7 @@ async fn looking_and_cancelling_wake_nobody() {
 async fn a_wake_goes_on_when_those_who_wait_leave() {
     let setting = Setting::new();
     let runtime = setting.runtime("rt-1", ok).await;
-    let named = serde_json::to_vec(&route("rt-1", runtime.address)).unwrap();
-    let gate = Arc::new(Semaphore::new(0));
-    let opening = Arc::clone(&gate);
-    let operator = setting
-        .operator(move |_, _| {
-            let (gate, named) = (Arc::clone(&gate), named.clone());
-            async move {
-                gate.acquire().await.unwrap().forget();
-                answer(200, "application/json", named)
-            }
-            .boxed()
-        })
-        .await;
+    let (operator, opening) = gated_operator(&setting, &runtime, |_| ()).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     let leaving = Call::query("SELECT 1").token("alice-token").begin(gateway.address);
     assert!(timeout(Duration::from_millis(500), leaving).await.is_err());
@@ -190,22 +195,7 @@ async fn a_query_whose_tenant_wakes_is_cancelled_here_and_never_sent() {
     setting.kubernetes.token("bob-token", "bob");
     setting.kubernetes.grant("bob", "connect", "tenants/acme");
     let runtime = setting.runtime("rt-1", ok).await;
-    let named = serde_json::to_vec(&route("rt-1", runtime.address)).unwrap();
-    let gate = Arc::new(Semaphore::new(0));
-    let opening = Arc::clone(&gate);
-    let operator = setting
-        .operator(move |wake, _| {
-            let (gate, named) = (Arc::clone(&gate), named.clone());
-            async move {
-                if wake.only_if_running {
-                    return problem(&Problem::new(ErrorCode::NotFound, "not running"));
-                }
-                gate.acquire().await.unwrap().forget();
-                answer(200, "application/json", named)
-            }
-            .boxed()
-        })
-        .await;
+    let (operator, opening) = gated_operator(&setting, &runtime, |_| ()).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     let id = "6f1ed002-ab5d-4d3f-9b26-25bb08ba3d7b";
     let query = || Call::query("SELECT 1").token("alice-token").header("roost-query-id", id);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use roost_protocol::problem::ErrorCode;
-use roost_tests::{Roost, cluster::PATIENCE, eventually, tenant::find_condition};
+use roost_tests::{Roost, cluster::PATIENCE, tenant::find_condition};
 use serde_json::json;
 
 #[tokio::test]
@@ -137,14 +137,7 @@ async fn an_init_script_in_a_config_map_needs_the_right_to_read_it() -> Result<(
         }))
         .await?;
     shop.condition("Tenant", "acme", "Ready", "True", None).await?;
-    eventually("the script has run", PATIENCE, || async {
-        let answer = shop.query("acme", "SELECT i FROM seeded").await.map_err(|error| error.to_string())?;
-        answer
-            .integer()
-            .map_err(|error| error.to_string())
-            .and_then(|i| (i == 3).then_some(()).ok_or(i.to_string()))
-    })
-    .await
+    shop.answers("acme", "SELECT i FROM seeded", 3).await
 }
 
 #[tokio::test]
@@ -159,10 +152,5 @@ async fn data_of_another_cluster_is_adopted_when_the_tenant_names_it() -> Result
     let adopt = json!({"clusterID": owner.cluster_id, "namespaceUID": owner.namespace_uid});
     shop.apply("Tenant", "acme", json!({"className": class, "adopt": adopt})).await?;
     shop.condition("Tenant", "acme", "Ready", "True", None).await?;
-    eventually("it answers", PATIENCE, || async {
-        let answer = shop.query("acme", "SELECT 1").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string())
-    })
-    .await?;
-    Ok(())
+    shop.answers("acme", "SELECT 1", 1).await
 }

@@ -123,11 +123,7 @@ async fn a_pod_that_dies_again_and_again_is_told_and_recovers_with_its_class() -
     ensure!(message.contains("memory") && message.contains("times"), "{message}");
 
     change(&roost, &class, json!({"runtime": {"resources": resources("1Gi")}})).await?;
-    eventually("it answers", PATIENCE, || async {
-        let answer = shop.query("acme", "SELECT 1").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string())
-    })
-    .await?;
+    shop.answers("acme", "SELECT 1", 1).await?;
     shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     Ok(())
 }
@@ -147,11 +143,7 @@ async fn a_pod_that_the_cluster_refuses_is_a_failed_wake_until_one_succeeds() ->
     ensure!(find_condition(&tenant, "Available")["status"] == "False");
 
     change(&roost, &class, json!({"runtime": {"runtimeClassName": null}})).await?;
-    eventually("it answers", PATIENCE, || async {
-        let answer = shop.query("acme", "SELECT 1").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string())
-    })
-    .await?;
+    shop.answers("acme", "SELECT 1", 1).await?;
     let tenant = shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     ensure!(tenant.data["status"]["wakeFailure"].is_null(), "{}", tenant.data["status"]);
     Ok(())

@@ -10,4 +10,3 @@ mod images;
 mod life;
 mod sql;
 mod suspension;
-mod waking;

@@ -1,4 +1,5 @@
-//! The first query after an eviction goes the short way: the gateway knows that the pod has left.
+//! The first query after an eviction goes the short way: the gateway knows that the pod has left. A program of its own:
+//! it counts what the gateways did for all tenants.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
