@@ -60,7 +60,7 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         TenantError::BranchNotFound(_) | TenantError::SourceExpired(_) | TenantError::SnapshotNotFound(_) => {
             Reason::SourceNotFound
         }
-        TenantError::BranchNameTaken(_) => Reason::BranchNameTaken,
+        TenantError::BranchNameTaken { .. } | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
         TenantError::NothingPublished(_) => Reason::SourceNotReady,
         TenantError::SnapshotExists { .. } => Reason::SnapshotFailed,
         TenantError::SourceUnsupported { .. } | TenantError::TooManyAncestors(_) => Reason::SourceUnsupported,

@@ -4,6 +4,7 @@
 #![allow(clippy::result_large_err)]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, clippy::type_complexity))]
 
+mod api_steps;
 pub mod branch;
 pub mod class;
 pub mod config;
@@ -15,9 +16,11 @@ mod flush;
 mod health;
 mod inputs;
 pub mod leader;
+mod left_behind;
 pub mod metrics;
 pub mod pods;
 pub mod process;
+pub mod reachability;
 pub mod runtime_client;
 pub mod serving;
 pub mod slots;

@@ -1,18 +1,65 @@
-//! The operator's process.
+//! The operator's process, and the commands that look at its work.
 
-use clap::Parser as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 use roost_operator::{
     config::{Config, LogFormat},
     process,
+    reachability::{self, Options},
 };
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
-    start_logging(&config)?;
+/// Exit status of a command that could not find out.
+const UNDECIDED: u8 = 2;
+
+/// Without a command it is the operator: it reconciles Tenants, Snapshots, Branches and TenantClasses, and wakes
+/// tenants for the gateway.
+#[derive(Parser)]
+#[command(name = "roost-operator", version, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Option<Config>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Reachability(Options),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
     // Only a second installation can fail, and this is the first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(process::run(config))
+    match Cli::parse() {
+        Cli { command: Some(Command::Reachability(options)), .. } => Ok(reachability(&options)?),
+        Cli { config: Some(config), .. } => operate(config),
+        // With neither, clap has said which flags are missing.
+        Cli { .. } => Ok(ExitCode::from(UNDECIDED)),
+    }
+}
+
+fn operate(config: Config) -> anyhow::Result<ExitCode> {
+    start_logging(&config)?;
+    runtime()?.block_on(process::run(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reachability(options: &Options) -> anyhow::Result<ExitCode> {
+    Ok(match runtime()?.block_on(reachability::run(options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::from(UNDECIDED)
+        }
+    })
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
 }
 
 fn start_logging(config: &Config) -> anyhow::Result<()> {

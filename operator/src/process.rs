@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use kube::Client;
+use kube::{Client, client::ClientBuilder};
 use roost_protocol::names::OPERATOR_TLS_NAME;
 use roost_store::Environment;
 use rustls::ServerConfig;
@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api_steps::ApiSteps,
     config::Config,
     context::Context,
     health::{self, Health},
@@ -33,7 +34,7 @@ const LEAVE_DELAY: Duration = Duration::from_secs(3);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(&stop)?;
-    let client = Client::try_default().await.context("no way to the Kubernetes API server was found")?;
+    let client = connect().await.context("no way to the Kubernetes API server was found")?;
     let context = Context::new(client, config, Environment::system());
     let health = Arc::new(Health::default());
     let address = context.config.health_address;
@@ -58,6 +59,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(%error, "the health server ended abnormally"),
     }
     wakes
+}
+
+async fn connect() -> anyhow::Result<Client> {
+    let config = kube::Config::infer().await?;
+    Ok(ClientBuilder::try_from(config)?.with_layer(&ApiSteps).build())
 }
 
 async fn serve_wakes(

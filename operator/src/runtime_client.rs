@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, StatusCode, header::CONTENT_TYPE};
 use hyper_util::rt::TokioIo;
 use roost_protocol::{names::runtime_tls_name, problem::Problem, status::RuntimeStatus};
+use roost_store::step::stepped;
 use rustls::{ClientConfig, pki_types::ServerName};
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -92,7 +93,8 @@ pub async fn call<B: Serialize + Sync>(
         drop(connection);
         read_answer(pod, status, &bytes)
     };
-    match tokio::time::timeout(timeout, exchange).await {
+    let exchange = tokio::time::timeout(timeout, exchange);
+    match stepped("call pod", format!("{} {path}", pod.name), exchange).await {
         Ok(answer) => answer,
         Err(_) => Err(no_answer(format!("none within {timeout:?}"))),
     }

@@ -22,7 +22,9 @@ pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another snapshot has this folder. Nothing was written or deleted.
-    #[error("the folder {location} belongs to snapshot {uid} of {owner}")]
+    #[error(
+        "the folder {location} belongs to the Snapshot object with uid {uid} of {owner}; choose another name"
+    )]
     SnapshotExists {
         /// The folder.
         location: String,
@@ -171,6 +173,46 @@ impl SnapshotFolder {
                 Ok(Claim::Ready(folder))
             }
             Err(error) => Err(ReadError::from(error).into()),
+        }
+    }
+
+    /// Who claimed a folder; none: nobody. `location` as [`Self::location`] gave it.
+    pub async fn claimed_by(
+        store: &Arc<dyn ObjectStore>,
+        environment: &Environment,
+        location: &str,
+    ) -> Result<Option<FolderOwner>, FolderError> {
+        let bucket = Bucket { store: store.clone(), environment: environment.clone() };
+        let found = bucket.find::<FolderOwner>(&format!("{location}{OWNER}")).await?;
+        Ok(found.map(|(owner, _)| owner))
+    }
+
+    /// Gives a folder that the snapshot `from` left behind to the snapshot `uid`, finished or not. Idempotent. The
+    /// caller knows that `from` and its worker are gone for good.
+    pub async fn reattach(
+        store: &Arc<dyn ObjectStore>,
+        environment: &Environment,
+        location: &str,
+        owner: &Owner,
+        from: &str,
+        uid: &str,
+    ) -> Result<(), FolderError> {
+        let bucket = Bucket { store: store.clone(), environment: environment.clone() };
+        let folder = Self { bucket, location: location.to_owned() };
+        let key = folder.key(OWNER);
+        let Some((found, etag)) = folder.bucket.find::<FolderOwner>(&key).await? else { return Ok(()) };
+        if found.uid == uid {
+            return Ok(());
+        }
+        if !found.owner.same_namespace(owner) || found.uid != from {
+            return Err(folder.taken(found));
+        }
+        let put_id = PutId::random(&folder.bucket.environment);
+        let next = FolderOwner { put_id, owner: owner.clone(), uid: uid.to_owned() };
+        match folder.bucket.settle(&key, &next, &Condition::IfMatch(etag)).await? {
+            Settled::Mine(_) => Ok(()),
+            Settled::Other(Some((other, _))) => Err(folder.taken(other)),
+            Settled::Other(None) => Err(WriteError::Other { key }.into()),
         }
     }
 

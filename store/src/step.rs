@@ -1,7 +1,7 @@
-//! What a publish waits for: one trace event before each wait and one after it.
+//! What changes the world outside, and what a publish waits for: a trace event before each and one after it.
 //!
-//! They show where a slow publish stands (`ROOST_LOG=roost::step=trace`). They are also the fail points of the
-//! tests: a subscriber that ends the process at the n-th of them leaves out no await.
+//! They show where something slow stands (`ROOST_LOG=roost::step=trace`). They are also the fail points of the tests:
+//! a subscriber that ends the process at the n-th of them leaves out none.
 
 use std::fmt::Display;
 

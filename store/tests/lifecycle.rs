@@ -163,7 +163,7 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     assert_eq!(again.head, made.head);
     assert_eq!(world.keys("/pins/").len(), 1, "the second attempt removed its pin");
     let taken = world.tenant.create_branch(&name("dev"), "other", &source).await.unwrap_err();
-    assert!(matches!(taken, TenantError::BranchNameTaken(_)));
+    assert!(matches!(&taken, TenantError::BranchNameTaken { uid: Some(uid), .. } if uid == "uid"), "{taken}");
     let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
     assert_eq!(world.content(&owned).await.unwrap(), content);
     let commit = database.commit(&[2]);
@@ -187,6 +187,86 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     assert_eq!(world.keys("/pins/branch-dev-").len(), 0);
     assert_eq!(world.keys("/pins/branch-dev2-").len(), 1);
     assert!(owned.prove().await.is_err());
+}
+
+#[tokio::test]
+async fn a_branch_left_behind_goes_to_the_object_made_again() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let from_main = BranchSource::Branch(BranchName::main());
+    world.tenant.create_branch(&name("dev"), "old", &from_main).await.unwrap();
+    let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
+    let commit = database.commit(&[1]);
+    owned.seal(&database).await.unwrap();
+    let head = world.tenant.head(&name("dev")).await.unwrap();
+
+    let elsewhere = BranchSource::Branch(name("other"));
+    let differs = world.tenant.reattach_branch(&name("dev"), "old", "new", &elsewhere).await.unwrap_err();
+    assert!(matches!(differs, TenantError::BranchDiffers { began: Some(_), .. }), "{differs}");
+    let third = world.tenant.reattach_branch(&name("dev"), "older", "new", &from_main).await.unwrap_err();
+    assert!(matches!(third, TenantError::BranchNameTaken { .. }), "{third}");
+    assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), head, "what is refused changes nothing");
+
+    for _ in 0..2 {
+        let found = world.tenant.reattach_branch(&name("dev"), "old", "new", &from_main).await.unwrap();
+        assert_eq!((found.head.uid.as_deref(), &found.head.manifest), (Some("new"), &head.manifest));
+    }
+    assert_eq!(world.keys("/pins/branch-dev-").len(), 1);
+    // The earlier object's deletion, come late, is not the later one's.
+    world.tenant.delete_branch(&name("dev"), "old").await.unwrap();
+    let (again, _) = world.open("dev", Takeover::OnlySealed).await;
+    assert_eq!(world.content(&again).await.unwrap().commit(), commit);
+    world.tenant.delete_branch(&name("dev"), "new").await.unwrap();
+    assert!(world.keys("/branches/dev/HEAD").is_empty() && world.keys("/pins/").is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_left_behind_goes_to_the_object_made_again() {
+    let world = world();
+    world.filled(&[1]).await;
+    let main = BranchName::main();
+    let taken = world.tenant.snapshot("nightly", "old", &main).await.unwrap();
+    for (branch, native) in [(name("dev"), true), (main.clone(), false)] {
+        let refused =
+            world.tenant.reattach_snapshot("nightly", "old", "new", &branch, native).await.unwrap_err();
+        assert!(matches!(refused, TenantError::SnapshotExists { .. }), "{refused}");
+    }
+    for _ in 0..2 {
+        let found = world.tenant.reattach_snapshot("nightly", "old", "new", &main, true).await.unwrap();
+        assert_eq!((found.uid.as_str(), &found.position), ("new", &taken.position));
+    }
+    assert_eq!(world.keys("/pins/").len(), 1);
+    world.tenant.delete_snapshot("nightly", "old").await.unwrap();
+    assert_eq!(world.tenant.snapshot("nightly", "new", &main).await.unwrap().position, taken.position);
+    world.tenant.delete_snapshot("nightly", "new").await.unwrap();
+    assert!(world.keys("/pins/").is_empty() && world.keys("/catalogue/").is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_folder_left_behind_goes_to_the_object_made_again() {
+    let world = world();
+    let store: Arc<dyn ObjectStore> = world.memory.clone();
+    let environment = environment(1).0;
+    let claim = async |owner: &Owner, uid: &str| {
+        SnapshotFolder::claim(store.clone(), environment.clone(), &path(), "nightly", owner, uid).await
+    };
+    let Claim::Ready(folder) = claim(&owner(), "old").await.unwrap() else { panic!("it is new") };
+    folder.finish(b"{}".to_vec()).await.unwrap();
+    let location = SnapshotFolder::location(&path(), "nightly").unwrap();
+    // A Tenant made again has another uid; the namespace is the same.
+    let later = Owner { tenant_uid: "later".into(), ..owner() };
+    let stranger = Owner { namespace_uid: "elsewhere".into(), ..owner() };
+    for (whose, from) in [(&stranger, "old"), (&later, "older")] {
+        let refused = SnapshotFolder::reattach(&store, &environment, &location, whose, from, "new").await;
+        assert!(matches!(refused, Err(FolderError::SnapshotExists { .. })), "{refused:?}");
+    }
+    for _ in 0..2 {
+        SnapshotFolder::reattach(&store, &environment, &location, &later, "old", "new").await.unwrap();
+    }
+    let found = SnapshotFolder::claimed_by(&store, &environment, &location).await.unwrap().unwrap();
+    assert_eq!((found.uid.as_str(), found.owner), ("new", later.clone()));
+    assert!(matches!(claim(&later, "new").await.unwrap(), Claim::Finished(_)));
+    assert!(claim(&owner(), "old").await.is_err());
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::{
     elected::Elected,
     fault::{self, Fault},
     flush::flush,
+    left_behind::is_gone,
     pods::calls,
     serving::{head_position, shown},
     status::set_finalizer,
@@ -117,7 +118,30 @@ async fn create(
             return Ok(());
         }
     };
-    match store.create_branch(&name, &observed.branch.uid().unwrap_or_default(), &source).await {
+    let uid = observed.branch.uid().unwrap_or_default();
+    let created = match store.create_branch(&name, &uid, &source).await {
+        Err(TenantError::BranchNameTaken { uid: Some(from), name }) => {
+            let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
+            if !is_gone::<Branch>(&api, &from).await? {
+                Err(TenantError::BranchNameTaken { uid: Some(from), name })
+            } else if let Some(pod) = &observed.serving.pod {
+                calls::drain(&elected.context, pod).await?;
+                let message = "the pod of an earlier Branch object of this name is leaving";
+                acted.fault = Some(Fault::new(Reason::Initializing, message));
+                return Ok(());
+            } else {
+                let attached = store.reattach_branch(&name, &from, &uid, &source).await;
+                if attached.is_ok() {
+                    let note = "the data of an earlier Branch object of this name was found";
+                    let context = &elected.context;
+                    context.event(&observed.branch, EventType::Normal, "Reattached", "Create", note).await;
+                }
+                attached
+            }
+        }
+        other => other,
+    };
+    match created {
         Ok(created) => {
             acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)));
         }

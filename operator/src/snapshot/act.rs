@@ -5,7 +5,9 @@ use roost_crds::{
     Position, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
 };
 use roost_protocol::status::RuntimeState;
-use roost_store::{BranchName, DatedPosition, FolderError, PinKind, SnapshotFolder, TenantError};
+use roost_store::{
+    BranchName, DatedPosition, FolderError, PinKind, SnapshotFolder, TenantError, TenantStore,
+};
 use serde::Deserialize;
 
 use super::{
@@ -18,7 +20,8 @@ use crate::{
     elected::Elected,
     fault::{Fault, of_folder, of_tenant},
     flush::flush,
-    pods::{PodView, Stage},
+    left_behind::is_gone,
+    pods::{PodView, Stage, names},
     serving,
     status::set_finalizer,
     storage::Place,
@@ -105,6 +108,57 @@ pub async fn act(
     Ok(acted)
 }
 
+/// Whether the Snapshot object with this uid, and its worker, are gone.
+async fn left_behind(
+    elected: &Elected,
+    location: &StorageLocation,
+    uid: &str,
+) -> Result<bool, ReconcileError> {
+    let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
+    Ok(is_gone::<Snapshot>(&api, uid).await?
+        && elected.context.pods.get(&names::worker_pod(uid)).await?.is_none())
+}
+
+async fn reattached(elected: &Elected, observed: &Observed) {
+    let note = "the data of an earlier Snapshot object of this name was found";
+    elected.context.event(&observed.snapshot, EventType::Normal, "Reattached", "Snapshot", note).await;
+}
+
+/// Makes the folder this snapshot's if another object left it behind; what is wrong if another has it.
+async fn own_folder(
+    elected: &Elected,
+    observed: &Observed,
+    location: &StorageLocation,
+    store: &TenantStore,
+    branch: &BranchName,
+) -> Result<Option<Fault>, ReconcileError> {
+    let context = &elected.context;
+    let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
+    let bucket = context.buckets.open(&Place::from(location)).await?;
+    let from = match SnapshotFolder::claimed_by(&bucket, &context.environment, &location.path).await {
+        Ok(Some(claim)) if claim.uid != uid => claim.uid,
+        Ok(_) => return Ok(None),
+        Err(error) => return Ok(Some(of_folder(&error))),
+    };
+    if !left_behind(elected, location, &from).await? {
+        let message = format!("the Snapshot object with uid {from} has the folder; choose another name");
+        return Ok(Some(Fault::new(Reason::SnapshotFailed, message)));
+    }
+    // The catalogue first: it says of which branch the files are.
+    match store.reattach_snapshot(&name, &from, &uid, branch, false).await {
+        Ok(_) | Err(TenantError::SnapshotNotFound(_)) => {}
+        Err(error) => return Ok(Some(of_tenant(&error))),
+    }
+    let (environment, owner) = (&context.environment, owner(location));
+    match SnapshotFolder::reattach(&bucket, environment, &location.path, &owner, &from, &uid).await {
+        Ok(()) => {
+            reattached(elected, observed).await;
+            Ok(None)
+        }
+        Err(error) => Ok(Some(of_folder(&error))),
+    }
+}
+
 async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, ReconcileError> {
     let (Source::Ready { class, .. }, Some(location)) = (&observed.source, observed.location()) else {
         return Ok(None);
@@ -129,6 +183,9 @@ async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, 
         Ok(_) => {}
         Err(error) => return Ok(Some(of_tenant(&error))),
     }
+    if let Some(fault) = own_folder(elected, observed, &location, &store, &name).await? {
+        return Ok(Some(fault));
+    }
     worker::start(elected, observed, &location, class).await?;
     Ok(None)
 }
@@ -150,7 +207,19 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
         Err(error) => return Ok(Err(open_fault(error)?)),
     };
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
-    Ok(match store.snapshot(&name, &uid, &branch).await {
+    let entry = match store.snapshot(&name, &uid, &branch).await {
+        Err(TenantError::SnapshotExists { uid: from, .. })
+            if left_behind(elected, &location, &from).await? =>
+        {
+            let attached = store.reattach_snapshot(&name, &from, &uid, &branch, true).await;
+            if attached.is_ok() {
+                reattached(elected, observed).await;
+            }
+            attached
+        }
+        other => other,
+    };
+    Ok(match entry {
         Ok(entry) => Ok(Taken {
             position: Some(serving::shown(&entry.position)),
             summary: Summary { size: Some(entry.size), ..Summary::default() },

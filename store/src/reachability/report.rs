@@ -89,6 +89,11 @@ impl Report {
         self.leftovers.extend(standing.map(|standing| Leftover { key: key.to_owned(), size, standing }));
     }
 
+    /// Whether there is no object at all.
+    pub fn is_empty(&self) -> bool {
+        self.reachable.count == 0 && self.leftovers.is_empty() && self.findings.is_empty()
+    }
+
     /// Whether nothing is wrong: no finding, and no object that Roost does not know.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.unknown.count == 0

@@ -24,7 +24,7 @@ impl TenantStore {
     ) -> Result<CreatedBranch, TenantError> {
         self.prove_owner().await?;
         if *name == BranchName::main() {
-            return Err(TenantError::BranchNameTaken(name.clone()));
+            return Err(TenantError::BranchNameTaken { name: name.clone(), uid: None });
         }
         let pinned = match self.resolve(source).await? {
             Some(from) => Some(self.pin_position(PinKind::Branch, name.as_str(), uid, &from).await?),
@@ -45,7 +45,10 @@ impl TenantStore {
                     Some((other, _)) if other.uid.as_deref() == Some(uid) => {
                         Ok(CreatedBranch { head: other })
                     }
-                    _ => Err(TenantError::BranchNameTaken(name.clone())),
+                    other => Err(TenantError::BranchNameTaken {
+                        name: name.clone(),
+                        uid: other.and_then(|(head, _)| head.uid),
+                    }),
                 }
             }
             Err(refused @ WriteError::Refused(_)) => {
@@ -97,18 +100,19 @@ impl TenantStore {
         let key = self.keys.head(name);
         if let Some((head, etag)) = self.bucket.find::<Head>(&key).await?
             && head.uid.as_deref() == Some(uid)
+            && self.fence(&key, head, etag).await?
         {
-            self.fence(&key, head, etag).await?;
             self.bucket.delete(&key).await.map_err(ReadError::from)?;
         }
         self.unpin_all(PinKind::Branch, name.as_str(), uid).await
     }
 
-    /// Ends every owner's right to the branch, and keeps new ones away until HEAD is deleted.
-    async fn fence(&self, key: &str, mut head: Head, mut etag: ETag) -> Result<(), TenantError> {
+    /// Ends every owner's right to the branch, and keeps new ones away until HEAD is deleted. False: the name is
+    /// another branch's or another object's by now.
+    async fn fence(&self, key: &str, mut head: Head, mut etag: ETag) -> Result<bool, TenantError> {
         for _ in 0..MAX_RACES {
             if head.deleting {
-                return Ok(());
+                return Ok(true);
             }
             let next = Head {
                 put_id: self.put_id(),
@@ -119,8 +123,10 @@ impl TenantStore {
                 ..head.clone()
             };
             match self.bucket.settle(key, &next, &Condition::IfMatch(etag)).await? {
-                Settled::Mine(_) | Settled::Other(None) => return Ok(()),
-                Settled::Other(Some((other, _))) if other.lineage != head.lineage => return Ok(()),
+                Settled::Mine(_) | Settled::Other(None) => return Ok(true),
+                Settled::Other(Some((other, _))) if other.lineage != head.lineage => return Ok(false),
+                // Meanwhile it was given to another object.
+                Settled::Other(Some((other, _))) if other.uid != head.uid => return Ok(false),
                 Settled::Other(Some(newer)) => (head, etag) = newer,
             }
         }

@@ -46,8 +46,24 @@ pub enum TenantError {
     #[error("branch {0} does not exist")]
     BranchNotFound(BranchName),
     /// The name of a new branch is in use.
-    #[error("the branch name {0} is taken")]
-    BranchNameTaken(BranchName),
+    #[error("the branch name {name} is taken{}", holder(.uid.as_deref()))]
+    BranchNameTaken {
+        /// The name.
+        name: BranchName,
+        /// Uid of the Branch object that has it; none for `main`.
+        uid: Option<String>,
+    },
+    /// There is a branch of that name that an earlier object left behind, and it began elsewhere.
+    #[error(
+        "a branch {name} that an earlier Branch object left behind began {}; choose another branchName, or give spec.from as it was",
+        beginning(.began.as_deref())
+    )]
+    BranchDiffers {
+        /// The name.
+        name: BranchName,
+        /// Where it began; none: empty.
+        began: Option<Box<Position>>,
+    },
     /// The branch has never been published, so there is nothing to copy.
     #[error("branch {0} has no published state yet; connect to it once, then try again")]
     NothingPublished(BranchName),
@@ -55,7 +71,9 @@ pub enum TenantError {
     #[error("the source position (branch {}, manifest {}) is no longer kept", .0.branch, .0.manifest)]
     SourceExpired(Box<Position>),
     /// Another snapshot has this name.
-    #[error("snapshot {name} exists already, taken by {uid}")]
+    #[error(
+        "there is a snapshot {name} already, of another branch, format or Snapshot object (uid {uid}); choose another name"
+    )]
     SnapshotExists {
         /// The name.
         name: String,
@@ -98,6 +116,17 @@ pub enum TenantError {
     Write(#[from] WriteError),
 }
 
+fn holder(uid: Option<&str>) -> String {
+    uid.map(|uid| format!(" by the Branch object with uid {uid}")).unwrap_or_default()
+}
+
+fn beginning(position: Option<&Position>) -> String {
+    position.map_or_else(
+        || "empty".to_owned(),
+        |position| format!("at branch {}, manifest {}", position.branch, position.manifest),
+    )
+}
+
 impl TenantError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
@@ -107,7 +136,8 @@ impl TenantError {
             | Self::NothingPublished(_)
             | Self::NotEmpty { .. } => Advice::Retry,
             Self::BranchNotFound(_)
-            | Self::BranchNameTaken(_)
+            | Self::BranchNameTaken { .. }
+            | Self::BranchDiffers { .. }
             | Self::SourceExpired(_)
             | Self::SnapshotExists { .. }
             | Self::SnapshotNotFound(_)

@@ -19,6 +19,7 @@ mod deletion;
 mod error;
 mod initialize;
 mod pins;
+mod reattach;
 mod restore;
 mod snapshots;
 

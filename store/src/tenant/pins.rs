@@ -93,16 +93,8 @@ impl TenantStore {
     pub async fn unpin_all(&self, kind: PinKind, name: &str, uid: &str) -> Result<(), TenantError> {
         self.prove_owner().await?;
         check_label("name", name, MAX_NAME)?;
-        let prefix = format!("{}{}-{name}-", self.keys.pins(), kind.as_str());
-        for listed in self.bucket.list(&prefix, None, MAX_PINS).await.map_err(ReadError::from)? {
-            // `a-b` also begins with `a-`: only the content says whose pin it is.
-            if let Some((pin, _)) = self.bucket.find::<Pin>(&listed.key).await?
-                && pin.kind == kind
-                && pin.name == name
-                && pin.uid == uid
-            {
-                self.bucket.delete(&listed.key).await.map_err(ReadError::from)?;
-            }
+        for (key, _) in self.pins_of(kind, name, uid).await? {
+            self.bucket.delete(&key).await.map_err(ReadError::from)?;
         }
         Ok(())
     }

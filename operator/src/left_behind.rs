@@ -1,0 +1,16 @@
+//! Data whose object was deleted and that was kept: may an object that was made again under its name have it?
+
+use std::fmt::Debug;
+
+use kube::{Api, Resource, ResourceExt as _, api::ListParams};
+use serde::de::DeserializeOwned;
+
+/// Whether no object of this kind in the namespace has the uid any more; uids never come back. Asked of the API server
+/// itself: a cache may be behind.
+pub async fn is_gone<K>(api: &Api<K>, uid: &str) -> Result<bool, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let there = api.list_metadata(&ListParams::default()).await?;
+    Ok(there.items.iter().all(|object| object.uid().as_deref() != Some(uid)))
+}

@@ -1,0 +1,139 @@
+//! `roost-operator reachability`: what a class's bucket holds, and whether anything is missing or left over. It reads
+//! and never writes, so it may run at any time, beside everything.
+
+mod show;
+
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use kube::{Api, Client};
+use roost_crds::TenantClass;
+use roost_store::{
+    Environment, ObjectStore, TenantPath,
+    reachability::{Report, survey, walk},
+};
+use serde::Serialize;
+
+use crate::storage::{Buckets, Place};
+
+/// Tenants that are walked at the same time.
+const AT_ONCE: usize = 8;
+/// How often the progress bar moves while nothing ends.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Compares a class's bucket with what its HEADs, pins and snapshots reach. Read-only.
+///
+/// Prints for each tenant how many objects are reachable, and lists the others: what an ended attempt left (to be
+/// collected), what a writer may still refer to, and what Roost does not know. Ends with status 0 if nothing is
+/// missing, damaged or unknown, with 1 otherwise, and with 2 if the bucket could not be read.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  kubectl -n roost-system exec deploy/roost-operator -- \
+    roost-operator reachability standard --tenant shop/acme")]
+pub struct Options {
+    /// The TenantClass whose bucket is read.
+    pub class: String,
+    /// Only this tenant, as NAMESPACE/NAME.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub tenant: Option<String>,
+    /// Form of the report.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Namespace of the operator, where the class's Secrets are.
+    #[arg(long, env = "ROOST_NAMESPACE", default_value = "roost-system")]
+    pub namespace: String,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A table and what is behind it.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The class.
+    pub class: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// Nothing is missing, damaged or unknown.
+    pub clean: bool,
+    /// Each tenant, in the order of their keys.
+    pub tenants: Vec<Report>,
+    /// What belongs to no tenant; left out when one tenant was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Report>,
+}
+
+/// Walks, prints, and says whether all is well.
+///
+/// # Errors
+/// When the class or its bucket cannot be read.
+pub async fn run(options: &Options) -> anyhow::Result<bool> {
+    let client = Client::try_default().await.context("no way to the Kubernetes API server was found")?;
+    let classes: Api<TenantClass> = Api::all(client.clone());
+    let Some(class) = classes.get_opt(&options.class).await? else {
+        bail!("TenantClass {} does not exist; `kubectl get tenantclasses` lists them", options.class);
+    };
+    let place = Place::from(&class.spec.storage);
+    let bucket = Buckets::new(client, &options.namespace).open(&place).await?;
+    let found = look(options, &place, bucket).await?;
+    match options.output {
+        Output::Text => print!("{}", show::text(&found)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&found)?),
+    }
+    Ok(found.clean)
+}
+
+async fn look(options: &Options, place: &Place, bucket: Arc<dyn ObjectStore>) -> anyhow::Result<Found> {
+    let environment = Environment::system();
+    let (paths, outside) = if let Some(tenant) = &options.tenant {
+        (vec![named(place, tenant)?], None)
+    } else {
+        let surveyed = survey(Arc::clone(&bucket), &place.prefix, environment.clone()).await?;
+        (surveyed.tenants, Some(surveyed.outside))
+    };
+    let progress = progress(paths.len());
+    let tenants: Vec<Report> = stream::iter(&paths)
+        .map(|path| walk(Arc::clone(&bucket), path, environment.clone()))
+        .buffered(AT_ONCE)
+        .inspect_ok(|_| progress.inc(1))
+        .try_collect()
+        .await?;
+    progress.finish_and_clear();
+    if let (Some(tenant), [report]) = (&options.tenant, tenants.as_slice())
+        && report.is_empty()
+    {
+        bail!("the bucket {} holds nothing of Tenant {tenant} at {}", place.bucket, report.location);
+    }
+    let clean = tenants.iter().chain(&outside).all(Report::is_clean);
+    let (class, bucket) = (options.class.clone(), place.bucket.clone());
+    Ok(Found { class, bucket, clean, tenants, outside })
+}
+
+fn named(place: &Place, tenant: &str) -> anyhow::Result<TenantPath> {
+    let Some((namespace, name)) = tenant.split_once('/') else {
+        bail!("{tenant:?} is no tenant's name; write NAMESPACE/NAME, such as shop/acme");
+    };
+    Ok(TenantPath::new(&place.prefix, namespace, name)?)
+}
+
+/// Moves on a terminal only: in a pod's log it would be noise.
+fn progress(tenants: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(tenants as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} tenants, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TICK);
+    bar
+}
