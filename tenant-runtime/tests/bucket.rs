@@ -16,13 +16,14 @@ use roost_protocol::{
     status::{RuntimeState, RuntimeStatus},
 };
 use roost_store::{BranchName, PinKind, SnapshotFolder, TenantStore};
+use roost_tests::mortal::SIGNAL;
 use serde_json::{Value, json};
 use std::{
     os::unix::process::ExitStatusExt as _,
     time::{Duration, Instant},
 };
 use support::{
-    mortal,
+    fate, if_mortal,
     pod::{Pod, bucket, command, in_seconds, initialized, serve, serve_after, session, sign},
 };
 use tenant_runtime::storage;
@@ -177,8 +178,8 @@ async fn pods_die_at_each_put(test: &'static str, during: &'static str, order: O
     let end = format!("after {during}");
     while deaths.last().is_none_or(|death: &String| !death.starts_with(&end)) {
         let (at, obituary) = (deaths.len() as u64, folder.path().join(deaths.len().to_string()));
-        let fate = mortal::Fate { during, only: Some("put"), at, obituary };
-        let mut pod = Pod::launch(fate.command(test, &[])).await;
+        let fate = fate(during, &["put"], at, obituary);
+        let mut pod = Pod::launch(fate.command(test, &[]).unwrap()).await;
         let grant = pod.grant(grant.storage.clone(), serve(None));
         assert_eq!(pod.hand_over(&grant).await.0, 200);
         assert_eq!(ledger(&pod).await, json!(rows), "{deaths:#?}");
@@ -186,8 +187,8 @@ async fn pods_die_at_each_put(test: &'static str, during: &'static str, order: O
         assert_eq!(pod.query(&format!("insert into ledger values ('', {at})")).await.0, 200);
         // The answer is lost if the pod is dead before it.
         let _unheard = pod.try_order(&command(order)).await;
-        assert_eq!(pod.wait().await.signal(), Some(mortal::SIGNAL));
-        deaths.push(fate.last_step());
+        assert_eq!(pod.wait().await.signal(), Some(SIGNAL));
+        deaths.push(fate.last_step().unwrap());
         let died = deaths.last().unwrap();
         let swapped = deaths.iter().any(|death| death.starts_with("after put") && death.ends_with("/HEAD"));
         let head = tenant.head(&BranchName::main()).await.unwrap();
@@ -215,7 +216,7 @@ async fn ledger(pod: &Pod) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the S3 server of a local cluster"]
 async fn a_pod_dead_at_any_put_of_a_publish_loses_nothing_that_head_names() {
-    mortal::if_mortal();
+    if_mortal();
     let test = "a_pod_dead_at_any_put_of_a_publish_loses_nothing_that_head_names";
     pods_die_at_each_put(test, "publish", Order::Publish).await;
 }
@@ -223,7 +224,7 @@ async fn a_pod_dead_at_any_put_of_a_publish_loses_nothing_that_head_names() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the S3 server of a local cluster"]
 async fn a_pod_dead_at_any_put_of_a_seal_loses_nothing_that_head_names() {
-    mortal::if_mortal();
+    if_mortal();
     let test = "a_pod_dead_at_any_put_of_a_seal_loses_nothing_that_head_names";
     pods_die_at_each_put(test, "seal", Order::Drain).await;
 }

@@ -11,6 +11,7 @@
 mod support;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use roost_tests::mortal::SIGNAL;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -18,7 +19,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use support::{Process, head, manifest, mortal, standalone};
+use support::{Process, fate, head, if_mortal, manifest, standalone};
 
 /// More steps than any publish here has.
 const MAX_STEPS: u64 = 200;
@@ -100,10 +101,10 @@ impl Publish {
     /// One life that ends at step `at`; where it ended.
     async fn die(&self, folder: &Path, at: u64) -> String {
         let obituary = folder.join("obituary");
-        let fate = mortal::Fate { during: self.during, only: None, at, obituary };
+        let fate = fate(self.during, &[], at, obituary);
         let interval = if self.during == "seal" { "1h" } else { "1ms" };
         let arguments = standalone(folder, &["--publish-interval", interval]);
-        let mut process = Process::launch(fate.command(self.test, &arguments), folder).unwrap();
+        let mut process = Process::launch(fate.command(self.test, &arguments).unwrap(), folder).unwrap();
         // The answer may be lost: the publish that the process dies in begins once this is committed.
         if let Ok(answer) = process.post(&json!({"sql": self.transaction})).await {
             assert_eq!(answer.status(), 200);
@@ -111,8 +112,8 @@ impl Publish {
         if self.during == "seal" {
             process.signal("TERM");
         }
-        assert_eq!(process.wait_status().signal(), Some(mortal::SIGNAL));
-        fate.last_step()
+        assert_eq!(process.wait_status().signal(), Some(SIGNAL));
+        fate.last_step().unwrap()
     }
 }
 
@@ -172,21 +173,21 @@ const TRANSACTION: &str = "begin; update ledger set n = 2 where part % 7 = 0; \
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_at_any_step_of_a_publish_it_opens_at_head() {
-    mortal::if_mortal();
+    if_mortal();
     let test = "dead_at_any_step_of_a_publish_it_opens_at_head";
     Publish { test, during: "publish", before: BEFORE, transaction: TRANSACTION }.die_at_each_step().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_at_any_step_of_a_seal_it_opens_at_head() {
-    mortal::if_mortal();
+    if_mortal();
     let test = "dead_at_any_step_of_a_seal_it_opens_at_head";
     Publish { test, during: "seal", before: BEFORE, transaction: TRANSACTION }.die_at_each_step().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_at_any_step_of_the_first_publish_it_opens_at_head() {
-    mortal::if_mortal();
+    if_mortal();
     let test = "dead_at_any_step_of_the_first_publish_it_opens_at_head";
     Publish { test, during: "publish", before: &[], transaction: BEFORE[0] }.die_at_each_step().await;
 }

@@ -15,12 +15,17 @@ use std::{collections::BTreeMap, env, sync::Arc};
 const MAX_OBJECT: u64 = 256 * 1024 * 1024;
 
 /// The bucket, reached from this machine, with the address that pods use beside it.
-#[derive(Debug)]
 pub struct Bucket {
     /// Its name.
     pub name: String,
     /// Endpoint as pods reach it.
     pub cluster_endpoint: String,
+    /// Endpoint as this machine and pods reach it.
+    pub node_endpoint: String,
+    /// The private CA of both.
+    pub ca_pem: String,
+    /// Two keys that open it, each an id and a secret.
+    credentials: [(String, String); 2],
     store: Arc<S3Store>,
 }
 
@@ -29,21 +34,38 @@ impl Bucket {
     pub fn from_env() -> Result<Self> {
         let variable =
             |name: &str| env::var(name).with_context(|| format!("{name} is not set: use tests/run"));
+        let credentials = [
+            (variable("ROOST_S3_ACCESS_KEY_ID")?, variable("ROOST_S3_SECRET_ACCESS_KEY")?),
+            (variable("ROOST_S3_OTHER_ACCESS_KEY_ID")?, variable("ROOST_S3_OTHER_SECRET_ACCESS_KEY")?),
+        ];
+        let node_endpoint = variable("ROOST_S3_NODE_ENDPOINT")?;
+        let ca_pem = std::fs::read_to_string(variable("ROOST_S3_CA_FILE")?)?;
         let config = S3Config {
             bucket: variable("ROOST_S3_BUCKET")?,
-            endpoint: Some(variable("ROOST_S3_NODE_ENDPOINT")?),
+            endpoint: Some(node_endpoint.clone()),
             region: variable("ROOST_S3_REGION")?,
             path_style: true,
-            ca_pem: Some(std::fs::read_to_string(variable("ROOST_S3_CA_FILE")?)?),
+            ca_pem: Some(ca_pem.clone()),
             credentials: S3Credentials {
-                access_key_id: variable("ROOST_S3_ACCESS_KEY_ID")?,
-                secret_access_key: variable("ROOST_S3_SECRET_ACCESS_KEY")?,
+                access_key_id: credentials[0].0.clone(),
+                secret_access_key: credentials[0].1.clone(),
                 session_token: None,
             },
             timeout: DEFAULT_TIMEOUT,
         };
         let store = Arc::new(S3Store::new(&config)?);
-        Ok(Self { name: config.bucket, cluster_endpoint: variable("ROOST_S3_ENDPOINT")?, store })
+        let cluster_endpoint = variable("ROOST_S3_ENDPOINT")?;
+        Ok(Self { name: config.bucket, cluster_endpoint, node_endpoint, ca_pem, credentials, store })
+    }
+
+    /// Two keys that open it, each an id and a secret.
+    pub fn two_keys(&self) -> [(&str, &str); 2] {
+        self.credentials.each_ref().map(|(id, secret)| (id.as_str(), secret.as_str()))
+    }
+
+    /// The bucket as Roost's own code reads it.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        self.store.clone()
     }
 
     /// All keys below a prefix, in order.

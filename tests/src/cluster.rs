@@ -2,14 +2,21 @@
 
 use crate::{bucket::Bucket, tenant::TestNamespace};
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{Pod, Service, ServiceAccount},
+};
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Namespace of operator and gateway.
 pub const SYSTEM_NAMESPACE: &str = "roost-system";
@@ -94,6 +101,28 @@ impl Roost {
         self.apply(&json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}))
             .await?;
         Ok(name)
+    }
+
+    /// A token of a ServiceAccount, as `kubectl create token` makes it; no audience means the API server's.
+    pub async fn service_account_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audiences: &[&str],
+    ) -> Result<String> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        let request: TokenRequest =
+            serde_json::from_value(json!({"spec": {"audiences": audiences, "expirationSeconds": 7200}}))?;
+        let request = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+        Ok(request.status.context("a TokenRequest without status")?.token)
+    }
+
+    /// This machine's address as the cluster's pods reach it.
+    pub fn address_here(&self) -> Result<IpAddr> {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        // Sends nothing: it only looks the way up.
+        socket.connect(self.gateway.trim_start_matches("http://"))?;
+        Ok(socket.local_addr()?.ip())
     }
 
     /// A namespace of its own for a test, with a user who may connect to everything in it.

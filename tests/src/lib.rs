@@ -6,11 +6,16 @@
 pub mod answer;
 pub mod bucket;
 pub mod cluster;
-pub mod memory;
+pub mod ledger;
+pub mod mortal;
+pub mod pod;
+pub mod s3_proxy;
 pub mod tenant;
 pub mod wait;
 
 pub use answer::Answer;
 pub use cluster::Roost;
+pub use ledger::Ledger;
+pub use s3_proxy::S3Proxy;
 pub use tenant::TestNamespace;
 pub use wait::eventually;

@@ -6,10 +6,9 @@ use crate::{
     wait::eventually,
 };
 use anyhow::{Context, Result};
-use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, PostParams},
+    api::{DeleteParams, DynamicObject},
 };
 use roost_protocol::names::CLIENT_AUDIENCE;
 use serde_json::{Value, json};
@@ -53,11 +52,7 @@ impl TestNamespace {
 
     /// A token of a ServiceAccount, as `kubectl create token` makes it; no audience means the API server's.
     pub async fn token_of(&self, user: &str, audiences: &[&str]) -> Result<String> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.roost.client.clone(), &self.name);
-        let request: TokenRequest =
-            serde_json::from_value(json!({"spec": {"audiences": audiences, "expirationSeconds": 7200}}))?;
-        let request = accounts.create_token_request(user, &PostParams::default(), &request).await?;
-        Ok(request.status.context("a TokenRequest without status")?.token)
+        self.roost.service_account_token(&self.name, user, audiences).await
     }
 
     /// Applies an object of one of Roost's kinds in this namespace.

@@ -7,7 +7,7 @@ use roost_tests::{
     Roost,
     cluster::{PATIENCE, SYSTEM_NAMESPACE},
     eventually,
-    memory::anonymous_bytes,
+    pod::anonymous_bytes,
 };
 use serde_json::json;
 use std::sync::Mutex;

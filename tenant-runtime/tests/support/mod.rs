@@ -1,10 +1,10 @@
 //! Real processes in standalone mode, and what tests ask of them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod mortal;
 pub mod pod;
 
 use roost_store::{BranchName, DirectoryStore, Environment, Head, Owner, TenantPath, TenantStore};
+use roost_tests::mortal::{self, Begin, Fate, Manner};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,9 +13,26 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tenant_runtime::{config::Config, process};
 
 /// Longest time that anything here may take.
 pub const DEADLINE: Duration = Duration::from_mins(1);
+
+/// The fate of a process that dies at the step `at` of those that count within `during`.
+pub fn fate(during: &str, only: &[&str], at: u64, obituary: PathBuf) -> Fate {
+    let only = only.iter().map(ToString::to_string).collect();
+    let begin = Begin::Step(during.to_owned());
+    Fate { manner: Manner::Die, begin, only, except: Vec::new(), at, obituary }
+}
+
+/// Lives and dies as the fate in the environment says, if there is one.
+pub fn if_mortal() {
+    mortal::if_mortal(|arguments| {
+        let arguments = ["tenant-runtime".to_owned()].into_iter().chain(arguments);
+        let config: Config = clap::Parser::parse_from(arguments);
+        process::run(&config);
+    });
+}
 
 /// Arguments of a process that serves a folder.
 pub fn standalone<'a>(folder: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {

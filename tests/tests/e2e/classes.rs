@@ -14,7 +14,7 @@ use roost_tests::{
 };
 use serde_json::{Value, json};
 
-fn classes(roost: &Roost) -> Api<DynamicObject> {
+pub fn classes(roost: &Roost) -> Api<DynamicObject> {
     let mut resource = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
         "roostdb.dev",
         "v1alpha1",
@@ -25,7 +25,7 @@ fn classes(roost: &Roost) -> Api<DynamicObject> {
 }
 
 /// Changes parts of a class; null removes a field.
-async fn change(roost: &Roost, class: &str, spec: Value) -> Result<()> {
+pub async fn change(roost: &Roost, class: &str, spec: Value) -> Result<()> {
     let patch = Patch::Merge(json!({"spec": spec}));
     classes(roost).patch(class, &PatchParams::default(), &patch).await?;
     Ok(())

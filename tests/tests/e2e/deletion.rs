@@ -25,6 +25,48 @@ async fn retained_data_is_found_again() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
+async fn retained_branches_and_snapshots_are_found_again() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("again", "10m", |_| ()).await?;
+    let shop = roost.namespace("again").await?;
+    shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 5 AS i").await?;
+    let objects = [
+        ("Branch", "dev", json!({"tenantName": "acme"})),
+        ("Snapshot", "native", json!({"tenantName": "acme", "format": "Native"})),
+        ("Snapshot", "parquet", json!({"tenantName": "acme", "format": "Parquet"})),
+    ];
+    let mut taken = Vec::new();
+    for (kind, name, spec) in &objects {
+        shop.apply(kind, name, spec.clone()).await?;
+        taken.push(
+            shop.condition(kind, name, "Ready", "True", None).await?.data["status"]["position"].clone(),
+        );
+    }
+    shop.run("acme/branches/dev", "INSERT INTO t VALUES (6)").await?;
+    shop.run("acme", "INSERT INTO t VALUES (7)").await?;
+    for (kind, name, _) in &objects {
+        shop.delete(kind, name).await?;
+    }
+    // Data that began elsewhere is not passed off as what was asked for.
+    shop.apply("Snapshot", "later", json!({"tenantName": "acme", "format": "Native"})).await?;
+    let other = json!({"tenantName": "acme", "branchName": "dev", "from": {"snapshotName": "later"}});
+    shop.apply("Branch", "other", other).await?;
+    shop.condition("Branch", "other", "Ready", "False", Some("BranchNameTaken")).await?;
+    shop.delete("Branch", "other").await?;
+
+    for ((kind, name, spec), taken) in objects.iter().zip(taken) {
+        shop.apply(kind, name, spec.clone()).await?;
+        let again = shop.condition(kind, name, "Ready", "True", None).await?;
+        let moved = *kind == "Branch";
+        ensure!(moved || again.data["status"]["position"] == taken, "{name}: {}", again.data["status"]);
+    }
+    ensure!(shop.query("acme/branches/dev", "SELECT sum(i) FROM t").await?.integer()? == 11);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
 async fn deleted_data_is_gone_and_parquet_snapshots_stay() -> Result<()> {
     let roost = Roost::connect().await?;
     let class = roost.class("delete", "10m", |_| ()).await?;

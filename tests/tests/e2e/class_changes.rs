@@ -1,0 +1,143 @@
+//! A class, its bucket's key, or the choice of a class changes while tenants run.
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use roost_crds::names::DEFAULT_CLASS_ANNOTATION;
+use roost_tests::{
+    Roost, TestNamespace,
+    cluster::{PATIENCE, SYSTEM_NAMESPACE},
+    eventually,
+};
+use serde_json::{Value, json};
+
+use crate::classes::{change, classes};
+
+async fn threads(shop: &TestNamespace) -> Result<i64> {
+    shop.query("acme", "SELECT current_setting('threads')").await?.integer()
+}
+
+async fn sleep(roost: &Roost, shop: &TestNamespace, uid: &str) -> Result<()> {
+    for pod in roost.pods_of(uid).await? {
+        roost.pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
+    }
+    shop.asleep(uid, PATIENCE).await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn pods_go_on_as_they_are_and_the_next_wake_follows_the_class() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("change", "10m", |spec| spec["engine"] = json!({"threads": 1})).await?;
+    let shop = roost.namespace("change").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    ensure!(threads(&shop).await? == 1);
+    let pod = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid());
+
+    let resources = json!({"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "768Mi"}});
+    change(&roost, &class, json!({"engine": {"threads": 2}, "runtime": {"resources": resources}})).await?;
+    shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
+    ensure!(threads(&shop).await? == 1, "a pod that serves was changed");
+    ensure!(roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid()) == pod, "the pod was replaced");
+
+    sleep(&roost, &shop, &uid).await?;
+    ensure!(threads(&shop).await? == 2, "the next wake did not follow the class");
+    let limits = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.spec);
+    let limits = limits.and_then(|spec| spec.containers.into_iter().next()).and_then(|first| first.resources);
+    let memory = limits.and_then(|resources| resources.limits?.get("memory").cloned());
+    ensure!(memory.as_ref().is_some_and(|memory| memory.0 == "768Mi"), "{memory:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn data_does_not_follow_a_tenant_to_another_place() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let here = roost.class("here", "10m", |_| ()).await?;
+    let there = roost.class("there", "10m", |_| ()).await?;
+    let moved = change(&roost, &here, json!({"storage": {"prefix": "elsewhere"}})).await;
+    ensure!(moved.is_err(), "a class moved from under its tenants");
+    let shop = roost.namespace("place").await?;
+    let uid = shop.tenant("acme", json!({"className": here})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 4 AS i").await?;
+
+    shop.apply("Tenant", "acme", json!({"className": there})).await?;
+    shop.condition("Tenant", "acme", "Ready", "False", Some("StorageChangeRefused")).await?;
+    sleep(&roost, &shop, &uid).await?;
+    ensure!(shop.query("acme", "SELECT i FROM t").await?.integer()? == 4, "it does not go on where it was");
+    shop.apply("Tenant", "acme", json!({"className": here})).await?;
+    shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn two_default_classes_are_ambiguous_until_one_is_left() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let default = async |class: &str, is: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {DEFAULT_CLASS_ANNOTATION: is}}}));
+        classes(&roost).patch(class, &PatchParams::default(), &patch).await
+    };
+    let shop = roost.namespace("default").await?;
+    shop.apply("Tenant", "acme", json!({})).await?;
+    shop.condition("Tenant", "acme", "Ready", "False", Some("ClassNotFound")).await?;
+    let (one, other) = (roost.class("one", "10m", |_| ()).await?, roost.class("other", "10m", |_| ()).await?);
+    default(&one, json!("true")).await?;
+    default(&other, json!("true")).await?;
+    shop.apply("Tenant", "late", json!({})).await?;
+    shop.condition("Tenant", "late", "Ready", "False", Some("ClassAmbiguous")).await?;
+    default(&other, Value::Null).await?;
+    for tenant in ["acme", "late"] {
+        let found = shop.condition("Tenant", tenant, "Ready", "True", None).await?;
+        ensure!(found.data["status"]["className"] == one, "{}", found.data["status"]);
+    }
+    // What is chosen stays chosen.
+    default(&one, Value::Null).await?;
+    shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn a_key_that_changes_is_used_from_the_next_wake_on() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let secrets: Api<Secret> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    let key = async |(id, secret): (&str, &str)| {
+        roost
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "rotated", "namespace": SYSTEM_NAMESPACE},
+                "stringData": {"accessKeyID": id, "secretAccessKey": secret},
+            }))
+            .await
+    };
+    let [first, second] = roost.bucket.two_keys();
+    key(first).await?;
+    let class = roost
+        .class("rotate", "10m", |spec| {
+            spec["storage"]["credentials"] = json!({"secretRef": {"name": "rotated"}});
+        })
+        .await?;
+    let shop = roost.namespace("rotate").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 6 AS i").await?;
+
+    key(("ROOSTREVOKED", "no longer valid")).await?;
+    ensure!(shop.query("acme", "SELECT i FROM t").await?.integer()? == 6, "a pod that serves has its key");
+    sleep(&roost, &shop, &uid).await?;
+    let problem = shop.query("acme", "SELECT i FROM t").await?.problem()?;
+    println!("{problem}");
+    ensure!(!problem.detail.contains("no longer valid"), "a secret was told");
+
+    key(second).await?;
+    eventually("it answers with the new key", PATIENCE, || async {
+        let answer = shop.query("acme", "SELECT i FROM t").await.map_err(|error| error.to_string())?;
+        answer.integer().map_err(|error| error.to_string())
+    })
+    .await?;
+    secrets.delete("rotated", &DeleteParams::default()).await?;
+    shop.run("acme", "INSERT INTO t VALUES (7)").await?;
+    Ok(())
+}

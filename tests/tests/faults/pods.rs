@@ -1,0 +1,105 @@
+//! Pods that end otherwise than they should: killed, drained with their node, without an image.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{EvictParams, ListParams},
+};
+use roost_tests::{
+    Ledger, Roost,
+    cluster::{PATIENCE, SYSTEM_NAMESPACE},
+    eventually,
+    pod::signal,
+};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster"]
+async fn a_killed_gateway_replica_is_replaced_and_loses_no_acknowledged_row() -> Result<()> {
+    let _cluster = crate::alone().await;
+    let roost = Roost::connect().await?;
+    let class = roost.class("gateway", "10m", |_| ()).await?;
+    let shop = roost.namespace("gateway").await?;
+    shop.tenant("acme", json!({"className": class})).await?;
+    let ledger = Ledger::open(&shop, "acme", 4).await?;
+    let pods: Api<Pod> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    let gateways = ListParams::default().labels("app.kubernetes.io/name=roost-gateway");
+    for gateway in pods.list(&gateways).await? {
+        let before = ledger.acknowledged();
+        signal(&gateway.uid().context("no uid")?, "roost-gateway", "KILL")?;
+        eventually("writers get through", PATIENCE, || async {
+            let now = ledger.acknowledged();
+            if now >= before + 20 { Ok(()) } else { Err(format!("{now} rows, {before} before")) }
+        })
+        .await?;
+        eventually("it runs again", PATIENCE, || async {
+            let pod = pods.get(&gateway.name_any()).await.map_err(|error| error.to_string())?;
+            let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+            if statuses.iter().all(|status| status.ready && status.restart_count > 0) {
+                Ok(())
+            } else {
+                Err(format!("{statuses:?}"))
+            }
+        })
+        .await?;
+    }
+    println!("{:?}", ledger.close().await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster"]
+async fn a_drained_node_loses_no_acknowledged_row() -> Result<()> {
+    let _cluster = crate::shared().await;
+    let roost = Roost::connect().await?;
+    let class = roost.class("drain", "10m", |_| ()).await?;
+    let shop = roost.namespace("drain").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    let ledger = Ledger::open(&shop, "acme", 2).await?;
+    let pod = roost.pods_of(&uid).await?.into_iter().next().context("no pod")?;
+    // What `kubectl drain` does to each pod of a node.
+    roost.pods().evict(&pod.name_any(), &EvictParams::default()).await?;
+    eventually("another pod serves", PATIENCE, || async {
+        let pods = roost.pods_of(&uid).await.map_err(|error| error.to_string())?;
+        let others = pods.iter().filter(|other| other.uid() != pod.uid()).count();
+        if others == 1 && pods.len() == 1 { Ok(()) } else { Err(format!("{} pods", pods.len())) }
+    })
+    .await?;
+    let before = ledger.acknowledged();
+    eventually("writers get through", PATIENCE, || async {
+        if ledger.acknowledged() > before { Ok(()) } else { Err("no row".to_owned()) }
+    })
+    .await?;
+    println!("{:?}", ledger.close().await?);
+    Ok(())
+}
+
+/// Without a WAL in the bucket a crash loses what was committed since the last publish, and nothing before it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster"]
+async fn a_killed_pod_opens_at_its_last_publish() -> Result<()> {
+    let _cluster = crate::shared().await;
+    let roost = Roost::connect().await?;
+    let class = roost.class("crash", "10m", |_| ()).await?;
+    let shop = roost.namespace("crash").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t (i INT); INSERT INTO t VALUES (1)").await?;
+    // A branch holds what was committed before it was asked for: so that much is published.
+    shop.apply("Branch", "mark", json!({"tenantName": "acme"})).await?;
+    shop.condition("Branch", "mark", "Ready", "True", None).await?;
+    shop.run("acme", "INSERT INTO t VALUES (2)").await?;
+    let pod = roost.pods_of(&uid).await?.into_iter().next().context("no pod")?;
+    signal(&pod.uid().context("no uid")?, "tenant-runtime", "KILL")?;
+    let rows = eventually("it answers again", PATIENCE, || async {
+        let answer = shop.query("acme", "SELECT sum(i) FROM t").await.map_err(|error| error.to_string())?;
+        answer.integer().map_err(|error| error.to_string())
+    })
+    .await?;
+    // 3: a publish came between.
+    ensure!(rows == 1 || rows == 3, "{rows}");
+    let again = roost.pods_of(&uid).await?;
+    ensure!(again.len() == 1 && again[0].uid() != pod.uid(), "{} pods", again.len());
+    shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The elected replica stands still in the middle of an action, another one is elected and ends it, and then the first
+//! goes on where it stood. Whatever it still sends changes nothing that the other one made true.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use roost_crds::names::LEADER_LEASE;
+use roost_tests::{
+    Roost,
+    cluster::{PATIENCE, SYSTEM_NAMESPACE},
+    eventually,
+    mortal::Manner,
+};
+use serde_json::json;
+
+use crate::{
+    killed::converged,
+    place::{Place, operate},
+    story::Story,
+};
+
+/// Steps at which it stands still.
+const STEPS: &[u64] = &[3];
+/// The same for `make chaos`.
+const MORE_STEPS: &[u64] = &[0, 1, 2, 3, 4, 5, 6, 7];
+
+/// Who is elected.
+async fn elected(roost: &Roost) -> Result<String> {
+    let leases: Api<Lease> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    let lease = leases.get(LEADER_LEASE).await?;
+    lease.spec.and_then(|spec| spec.holder_identity).context("nobody")
+}
+
+async fn waits_for(roost: &Roost, name: &str) -> Result<()> {
+    eventually(&format!("{name} is elected"), PATIENCE, || async {
+        let found = elected(roost).await.map_err(|error| error.to_string())?;
+        if found == name { Ok(()) } else { Err(found) }
+    })
+    .await
+}
+
+async fn stands_still(test: &'static str, story: Story) -> Result<()> {
+    let roost = Roost::connect().await?;
+    let place = Place::take(&roost, test).await?;
+    let result = stand_still(&roost, &place, story).await;
+    place.leave().await?;
+    result
+}
+
+async fn stand_still(roost: &Roost, place: &Place, story: Story) -> Result<()> {
+    let class = roost
+        .class("stale", "10m", |spec| spec["storage"]["endpoint"] = json!(roost.bucket.node_endpoint))
+        .await?;
+    let shop = roost.namespace("stale").await?;
+    let steps = if crate::chaos() { MORE_STEPS } else { STEPS };
+    for &at in steps {
+        let mut first = place.start(0, Manner::Freeze, at).await?;
+        waits_for(roost, place.name(0)).await?;
+        let second = place.start(1, Manner::Freeze, u64::MAX).await?;
+        let tenant = format!("t{at}");
+        let uid = story.prepare(&shop, &class, &tenant).await?;
+        first.arm()?;
+        let wish = tokio::spawn(story.play(shop.clone(), class.clone(), tenant.clone(), uid.clone()));
+        let step = first.freeze().await?;
+        // Its readiness probe would fail by now.
+        place.publish(0, false).await?;
+        let context = || format!("it stood still {step}");
+        waits_for(roost, place.name(1)).await.with_context(context)?;
+        wish.await?.with_context(context)?;
+        converged(&shop, &class, &tenant, story).await.with_context(context)?;
+        first.thaw()?;
+        place.publish(0, true).await?;
+        first.steps_down().await.with_context(context)?;
+        story.holds(&shop, &class, &tenant, &uid).await.with_context(context)?;
+        converged(&shop, &class, &tenant, story).await.with_context(context)?;
+        story.clear(&shop, &class, &tenant, &uid).await.with_context(context)?;
+        println!("{story:?}: it stood still {step}");
+        drop((first, second));
+    }
+    Ok(())
+}
+
+macro_rules! stale {
+    ($($test:ident: $story:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "needs the test cluster"]
+        async fn $test() -> Result<()> {
+            operate();
+            stands_still(concat!("stale::", stringify!($test)), Story::$story).await
+        }
+    )*};
+}
+
+stale! {
+    a_stale_leader_undoes_no_branch: Branch;
+    a_stale_leader_undoes_no_deletion: Deletion;
+    a_stale_leader_undoes_no_wake: Eviction;
+}
