@@ -97,8 +97,13 @@ impl TestNamespace {
 
     /// Deletes an object and waits until it is gone.
     pub async fn delete(&self, kind: &str, name: &str) -> Result<()> {
+        self.api(kind).delete(name, &DeleteParams::default()).await?;
+        self.gone(kind, name).await
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone(&self, kind: &str, name: &str) -> Result<()> {
         let api = self.api(kind);
-        api.delete(name, &DeleteParams::default()).await?;
         eventually(&format!("{kind} {name} is gone"), PATIENCE, || async {
             match api.get_opt(name).await {
                 Ok(None) => Ok(()),
@@ -134,8 +139,8 @@ impl TestNamespace {
     /// Asks until the answer is this one value, as a client does that was told to come again.
     pub async fn answers(&self, tenant: &str, sql: &str, value: i64) -> Result<()> {
         eventually(&format!("{tenant} answers {value}"), PATIENCE, || async {
-            let answer = self.query(tenant, sql).await.map_err(|error| error.to_string())?;
-            let found = answer.integer().map_err(|error| error.to_string())?;
+            let answer = self.query(tenant, sql).await.map_err(|error| format!("{error:#}"))?;
+            let found = answer.integer().map_err(|error| format!("{error:#}"))?;
             if found == value { Ok(()) } else { Err(found.to_string()) }
         })
         .await

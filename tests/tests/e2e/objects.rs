@@ -82,10 +82,5 @@ async fn a_namespace_made_again_gets_the_data_only_when_it_says_so() -> Result<(
     let cluster = roost.api("v1", "Namespace", None).get("kube-system").await?.uid().unwrap_or_default();
     let adopt = json!({"clusterID": cluster, "namespaceUID": first});
     again.tenant("acme", json!({"className": class, "adopt": adopt})).await?;
-    eventually("it answers", PATIENCE, || async {
-        let answer = again.query("acme", "SELECT i FROM t").await.map_err(|error| error.to_string())?;
-        answer.integer().map_err(|error| error.to_string())
-    })
-    .await?;
-    Ok(())
+    again.answers("acme", "SELECT i FROM t", 9).await
 }

@@ -1,7 +1,6 @@
 //! What the operator does for a tenant, from a user's wish until all of it came true.
 
 use anyhow::{Result, ensure};
-use kube::api::DeleteParams;
 use roost_tests::{TestNamespace, cluster::PATIENCE, eventually};
 use serde_json::json;
 
@@ -39,7 +38,7 @@ impl Story {
             |mode: &str| json!({"className": class, "deletionPolicy": "Delete", "operatingMode": mode});
         match self {
             Self::Wake => {
-                answers(&shop, &tenant, "SELECT 42").await?;
+                shop.answers(&tenant, "SELECT 42", 42).await?;
                 serving_pods(&shop, &uid, 1).await?;
                 shop.condition("Tenant", &tenant, "Available", "True", Some("Serving")).await?;
             }
@@ -48,14 +47,14 @@ impl Story {
                 shop.asleep(&uid, PATIENCE).await?;
                 shop.condition("Tenant", &tenant, "Available", "False", Some("Suspended")).await?;
                 shop.apply("Tenant", &tenant, spec("Running")).await?;
-                answers(&shop, &tenant, "SELECT i FROM t").await?;
+                shop.answers(&tenant, "SELECT i FROM t", 42).await?;
             }
             Self::Branch => {
                 let branch = format!("{tenant}-dev");
                 let spec = json!({"tenantName": tenant, "branchName": "dev", "deletionPolicy": "Delete"});
                 shop.apply("Branch", &branch, spec).await?;
                 shop.condition("Branch", &branch, "Ready", "True", None).await?;
-                answers(&shop, &format!("{tenant}/branches/dev"), "SELECT i FROM t").await?;
+                shop.answers(&format!("{tenant}/branches/dev"), "SELECT i FROM t", 42).await?;
                 serving_pods(&shop, &uid, 2).await?;
             }
             Self::NativeSnapshot | Self::ParquetSnapshot => {
@@ -66,8 +65,8 @@ impl Story {
                 serving_pods(&shop, &uid, 1).await?;
             }
             Self::Deletion => {
-                shop.api("Tenant").delete(&tenant, &DeleteParams::default()).await?;
-                self.gone(&shop, &class, &tenant, &uid).await?;
+                shop.delete("Tenant", &tenant).await?;
+                shop.asleep(&uid, PATIENCE).await?;
             }
         }
         Ok(())
@@ -83,10 +82,10 @@ impl Story {
                 ensure!(keys.is_empty(), "a deleted tenant has {keys:?}");
                 Ok(())
             }
-            Self::Wake => answers(shop, tenant, "SELECT 42").await,
-            Self::Branch => answers(shop, &format!("{tenant}/branches/dev"), "SELECT i FROM t").await,
+            Self::Wake => shop.answers(tenant, "SELECT 42", 42).await,
+            Self::Branch => shop.answers(&format!("{tenant}/branches/dev"), "SELECT i FROM t", 42).await,
             Self::Eviction | Self::NativeSnapshot | Self::ParquetSnapshot => {
-                answers(shop, tenant, "SELECT i FROM t").await
+                shop.answers(tenant, "SELECT i FROM t", 42).await
             }
         }
     }
@@ -99,39 +98,14 @@ impl Story {
             Self::Wake | Self::Eviction | Self::Deletion => {}
         }
         if self != Self::Deletion {
-            shop.api("Tenant").delete(tenant, &DeleteParams::default()).await?;
-            self.gone(shop, class, tenant, uid).await?;
+            shop.delete("Tenant", tenant).await?;
+            shop.asleep(uid, PATIENCE).await?;
         }
         let left = shop.roost.bucket.keys(&format!("{class}/")).await?;
         let mut left = left.into_iter().filter(|key| key.contains(&format!("/{tenant}/")));
         ensure!(left.next().is_none(), "{:?} is left of {tenant}", left.collect::<Vec<_>>());
         Ok(())
     }
-
-    async fn gone(self, shop: &TestNamespace, class: &str, tenant: &str, uid: &str) -> Result<()> {
-        let api = shop.api("Tenant");
-        eventually(&format!("Tenant {tenant} of {class} is gone"), PATIENCE, || async {
-            match api.get_opt(tenant).await.map_err(|error| error.to_string())? {
-                None => Ok(()),
-                Some(object) => Err(object.data["status"].to_string()),
-            }
-        })
-        .await?;
-        shop.asleep(uid, PATIENCE).await
-    }
-}
-
-/// Asks until there is an answer, as clients do that were told to come again.
-async fn answers(shop: &TestNamespace, tenant: &str, sql: &str) -> Result<()> {
-    eventually(&format!("{tenant} answers"), PATIENCE, || async {
-        let answer = shop.query(tenant, sql).await.map_err(|error| format!("{error:#}"))?;
-        match answer.integer() {
-            Ok(42) => Ok(()),
-            Ok(other) => Err(format!("it answered {other}")),
-            Err(error) => Err(format!("{error:#}")),
-        }
-    })
-    .await
 }
 
 /// Waits for the tenant's pods to be just so many, none of them ended.
