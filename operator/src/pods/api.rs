@@ -6,7 +6,7 @@ use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, PostParams, Preconditions, WatchParams},
+    api::{DeleteParams, ListParams, PostParams, Preconditions, WatchEvent, WatchParams},
 };
 use roost_crds::{TenantClass, names as crd};
 
@@ -114,18 +114,27 @@ impl Pods {
         }
     }
 
-    /// Returns when a pod changed since it was looked at, or after `at_most`.
-    pub async fn changed(&self, pod: &PodView, at_most: Duration) {
-        let Some(version) = pod.resource_version.as_deref() else { return };
+    /// Returns when a pod changed since it was looked at (true), or after `at_most`, or when the watch fails.
+    pub async fn changed(&self, pod: &PodView, at_most: Duration) -> bool {
+        let Some(version) = pod.resource_version.as_deref() else { return false };
         let selector = WatchParams::default().fields(&format!("metadata.name={}", pod.name));
         let first = async {
             let events = self.api.watch(&selector, version).await?;
             pin_mut!(events);
             events.next().await.transpose()
         };
-        if let Ok(Err(error)) = tokio::time::timeout(at_most, first).await {
+        match tokio::time::timeout(at_most, first).await {
+            Ok(Ok(Some(WatchEvent::Error(error)))) => {
+                tracing::debug!(pod = %pod.name, ?error, "watch refused");
+                false
+            }
+            Ok(Ok(event)) => event.is_some(),
             // An expired version and a broken connection alike: the caller looks again.
-            tracing::debug!(pod = %pod.name, %error, "watch ended");
+            Ok(Err(error)) => {
+                tracing::debug!(pod = %pod.name, %error, "watch ended");
+                false
+            }
+            Err(_) => false,
         }
     }
 }

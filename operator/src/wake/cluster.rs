@@ -330,8 +330,8 @@ impl Cluster for RealCluster {
         self.0.pods.get(&target.pod).await.map_err(api_failed)
     }
 
-    async fn changed(&self, pod: &PodView, at_most: Duration) {
-        self.0.pods.changed(pod, at_most).await;
+    async fn changed(&self, pod: &PodView, at_most: Duration) -> bool {
+        self.0.pods.changed(pod, at_most).await
     }
 
     async fn take_slot(&self, target: &Target) -> Result<Option<Taken>, Problem> {

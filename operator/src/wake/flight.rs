@@ -44,8 +44,10 @@ const RETRY_AFTER_SECONDS: u32 = 5;
 enum Look {
     /// The branch is served there.
     Served(Box<Route>),
-    /// Look again; the pod is on its way up.
+    /// Look again after a pause; the pod is on its way up.
     Again,
+    /// Look again at once: the pod changed, and nothing else was waited for.
+    Changed,
     /// Look again; the pod is on its way out.
     Leaving,
 }
@@ -95,14 +97,22 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
                     Look::Leaving
                 }
                 Some(pod) if pod.address().is_none() => {
-                    self.cluster.changed(&pod, left).await;
-                    Look::Again
+                    if self.cluster.changed(&pod, left).await {
+                        Look::Changed
+                    } else {
+                        Look::Again
+                    }
                 }
                 Some(pod) => self.ask(&pod).await?,
             };
             match look {
                 Look::Served(route) => return Ok(*route),
                 Look::Again => leaving_since = None,
+                // A pod has few changes on its way up, and the last one is what the caller waits for.
+                Look::Changed => {
+                    leaving_since = None;
+                    continue;
+                }
                 Look::Leaving => self.leaves_in_time(*leaving_since.get_or_insert_with(Instant::now))?,
             }
             tokio::time::sleep(pause.min(self.left()?)).await;

@@ -39,6 +39,9 @@ const IDLE_LEAST: Duration = Duration::from_secs(20);
 /// How long another tenant's pod takes to publish and seal.
 const SEAL: Duration = Duration::from_secs(3);
 
+/// How often a pod of the scripted world changes on its way up.
+const CHANGE: Duration = Duration::from_millis(50);
+
 /// One pod of the scripted world; it changes by itself as time passes.
 #[derive(Clone)]
 struct FakePod {
@@ -167,8 +170,9 @@ impl Cluster for World {
     async fn pod(&self, _: &Target) -> Result<Option<PodView>, Problem> {
         Ok(self.0.lock().unwrap().pod.as_ref().map(FakePod::view))
     }
-    async fn changed(&self, _: &PodView, at_most: Duration) {
-        tokio::time::sleep(at_most.min(Duration::from_millis(50))).await;
+    async fn changed(&self, _: &PodView, at_most: Duration) -> bool {
+        tokio::time::sleep(at_most.min(CHANGE)).await;
+        CHANGE <= at_most
     }
     async fn take_slot(&self, _: &Target) -> Result<Option<Taken>, Problem> {
         let mut state = self.0.lock().unwrap();
@@ -325,6 +329,15 @@ async fn many_callers_share_one_flight() {
     assert!(routes.iter().all(|route| route.as_ref().is_ok_and(|route| route.pod_uid == "uid-101")));
     let state = world.0.lock().unwrap();
     assert_eq!((state.creates, state.grants, state.slots_taken), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_granted_at_the_change_that_gave_it_an_address() {
+    let world = world(1, Some(FakePod { hydrate: Duration::ZERO, ..fresh(1) }));
+    let begun = Instant::now();
+    wake(&world).await.unwrap();
+    let late = begun.elapsed() - fresh(1).address_after;
+    assert!(late <= CHANGE + Duration::from_millis(25), "{late:?} after its address was known");
 }
 
 #[tokio::test(start_paused = true)]

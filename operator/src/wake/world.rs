@@ -27,8 +27,8 @@ pub trait Cluster: Send + Sync + 'static {
     async fn target(&self, key: &BranchKey) -> Result<Target, Problem>;
     /// The branch's pod.
     async fn pod(&self, target: &Target) -> Result<Option<PodView>, Problem>;
-    /// Returns when the pod changed, or after `at_most`.
-    async fn changed(&self, pod: &PodView, at_most: Duration);
+    /// Returns when the pod changed (true), or after `at_most`, or when nobody can watch it.
+    async fn changed(&self, pod: &PodView, at_most: Duration) -> bool;
     /// Takes a slot of the class; none at its ceiling.
     async fn take_slot(&self, target: &Target) -> Result<Option<Taken>, Problem>;
     /// Gives back a slot that no pod occupies.
