@@ -150,6 +150,11 @@ impl TenantClassSpec {
         stated.unwrap_or_else(|| Quantity::new(CACHE_SIZE))
     }
 
+    /// What DuckDB may spill, in bytes: half of the cache volume, so that spilling alone does not fill it.
+    pub fn spill_limit(&self) -> u64 {
+        self.cache_size().units().unwrap_or_default() / 2
+    }
+
     /// DuckDB's memory. Text that is no limit (the schema refuses it) counts as not stated.
     pub fn memory_limit(&self) -> MemoryLimit {
         let stated = self.engine.as_ref().and_then(|engine| engine.memory_limit.as_deref());

@@ -11,7 +11,7 @@ use kube::{
 use roost_crds::{TenantClass, names as crd};
 
 use super::{
-    build::{PodDefaults, PodOf, PodTrust, build},
+    build::{PodDefaults, PodOf, PodTrust, build, template},
     names,
     view::PodView,
 };
@@ -101,10 +101,24 @@ impl Pods {
         }
     }
 
+    /// What a serving pod of a class is made of today.
+    pub fn template(&self, class: &TenantClass) -> String {
+        template(&self.defaults, class)
+    }
+
     /// Asks for a pod's removal, within its own grace. Not another pod of the same name.
     pub async fn delete(&self, pod: &PodView) -> Result<(), kube::Error> {
+        self.delete_if(pod, None).await
+    }
+
+    /// Asks for a pod's removal if it is as it was when it was looked at.
+    pub async fn delete_unchanged(&self, pod: &PodView) -> Result<(), kube::Error> {
+        self.delete_if(pod, pod.resource_version.clone()).await
+    }
+
+    async fn delete_if(&self, pod: &PodView, resource_version: Option<String>) -> Result<(), kube::Error> {
         let exactly = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None }),
+            preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), resource_version }),
             ..DeleteParams::default()
         };
         match self.api.delete(&pod.name, &exactly).await {

@@ -20,7 +20,10 @@ use roost_protocol::{
     signing::VerifyingKey,
 };
 
-use super::{names, view::SLOT_ANNOTATION};
+use super::{
+    names,
+    view::{SLOT_ANNOTATION, TEMPLATE_ANNOTATION},
+};
 use crate::{class::settings, slots::Taken, trust::Identity};
 
 /// User and group of every process of ours.
@@ -102,42 +105,52 @@ pub struct PodTrust<'a> {
 
 /// The pod.
 pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust: &PodTrust<'_>) -> Pod {
-    let runtime = class.spec.runtime.clone().unwrap_or_default();
-    let grace = class.spec.termination_grace().as_secs();
     Pod {
         metadata: metadata(defaults, class, of),
-        spec: Some(PodSpec {
-            automount_service_account_token: Some(false),
-            containers: vec![container(defaults, class, trust)],
-            enable_service_links: Some(false),
-            image_pull_secrets: pull_secrets(defaults),
-            node_selector: runtime.node_selector,
-            restart_policy: Some("Never".into()),
-            runtime_class_name: runtime.runtime_class_name,
-            security_context: Some(PodSecurityContext {
-                fs_group: Some(UID),
-                run_as_group: Some(UID),
-                run_as_non_root: Some(true),
-                run_as_user: Some(UID),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".into(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
-            termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
-            tolerations: runtime.tolerations.map(|all| all.into_iter().map(Into::into).collect()),
-            volumes: Some(vec![Volume {
-                name: "cache".into(),
-                empty_dir: Some(EmptyDirVolumeSource {
-                    size_limit: Some(class.spec.cache_size().into()),
-                    ..EmptyDirVolumeSource::default()
-                }),
-                ..Volume::default()
-            }]),
-            ..PodSpec::default()
-        }),
+        spec: Some(spec(defaults, class, environment(defaults, class, trust))),
         status: None,
+    }
+}
+
+/// Names what the pods of a class are made of: another name, another image, other resources or another place to run.
+pub fn template(defaults: &PodDefaults, class: &TenantClass) -> String {
+    let spec = serde_json::to_vec(&spec(defaults, class, Vec::new())).unwrap_or_default();
+    blake3::hash(&spec).to_hex()[..16].to_owned()
+}
+
+fn spec(defaults: &PodDefaults, class: &TenantClass, environment: Vec<EnvVar>) -> PodSpec {
+    let runtime = class.spec.runtime.clone().unwrap_or_default();
+    let grace = class.spec.termination_grace().as_secs();
+    PodSpec {
+        automount_service_account_token: Some(false),
+        containers: vec![container(defaults, class, environment)],
+        enable_service_links: Some(false),
+        image_pull_secrets: pull_secrets(defaults),
+        node_selector: runtime.node_selector,
+        restart_policy: Some("Never".into()),
+        runtime_class_name: runtime.runtime_class_name,
+        security_context: Some(PodSecurityContext {
+            fs_group: Some(UID),
+            run_as_group: Some(UID),
+            run_as_non_root: Some(true),
+            run_as_user: Some(UID),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        termination_grace_period_seconds: Some(i64::try_from(grace).unwrap_or(i64::MAX)),
+        tolerations: runtime.tolerations.map(|all| all.into_iter().map(Into::into).collect()),
+        volumes: Some(vec![Volume {
+            name: "cache".into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(class.spec.cache_size().into()),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
     }
 }
 
@@ -162,6 +175,7 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
         (crd::NAMESPACE_ANNOTATION, of.namespace.to_owned()),
         (crd::TENANT_ANNOTATION, of.tenant.to_owned()),
         (crd::CLASS_ANNOTATION, class_name.clone()),
+        (TEMPLATE_ANNOTATION, template(defaults, class)),
     ]);
     match &of.role {
         Role::Serve { branch, slot } => {
@@ -195,7 +209,7 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
     }
 }
 
-fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) -> Container {
+fn container(defaults: &PodDefaults, class: &TenantClass, environment: Vec<EnvVar>) -> Container {
     let port = |name: &str, port: u16| ContainerPort {
         name: Some(name.into()),
         container_port: port.into(),
@@ -205,7 +219,7 @@ fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) 
         name: CONTAINER.into(),
         image: Some(defaults.image.clone()),
         image_pull_policy: Some(defaults.pull_policy.clone()),
-        env: Some(environment(defaults, trust)),
+        env: Some(environment),
         liveness_probe: Some(probe("/healthz", 10, 6)),
         ports: Some(vec![port("internal", INTERNAL_TLS_PORT), port("health", HEALTH_PORT)]),
         readiness_probe: Some(probe("/readyz", 1, 1)),
@@ -227,7 +241,7 @@ fn container(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) 
     }
 }
 
-fn environment(defaults: &PodDefaults, trust: &PodTrust<'_>) -> Vec<EnvVar> {
+fn environment(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>) -> Vec<EnvVar> {
     let field = |name: &str, path: &str| EnvVar {
         name: name.into(),
         value_from: Some(EnvVarSource {
@@ -251,6 +265,7 @@ fn environment(defaults: &PodDefaults, trust: &PodTrust<'_>) -> Vec<EnvVar> {
         value("ROOST_TLS_KEY", &trust.identity.key),
         value("ROOST_OPERATOR_KEY", &trust.operator_key.to_string()),
         value("ROOST_CACHE_DIR", CACHE_DIR),
+        value("ROOST_SPILL_LIMIT", &class.spec.spill_limit().to_string()),
         value("ROOST_WRITES_REFUSED_AFTER", &format!("{}s", WRITES_REFUSED_AFTER.as_secs())),
         value("ROOST_LOG", &defaults.log),
     ]

@@ -14,14 +14,13 @@ use roost_crds::{
     Branch, Snapshot, Tenant,
     names::{MAIN_BRANCH, MANAGED_BY},
 };
-use roost_protocol::{
-    command::Order,
-    problem::{ErrorCode, Problem},
-    status::RuntimeState,
-};
+use roost_protocol::{command::Order, status::RuntimeState};
 use serde_json::json;
 
-use super::{PodView, Stage, calls};
+use super::{
+    PodView, Stage, calls,
+    ending::{bad_end, farewell},
+};
 use crate::{
     context::Context,
     elected::Elected,
@@ -38,9 +37,6 @@ const GRANT_LIMIT: Duration = Duration::from_mins(3);
 const LOOK: Duration = Duration::from_mins(1);
 /// How soon a pod that was asked to drain is looked at again.
 const DRAIN_LOOK: Duration = Duration::from_secs(5);
-
-/// What the view writes for a process that SIGKILL ended; some kubelets do not say whether memory ran out.
-const KILLED: &str = "exit code 137";
 
 /// Whom a pod works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,33 +136,6 @@ impl PodReconciler {
     }
 }
 
-/// Why a pod ended, when that was not a seal.
-fn bad_end(pod: &PodView) -> Option<Problem> {
-    let Stage::Finished { ending, reason } = &pod.stage else { return None };
-    match ending.as_deref() {
-        Some(ending) if ending.state == RuntimeState::Sealed => None,
-        Some(ending) if ending.state == RuntimeState::Fenced => {
-            let detail = "another owner took the branch over".to_owned();
-            Some(ending.problem.clone().unwrap_or_else(|| Problem::new(ErrorCode::Fenced, detail)))
-        }
-        Some(ending) => {
-            let unknown = || Problem::new(ErrorCode::EngineFailed, format!("the pod failed: {reason}"));
-            Some(ending.problem.clone().unwrap_or_else(unknown))
-        }
-        None => Some(Problem::new(ErrorCode::EngineFailed, without_words(reason))),
-    }
-}
-
-/// What is said of a pod that could not say anything itself.
-fn without_words(reason: &str) -> String {
-    let hint = if reason.contains("OOMKilled") || reason.contains(KILLED) {
-        ". It was killed, as happens when it needs more memory than runtime.resources.limits.memory of its TenantClass"
-    } else {
-        ""
-    };
-    format!("the pod ended without last words: {reason}{hint}")
-}
-
 /// Whether the object that a pod works for exists: by UID, so that a recreated one does not count.
 async fn owner(context: &Context, pod: &PodView) -> Result<Owner, ReconcileError> {
     let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), &pod.namespace);
@@ -190,9 +159,8 @@ async fn owner(context: &Context, pod: &PodView) -> Result<Owner, ReconcileError
 
 /// Keeps a finished pod's last words, says what is not routine, and asks for its removal. Any replica may do this.
 pub async fn retire(context: &Context, pod: &PodView) -> Result<(), ReconcileError> {
-    if let Some(problem) = bad_end(pod) {
-        let reason = if problem.code == ErrorCode::Fenced { "Fenced" } else { "PodFailed" };
-        tell(context, pod, reason, &format!("pod {}: {problem}", pod.name)).await?;
+    if let Some((reason, note)) = farewell(pod) {
+        tell(context, pod, reason, &note).await?;
     }
     let words = Serving { pod: Some(pod.clone()), runtime: None }.facts();
     let mut status = serde_json::Map::new();
@@ -274,28 +242,5 @@ mod tests {
         for (pod, owner, now, next) in table {
             assert_eq!(plan(&pod, owner, now), next, "{pod:?} {owner:?}");
         }
-    }
-
-    #[test]
-    fn only_a_seal_is_a_good_end() {
-        let end = |state| Stage::Finished {
-            ending: Some(Box::new(roost_protocol::status::Ending {
-                state,
-                position: None,
-                database_size: None,
-                last_active: None,
-                problem: None,
-                snapshot: None,
-            })),
-            reason: "Completed".into(),
-        };
-        assert_eq!(bad_end(&pod(end(RuntimeState::Sealed), None)), None);
-        assert_eq!(bad_end(&pod(end(RuntimeState::Fenced), None)).unwrap().code, ErrorCode::Fenced);
-        assert_eq!(bad_end(&pod(end(RuntimeState::Failed), None)).unwrap().code, ErrorCode::EngineFailed);
-        let killed = Stage::Finished { ending: None, reason: "OOMKilled, exit code 137".into() };
-        let detail = bad_end(&pod(killed, None)).unwrap().detail;
-        assert!(detail.contains("OOMKilled") && detail.contains("limits.memory"), "{detail}");
-        let refused = Stage::Finished { ending: None, reason: "StartError, exit code 128".into() };
-        assert!(!bad_end(&pod(refused, None)).unwrap().detail.contains("limits.memory"));
     }
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod build;
 pub mod calls;
+pub mod ending;
 pub mod lifecycle;
 pub mod names;
 #[cfg(test)]

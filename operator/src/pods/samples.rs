@@ -24,6 +24,8 @@ pub fn pod() -> PodView {
         slot: None,
         created: None,
         obstacle: None,
+        template: None,
+        cache_bytes: None,
     }
 }
 

@@ -1,9 +1,13 @@
 //! What matters of a runtime pod, folded out of the Pod object.
 
-use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodStatus},
+    jiff::Timestamp,
+};
 use kube::ResourceExt as _;
-use roost_crds::names::{
-    BRANCH_LABEL, NAMESPACE_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION, TENANT_UID_LABEL,
+use roost_crds::{
+    Quantity,
+    names::{BRANCH_LABEL, NAMESPACE_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION, TENANT_UID_LABEL},
 };
 use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
 
@@ -11,11 +15,13 @@ use crate::{runtime_client::PodAddress, slots::Taken};
 
 /// Annotation with the slot that the pod occupies: Lease and token.
 pub const SLOT_ANNOTATION: &str = "roostdb.dev/slot";
+/// Annotation with what the pod is made of, as [`template`](super::build::template) names it.
+pub const TEMPLATE_ANNOTATION: &str = "roostdb.dev/template";
 
 /// How far a pod is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
-    /// Exists; has no address yet.
+    /// Exists; has no address yet, or cannot start.
     Starting,
     /// Has an address; its process may listen.
     Running {
@@ -62,6 +68,10 @@ pub struct PodView {
     pub created: Option<Timestamp>,
     /// Why it does not start, when the kubelet or the scheduler says so.
     pub obstacle: Option<String>,
+    /// What it is made of.
+    pub template: Option<String>,
+    /// What its cache volume may hold, in bytes.
+    pub cache_bytes: Option<u64>,
 }
 
 impl PodView {
@@ -83,6 +93,8 @@ impl PodView {
             slot: annotation(SLOT_ANNOTATION).as_deref().and_then(Taken::parse),
             created: pod.creation_timestamp().map(|time| time.0),
             obstacle: obstacle(pod),
+            template: annotation(TEMPLATE_ANNOTATION),
+            cache_bytes: cache_bytes(pod),
         }
     }
 
@@ -114,20 +126,11 @@ impl PodView {
 
 fn stage(pod: &Pod) -> Stage {
     let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
-    // The container's state is seen before the phase follows it.
-    let terminated = status
-        .and_then(|status| status.container_statuses.as_ref()?.first()?.state.as_ref()?.terminated.clone());
-    if let Some(terminated) = terminated {
-        let ending = terminated.message.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let reason = terminated.reason.unwrap_or_default();
-        return Stage::Finished { ending, reason: format!("{reason}, exit code {}", terminated.exit_code) };
+    if let Some((ending, reason)) = status.and_then(finished) {
+        return Stage::Finished { ending: ending.map(Box::new), reason };
     }
-    if matches!(phase, "Succeeded" | "Failed") {
-        let reason = status.and_then(|status| status.reason.clone()).unwrap_or_else(|| phase.to_owned());
-        return Stage::Finished { ending: None, reason };
-    }
-    match status.and_then(|status| status.pod_ip.clone()) {
+    // A pod has its address before its image.
+    match status.and_then(|status| status.pod_ip.clone()).filter(|_| obstacle(pod).is_none()) {
         Some(address) => {
             let ready = status
                 .and_then(|status| status.conditions.as_ref())
@@ -136,6 +139,46 @@ fn stage(pod: &Pod) -> Stage {
         }
         None => Stage::Starting,
     }
+}
+
+/// Why the pod as a whole came to an end, if not by its process: evicted, say.
+fn ended_by_node(status: &PodStatus) -> Option<String> {
+    let reason = status.reason.as_ref()?;
+    Some(match &status.message {
+        Some(message) => format!("{reason}: {}", message.trim()),
+        None => reason.clone(),
+    })
+}
+
+/// Last words and what the kubelet says, once the process ended.
+fn finished(status: &PodStatus) -> Option<(Option<Ending>, String)> {
+    // The container's state is seen before the phase follows it.
+    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref());
+    let terminated = container.and_then(|state| state.terminated.as_ref());
+    let phase = status.phase.as_deref().unwrap_or_default();
+    if terminated.is_none() && !matches!(phase, "Succeeded" | "Failed") {
+        return None;
+    }
+    let words = terminated.and_then(|terminated| terminated.message.as_deref());
+    let ending = words.and_then(|text| serde_json::from_str(text).ok());
+    let reason = match (ended_by_node(status), terminated) {
+        (Some(reason), _) => reason,
+        (None, Some(terminated)) => {
+            format!(
+                "{}, exit code {}",
+                terminated.reason.as_deref().unwrap_or_default(),
+                terminated.exit_code
+            )
+        }
+        (None, None) => phase.to_owned(),
+    };
+    Some((ending, reason))
+}
+
+fn cache_bytes(pod: &Pod) -> Option<u64> {
+    let mut volumes = pod.spec.as_ref()?.volumes.iter().flatten();
+    let limit = volumes.find_map(|volume| volume.empty_dir.as_ref()?.size_limit.clone())?;
+    Quantity::new(limit.0).units()
 }
 
 fn obstacle(pod: &Pod) -> Option<String> {
@@ -188,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn an_eviction_is_told_in_the_words_of_the_kubelet() {
+        let message = "Usage of EmptyDir volume \"cache\" exceeds the limit \"1Gi\". ";
+        let evicted = Stage::Finished { ending: None, reason: format!("Evicted: {}", message.trim()) };
+        let failed = pod(json!({"phase": "Failed", "reason": "Evicted", "message": message,
+            "containerStatuses": [{
+                "name": "runtime", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 137, "reason": "Error"}}}]}));
+        assert_eq!(failed.stage, evicted);
+    }
+
+    #[test]
     fn last_words_are_read_and_nonsense_is_not() {
         let words = |message: &str| {
             pod(json!({"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{
@@ -204,9 +258,11 @@ mod tests {
 
     #[test]
     fn an_image_that_cannot_be_pulled_is_told() {
-        let stuck = pod(json!({"phase": "Pending", "containerStatuses": [{
+        // It has its address by then, and no process that could be called.
+        let stuck = pod(json!({"phase": "Pending", "podIP": "10.0.0.1", "containerStatuses": [{
             "name": "runtime", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}));
         assert_eq!(stuck.obstacle.as_deref(), Some("ImagePullBackOff: no such image"));
+        assert_eq!((&stuck.stage, stuck.address()), (&Stage::Starting, None));
     }
 }

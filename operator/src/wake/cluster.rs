@@ -199,6 +199,7 @@ impl RealCluster {
             key: key.clone(),
             pod: names::serving_pod(&uid, &key.branch),
             tenant_uid: uid,
+            template: Some(self.0.pods.template(&state.class)),
             generation: tenant.metadata.generation.unwrap_or_default()
                 + branch_generation
                 + state.class.metadata.generation.unwrap_or_default(),
@@ -375,6 +376,10 @@ impl Cluster for RealCluster {
         lifecycle::retire(&self.0, pod)
             .await
             .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    async fn remove(&self, pod: &PodView) -> Result<(), Problem> {
+        self.0.pods.delete_unchanged(pod).await.map_err(api_failed)
     }
 
     async fn occupants(&self, target: &Target) -> Result<Vec<Occupant>, Problem> {

@@ -2,7 +2,10 @@
 //! between two of them, so it does not matter which replica did what.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex as StdMutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -72,6 +75,23 @@ pub(super) struct Wait {
     pub place: AtomicBool,
     /// Status was told.
     pub told: AtomicBool,
+    /// Why its pod does not start, by what the kubelet or the scheduler said last.
+    obstacle: StdMutex<Option<String>>,
+}
+
+impl Wait {
+    /// What it waits for.
+    pub(super) fn describe(&self) -> String {
+        match &*self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(obstacle) => format!("its pod does not start: {obstacle}"),
+            None => "it is still starting".to_owned(),
+        }
+    }
+
+    fn see(&self, pod: Option<&PodView>) {
+        let obstacle = pod.and_then(|pod| pod.obstacle.clone());
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
+    }
 }
 
 impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
@@ -82,7 +102,9 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
         let mut starts = 0;
         loop {
             let left = self.left()?;
-            let look = match self.cluster.pod(self.target).await? {
+            let pod = self.cluster.pod(self.target).await?;
+            self.wait.see(pod.as_ref());
+            let look = match pod {
                 None if starts == MAX_STARTS => return Err(self.pods_end(starts)),
                 None => {
                     // What is to be woken was read a while ago: it may be deleted or suspended by now.
@@ -94,6 +116,12 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
                 Some(pod) if pod.finished() => self.remove(&pod, left).await?,
                 Some(pod) if pod.leaving => {
                     self.cluster.changed(&pod, left.min(RETIRE_PATIENCE)).await;
+                    Look::Leaving
+                }
+                Some(pod) if self.mended(&pod) => {
+                    tracing::info!(branch = %self.target.key, pod = %pod.name, obstacle = pod.obstacle,
+                        "removed: another one is described by now");
+                    self.cluster.remove(&pod).await?;
                     Look::Leaving
                 }
                 Some(pod) if pod.address().is_none() => {
@@ -135,7 +163,12 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
 
     fn left(&self) -> Result<Duration, Problem> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(self.timeout("it is still starting")) } else { Ok(left) }
+        if left.is_zero() { Err(self.timeout(&self.wait.describe())) } else { Ok(left) }
+    }
+
+    /// Whether a pod cannot start, and what it would be made of today is something else.
+    fn mended(&self, pod: &PodView) -> bool {
+        pod.address().is_none() && pod.obstacle.is_some() && pod.template != self.target.template
     }
 
     fn timeout(&self, why: &str) -> Problem {

@@ -57,7 +57,13 @@ struct FakePod {
     drains: Option<Instant>,
     ends: Option<Instant>,
     leaving: bool,
+    /// Why it does not start.
+    obstacle: Option<&'static str>,
+    template: &'static str,
 }
+
+/// What pods are made of today.
+const TEMPLATE: &str = "today";
 
 #[derive(Default)]
 struct State {
@@ -102,6 +108,8 @@ fn fresh(uid: u32) -> FakePod {
         drains: None,
         ends: None,
         leaving: false,
+        obstacle: None,
+        template: TEMPLATE,
     }
 }
 
@@ -119,13 +127,20 @@ impl FakePod {
     fn view(&self) -> PodView {
         let stage = if self.ends.is_some_and(|at| at <= Instant::now()) {
             Stage::Finished { ending: None, reason: "Completed".into() }
-        } else if self.created.elapsed() >= self.address_after {
+        } else if self.created.elapsed() >= self.address_after && self.obstacle.is_none() {
             Stage::Running { address: "10.0.0.1".into(), ready: true }
         } else {
             Stage::Starting
         };
-        let (uid, tenant_uid) = (self.uid.clone(), "tenant".to_owned());
-        PodView { uid, tenant_uid, stage, leaving: self.leaving, ..samples::pod() }
+        PodView {
+            uid: self.uid.clone(),
+            tenant_uid: "tenant".into(),
+            stage,
+            leaving: self.leaving,
+            obstacle: self.obstacle.map(str::to_owned),
+            template: Some(self.template.to_owned()),
+            ..samples::pod()
+        }
     }
 }
 
@@ -159,6 +174,7 @@ impl Cluster for World {
             key: key.clone(),
             tenant_uid: "tenant".into(),
             pod: "rt-1".into(),
+            template: Some(TEMPLATE.into()),
             generation: 1,
             statement_timeout: Duration::from_mins(1),
             termination_grace: GRACE,
@@ -213,11 +229,14 @@ impl Cluster for World {
     async fn recovered(&self, _: &Target) {
         self.0.lock().unwrap().told = None;
     }
-    async fn retire(&self, _: &Target, _: &PodView) -> Result<(), Problem> {
+    async fn remove(&self, _: &PodView) -> Result<(), Problem> {
         let mut state = self.0.lock().unwrap();
         state.pod = None;
         state.slots_taken = state.slots_taken.saturating_sub(1);
         Ok(())
+    }
+    async fn retire(&self, _: &Target, pod: &PodView) -> Result<(), Problem> {
+        self.remove(pod).await
     }
 }
 
@@ -336,7 +355,7 @@ async fn a_pod_is_granted_at_the_change_that_gave_it_an_address() {
     let world = world(1, Some(FakePod { hydrate: Duration::ZERO, ..fresh(1) }));
     let begun = Instant::now();
     wake(&world).await.unwrap();
-    let late = begun.elapsed() - fresh(1).address_after;
+    let late = begun.elapsed().saturating_sub(fresh(1).address_after);
     assert!(late <= CHANGE + Duration::from_millis(25), "{late:?} after its address was known");
 }
 
@@ -512,6 +531,29 @@ async fn a_finished_pod_that_nobody_removes_is_removed() {
     let world = world(1, Some(FakePod { ends: Some(Instant::now()), ..serving(1) }));
     assert_eq!(wake(&world).await.unwrap().pod_uid, "uid-101");
     assert_eq!(world.0.lock().unwrap().slots_taken, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_cannot_start_is_told_and_left_to_those_who_may_mend_it() {
+    let stuck = FakePod { obstacle: Some("ErrImagePull: no such image"), ..fresh(1) };
+    let world = world(1, Some(stuck));
+    let problem = wake(&world).await.unwrap_err();
+    assert_eq!(problem.code, ErrorCode::WakeTimeout);
+    assert!(problem.detail.contains("no such image"), "{problem}");
+    let impatient = WakeRequest { patience: Duration::from_secs(1), ..request() };
+    let problem = waker(&world).wake(&impatient).await.unwrap_err();
+    assert!(problem.detail.contains("no such image"), "{problem}");
+    assert_eq!(world.0.lock().unwrap().creates, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_cannot_start_gives_way_to_one_that_is_made_of_something_else() {
+    let stuck = FakePod { obstacle: Some("ErrImagePull: no such image"), template: "yesterday", ..fresh(1) };
+    let changed = world(1, Some(stuck.clone()));
+    assert_eq!(wake(&changed).await.unwrap().pod_uid, "uid-101");
+    // One that starts is not replaced: it is of another release, and serves as well.
+    let starts = world(1, Some(FakePod { obstacle: None, ..stuck }));
+    assert_eq!(wake(&starts).await.unwrap().pod_uid, "uid-1");
 }
 
 #[tokio::test(start_paused = true)]

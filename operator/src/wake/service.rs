@@ -106,7 +106,7 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         let patience = request.patience.min(self.limits.deadline);
         let landed = tokio::time::timeout(patience, flight.landing).await;
         landed.map_or_else(
-            |_| Err(out_of_patience(&key, request.patience, flight.wait.place.load(Ordering::Relaxed))),
+            |_| Err(out_of_patience(&key, request.patience, &flight.wait)),
             |outcome| outcome.map_err(|problem| *problem),
         )
     }
@@ -220,13 +220,13 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
 }
 
 /// What a caller hears whose patience ends before the flight.
-fn out_of_patience(key: &BranchKey, patience: Duration, waits_for_place: bool) -> Problem {
-    let (code, what) = if waits_for_place {
-        (ErrorCode::CapacityReached, "waits for a place of its class, all of which are taken,")
+fn out_of_patience(key: &BranchKey, patience: Duration, wait: &Wait) -> Problem {
+    let (code, why) = if wait.place.load(Ordering::Relaxed) {
+        (ErrorCode::CapacityReached, "it waits for a place of its class, all of which are taken".to_owned())
     } else {
-        (ErrorCode::WakeTimeout, "is still starting")
+        (ErrorCode::WakeTimeout, wait.describe())
     };
-    Problem::new(code, format!("{key} {what} after {patience:?}; ask again")).retry_after(1)
+    Problem::new(code, format!("{key} does not serve after {patience:?}: {why}; ask again")).retry_after(1)
 }
 
 /// Whether a failure says something about this tenant that will hold for a moment.

@@ -1,0 +1,105 @@
+//! What a runtime pod's end says: to the branch that it served, and to people.
+
+use roost_protocol::{
+    problem::{ErrorCode, Problem},
+    status::RuntimeState,
+};
+
+use super::{PodView, Stage};
+
+/// What the view writes for a process that SIGKILL ended; some kubelets do not say whether memory ran out.
+const KILLED: &str = "exit code 137";
+
+/// Why a pod ended, when that was not a seal.
+pub fn bad_end(pod: &PodView) -> Option<Problem> {
+    let Stage::Finished { ending, reason } = &pod.stage else { return None };
+    match ending.as_deref() {
+        Some(ending) if ending.state == RuntimeState::Sealed => None,
+        Some(ending) if ending.state == RuntimeState::Fenced => {
+            let detail = "another owner took the branch over".to_owned();
+            Some(ending.problem.clone().unwrap_or_else(|| Problem::new(ErrorCode::Fenced, detail)))
+        }
+        Some(ending) => {
+            let unknown = || Problem::new(ErrorCode::EngineFailed, format!("the pod failed: {reason}"));
+            Some(ending.problem.clone().unwrap_or_else(unknown))
+        }
+        None => Some(Problem::new(ErrorCode::EngineFailed, without_words(reason))),
+    }
+}
+
+/// What is said of a pod that could not say anything itself.
+fn without_words(reason: &str) -> String {
+    let hint = if reason.contains("OOMKilled") || reason.contains(KILLED) {
+        ". It was killed, as happens when it needs more memory than runtime.resources.limits.memory of its TenantClass"
+    } else {
+        ""
+    };
+    format!("the pod ended without last words: {reason}{hint}")
+}
+
+/// Reason and note of the Event that tells of an end which is not routine.
+pub fn farewell(pod: &PodView) -> Option<(&'static str, String)> {
+    if let Some(problem) = bad_end(pod) {
+        let reason = if problem.code == ErrorCode::Fenced { "Fenced" } else { "PodFailed" };
+        return Some((reason, format!("pod {}: {problem}", pod.name)));
+    }
+    // Its node ends such a pod, which has the time to publish and seal, and the next one ends the same way.
+    let (size, room) = (pod.ending()?.database_size?, pod.cache_bytes?);
+    (size > room).then(|| {
+        let note = format!(
+            "pod {} lost nothing, but its database of {size} bytes has outgrown its cache volume of {room} bytes, for \
+             which its node ends it: raise runtime.cacheSize of its TenantClass",
+            pod.name
+        );
+        ("CacheFull", note)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::samples;
+
+    const SIZE: u64 = 4096;
+
+    fn pod(stage: Stage) -> PodView {
+        PodView { stage, ..samples::pod() }
+    }
+
+    fn end(state: RuntimeState, reason: &str) -> PodView {
+        let ending = roost_protocol::status::Ending {
+            state,
+            position: None,
+            database_size: Some(SIZE),
+            last_active: None,
+            problem: None,
+            snapshot: None,
+        };
+        pod(Stage::Finished { ending: Some(Box::new(ending)), reason: reason.into() })
+    }
+
+    #[test]
+    fn only_a_seal_is_a_good_end() {
+        let code = |state| bad_end(&end(state, "Completed")).map(|problem| problem.code);
+        assert_eq!(code(RuntimeState::Sealed), None);
+        assert_eq!(code(RuntimeState::Fenced), Some(ErrorCode::Fenced));
+        assert_eq!(code(RuntimeState::Failed), Some(ErrorCode::EngineFailed));
+        let detail = |reason: &str| {
+            bad_end(&pod(Stage::Finished { ending: None, reason: reason.into() })).unwrap().detail
+        };
+        let killed = detail("OOMKilled, exit code 137");
+        assert!(killed.contains("OOMKilled") && killed.contains("limits.memory"), "{killed}");
+        assert!(!detail("StartError, exit code 128").contains("limits.memory"));
+    }
+
+    #[test]
+    fn a_database_that_has_outgrown_its_volume_is_told_and_a_seal_is_not() {
+        let sealed =
+            |cache_bytes| farewell(&PodView { cache_bytes, ..end(RuntimeState::Sealed, "Completed") });
+        assert_eq!(sealed(None), None);
+        assert_eq!(sealed(Some(SIZE)), None);
+        let (reason, note) = sealed(Some(SIZE - 1)).unwrap();
+        assert_eq!(reason, "CacheFull");
+        assert!(note.contains("runtime.cacheSize") && note.contains(&SIZE.to_string()), "{note}");
+    }
+}
