@@ -1,14 +1,14 @@
 //! The cluster under test.
 
-use crate::{bucket::Bucket, tenant::TestNamespace};
+use crate::{bucket::Bucket, tenant::TestNamespace, wait::eventually};
 use anyhow::{Context, Result};
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
-    core::v1::{Pod, Service, ServiceAccount},
+    core::v1::{Event, Pod, Service, ServiceAccount},
 };
 use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -64,8 +64,10 @@ impl Roost {
     pub fn api(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        if kind == "Branch" {
-            resource.plural = "branches".into();
+        match kind {
+            "Branch" => resource.plural = "branches".into(),
+            "TenantClass" => resource.plural = "tenantclasses".into(),
+            _ => {}
         }
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -103,6 +105,18 @@ impl Roost {
         Ok(name)
     }
 
+    /// API of the classes.
+    pub fn classes(&self) -> Api<DynamicObject> {
+        self.api("roostdb.dev/v1alpha1", "TenantClass", None)
+    }
+
+    /// Changes parts of a class's spec; null removes a field.
+    pub async fn change_class(&self, class: &str, spec: &Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.classes().patch(class, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
     /// A token of a ServiceAccount, as `kubectl create token` makes it; no audience means the API server's.
     pub async fn service_account_token(
         &self,
@@ -135,6 +149,33 @@ impl Roost {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), RUNTIME_NAMESPACE);
         let selector = ListParams::default().labels(&format!("roostdb.dev/tenant-uid={tenant_uid}"));
         Ok(pods.list(&selector).await?.items)
+    }
+
+    /// Waits for an Event in a namespace with this reason, and a note that contains `text`.
+    pub async fn event(&self, namespace: &str, reason: &str, text: &str) -> Result<()> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        eventually(&format!("an Event {reason} about {text:?}"), PATIENCE, || async {
+            let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let told = |event: &&Event| event.reason.as_deref() == Some(reason);
+            let notes: Vec<_> = all.iter().filter(told).filter_map(|event| event.message.clone()).collect();
+            if notes.iter().any(|note| note.contains(text)) { Ok(()) } else { Err(format!("{notes:?}")) }
+        })
+        .await
+    }
+
+    /// Asks the pods of a tenant to leave, as `kubectl delete` does, and waits until they have left.
+    pub async fn evict(&self, tenant_uid: &str) -> Result<()> {
+        let mut leaving = Vec::new();
+        for pod in self.pods_of(tenant_uid).await? {
+            self.pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
+            leaving.extend(pod.uid());
+        }
+        eventually("the pods have left", PATIENCE, || async {
+            let pods = self.pods_of(tenant_uid).await.map_err(|error| error.to_string())?;
+            let left = pods.iter().filter_map(ResourceExt::uid).filter(|uid| leaving.contains(uid)).count();
+            if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+        })
+        .await
     }
 
     /// API of the runtime pods.

@@ -7,24 +7,11 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use roost_crds::names::DEFAULT_CLASS_ANNOTATION;
-use roost_tests::{
-    Roost, TestNamespace,
-    cluster::{PATIENCE, SYSTEM_NAMESPACE},
-    eventually,
-};
+use roost_tests::{Roost, TestNamespace, cluster::SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
-
-use crate::classes::{change, classes};
 
 async fn threads(shop: &TestNamespace) -> Result<i64> {
     shop.query("acme", "SELECT current_setting('threads')").await?.integer()
-}
-
-async fn sleep(roost: &Roost, shop: &TestNamespace, uid: &str) -> Result<()> {
-    for pod in roost.pods_of(uid).await? {
-        roost.pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
-    }
-    shop.asleep(uid, PATIENCE).await
 }
 
 #[tokio::test]
@@ -38,12 +25,14 @@ async fn pods_go_on_as_they_are_and_the_next_wake_follows_the_class() -> Result<
     let pod = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid());
 
     let resources = json!({"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "768Mi"}});
-    change(&roost, &class, json!({"engine": {"threads": 2}, "runtime": {"resources": resources}})).await?;
+    roost
+        .change_class(&class, &json!({"engine": {"threads": 2}, "runtime": {"resources": resources}}))
+        .await?;
     shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     ensure!(threads(&shop).await? == 1, "a pod that serves was changed");
     ensure!(roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid()) == pod, "the pod was replaced");
 
-    sleep(&roost, &shop, &uid).await?;
+    roost.evict(&uid).await?;
     ensure!(threads(&shop).await? == 2, "the next wake did not follow the class");
     let limits = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.spec);
     let limits = limits.and_then(|spec| spec.containers.into_iter().next()).and_then(|first| first.resources);
@@ -58,7 +47,7 @@ async fn data_does_not_follow_a_tenant_to_another_place() -> Result<()> {
     let roost = Roost::connect().await?;
     let here = roost.class("here", "10m", |_| ()).await?;
     let there = roost.class("there", "10m", |_| ()).await?;
-    let moved = change(&roost, &here, json!({"storage": {"prefix": "elsewhere"}})).await;
+    let moved = roost.change_class(&here, &json!({"storage": {"prefix": "elsewhere"}})).await;
     ensure!(moved.is_err(), "a class moved from under its tenants");
     let shop = roost.namespace("place").await?;
     let uid = shop.tenant("acme", json!({"className": here})).await?;
@@ -66,7 +55,7 @@ async fn data_does_not_follow_a_tenant_to_another_place() -> Result<()> {
 
     shop.apply("Tenant", "acme", json!({"className": there})).await?;
     shop.condition("Tenant", "acme", "Ready", "False", Some("StorageChangeRefused")).await?;
-    sleep(&roost, &shop, &uid).await?;
+    roost.evict(&uid).await?;
     ensure!(shop.query("acme", "SELECT i FROM t").await?.integer()? == 4, "it does not go on where it was");
     shop.apply("Tenant", "acme", json!({"className": here})).await?;
     shop.condition("Tenant", "acme", "Ready", "True", None).await?;
@@ -79,7 +68,7 @@ async fn two_default_classes_are_ambiguous_until_one_is_left() -> Result<()> {
     let roost = Roost::connect().await?;
     let default = async |class: &str, is: Value| {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {DEFAULT_CLASS_ANNOTATION: is}}}));
-        classes(&roost).patch(class, &PatchParams::default(), &patch).await
+        roost.classes().patch(class, &PatchParams::default(), &patch).await
     };
     let shop = roost.namespace("default").await?;
     shop.apply("Tenant", "acme", json!({})).await?;
@@ -126,7 +115,7 @@ async fn a_key_that_changes_is_used_from_the_next_wake_on() -> Result<()> {
 
     key(("ROOSTREVOKED", "no longer valid")).await?;
     ensure!(shop.query("acme", "SELECT i FROM t").await?.integer()? == 6, "a pod that serves has its key");
-    sleep(&roost, &shop, &uid).await?;
+    roost.evict(&uid).await?;
     let problem = shop.query("acme", "SELECT i FROM t").await?.problem()?;
     println!("{problem}");
     ensure!(!problem.detail.contains("no longer valid"), "a secret was told");

@@ -2,10 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
-};
+use kube::{Api, ResourceExt as _, api::DeleteParams};
 use roost_tests::{
     Roost,
     cluster::{PATIENCE, RUNTIME_NAMESPACE},
@@ -13,23 +10,6 @@ use roost_tests::{
     tenant::find_condition,
 };
 use serde_json::{Value, json};
-
-pub fn classes(roost: &Roost) -> Api<DynamicObject> {
-    let mut resource = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
-        "roostdb.dev",
-        "v1alpha1",
-        "TenantClass",
-    ));
-    resource.plural = "tenantclasses".into();
-    Api::all_with(roost.client.clone(), &resource)
-}
-
-/// Changes parts of a class; null removes a field.
-pub async fn change(roost: &Roost, class: &str, spec: Value) -> Result<()> {
-    let patch = Patch::Merge(json!({"spec": spec}));
-    classes(roost).patch(class, &PatchParams::default(), &patch).await?;
-    Ok(())
-}
 
 /// The NetworkPolicy that a class owns.
 async fn policy(roost: &Roost, class: &str) -> Result<Option<NetworkPolicy>> {
@@ -80,20 +60,21 @@ async fn egress_rules_of_a_class_become_its_network_policy() -> Result<()> {
     ensure!(selector.iter().all(|(name, value)| labels.get(name) == Some(value)), "{selector:?} {labels:?}");
 
     let rules = json!([{"namespace": "roost-s3", "ports": [8333]}, {"cidr": "203.0.113.0/24"}]);
-    change(&roost, &class, json!({"storage": {"egress": rules}})).await?;
+    roost.change_class(&class, &json!({"storage": {"egress": rules}})).await?;
     let range = json!({"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": tcp(443)});
     lets_out(&roost, &class, Some(json!([bucket, range]))).await?;
-    change(&roost, &class, json!({"storage": {"egress": null}})).await?;
+    roost.change_class(&class, &json!({"storage": {"egress": null}})).await?;
     lets_out(&roost, &class, None).await?;
 
     // It goes with the class.
-    change(&roost, &class, json!({"storage": {"egress": [{"cidr": "203.0.113.0/24"}]}})).await?;
+    roost.change_class(&class, &json!({"storage": {"egress": [{"cidr": "203.0.113.0/24"}]}})).await?;
     lets_out(&roost, &class, Some(json!([range]))).await?;
     shop.delete("Tenant", "acme").await?;
-    classes(&roost).delete(&class, &DeleteParams::default()).await?;
+    roost.classes().delete(&class, &DeleteParams::default()).await?;
     lets_out(&roost, &class, None).await?;
     ensure!(
-        classes(&roost)
+        roost
+            .classes()
             .get_opt(&class)
             .await?
             .is_none_or(|class| class.metadata.deletion_timestamp.is_some())
@@ -122,7 +103,7 @@ async fn a_pod_that_dies_again_and_again_is_told_and_recovers_with_its_class() -
     println!("{message}");
     ensure!(message.contains("memory") && message.contains("times"), "{message}");
 
-    change(&roost, &class, json!({"runtime": {"resources": resources("1Gi")}})).await?;
+    roost.change_class(&class, &json!({"runtime": {"resources": resources("1Gi")}})).await?;
     shop.answers("acme", "SELECT 1", 1).await?;
     shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     Ok(())
@@ -142,7 +123,7 @@ async fn a_pod_that_the_cluster_refuses_is_a_failed_wake_until_one_succeeds() ->
     ensure!(message.contains("nowhere"), "{message}");
     ensure!(find_condition(&tenant, "Available")["status"] == "False");
 
-    change(&roost, &class, json!({"runtime": {"runtimeClassName": null}})).await?;
+    roost.change_class(&class, &json!({"runtime": {"runtimeClassName": null}})).await?;
     shop.answers("acme", "SELECT 1", 1).await?;
     let tenant = shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     ensure!(tenant.data["status"]["wakeFailure"].is_null(), "{}", tenant.data["status"]);

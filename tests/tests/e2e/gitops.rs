@@ -1,7 +1,7 @@
 //! Manifests in Git: applied again they change nothing, and what Roost writes is no difference to them.
 
 use anyhow::{Result, ensure};
-use roost_tests::{Roost, TestNamespace, cluster::PATIENCE, eventually};
+use roost_tests::{Roost, TestNamespace};
 use serde_json::{Value, json};
 use std::{io::Write as _, process::Command};
 

@@ -13,7 +13,6 @@ use roost_tests::{
     eventually,
     mortal::Manner,
 };
-use serde_json::json;
 
 use crate::{
     place::{Place, operate},
@@ -40,10 +39,7 @@ async fn dies_at_each_step(test: &'static str, story: Story) -> Result<()> {
 async fn die(roost: &Roost, place: &Place, story: Story) -> Result<()> {
     let stride = if crate::chaos() { 1 } else { STRIDE };
     let mut operator = place.start(0, Manner::Die, 0).await?;
-    // An address that this machine and pods reach.
-    let class = roost
-        .class("killed", "10m", |spec| spec["storage"]["endpoint"] = json!(roost.bucket.node_endpoint))
-        .await?;
+    let class = place.class("killed").await?;
     let shop = roost.namespace("killed").await?;
     let mut deaths = Vec::new();
     for at in (0..MAX_STEPS).step_by(usize::try_from(stride)?) {

@@ -4,8 +4,10 @@ mod api_server;
 mod killed;
 mod place;
 mod pods;
+mod resources;
 mod s3;
 mod stale;
+mod start;
 mod storm;
 mod story;
 

@@ -98,6 +98,19 @@ impl Place {
         Api::namespaced(self.roost.client.clone(), SYSTEM_NAMESPACE)
     }
 
+    /// A class over the bucket at an address that pods and this machine reach.
+    pub async fn class(&self, name: &str) -> Result<String> {
+        let endpoint = &self.roost.bucket.node_endpoint;
+        self.roost.class(name, "10m", |spec| spec["storage"]["endpoint"] = json!(endpoint)).await
+    }
+
+    /// Changes a setting of replicas that start from now on; returns what it was.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<String> {
+        let found = self.settings.iter_mut().find(|(setting, _)| setting == name);
+        let (_, old) = found.with_context(|| format!("the operator has no setting {name}"))?;
+        Ok(std::mem::replace(old, value.to_owned()))
+    }
+
     /// A replica's name.
     pub fn name(&self, replica: usize) -> &'static str {
         self.replicas[replica].name

@@ -1,10 +1,8 @@
 //! The S3 server is slow, answers with errors, cuts bodies, loses answers, is away, is killed.
 
 use anyhow::{Result, ensure};
-use kube::{Api, ResourceExt, api::DeleteParams, api::ListParams};
-use roost_tests::{
-    Ledger, Roost, S3Proxy, TestNamespace, cluster::PATIENCE, eventually, pod::signal, s3_proxy::Fault,
-};
+use kube::{Api, ResourceExt, api::ListParams};
+use roost_tests::{Ledger, Roost, S3Proxy, cluster::PATIENCE, eventually, pod::signal, s3_proxy::Fault};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,22 +17,6 @@ fn through(endpoint: &str) -> impl FnOnce(&mut Value) + use<> {
         spec["storage"]["endpoint"] = json!(endpoint);
         spec["storage"].as_object_mut().map(|storage| storage.remove("caSecretRef"));
     }
-}
-
-/// Ends the tenant's pod as an eviction does, and waits for the next one to answer.
-async fn evict(roost: &Roost, shop: &TestNamespace, tenant: &str, uid: &str) -> Result<()> {
-    let mut old = Vec::new();
-    for pod in roost.pods_of(uid).await? {
-        roost.pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
-        old.extend(pod.uid());
-    }
-    eventually("another pod answers", PATIENCE, || async {
-        shop.run(tenant, "SELECT 1").await.map_err(|error| format!("{error:#}"))?;
-        let pods = roost.pods_of(uid).await.map_err(|error| error.to_string())?;
-        let fresh = pods.iter().any(|pod| pod.uid().is_some_and(|uid| !old.contains(&uid)));
-        if fresh { Ok(()) } else { Err("the old pod answers".to_owned()) }
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,12 +40,14 @@ async fn a_bad_s3_server_loses_no_acknowledged_row() -> Result<()> {
     ] {
         proxy.set(fault, one_in);
         for _ in 0..EVICTIONS {
-            evict(&roost, &shop, "acme", &uid).await?;
+            roost.evict(&uid).await?;
+            shop.answers("acme", "SELECT 1", 1).await?;
         }
         ensure!(proxy.requests() > one_in, "{fault:?} never struck");
     }
     proxy.set(Fault::None, 1);
-    evict(&roost, &shop, "acme", &uid).await?;
+    roost.evict(&uid).await?;
+    shop.answers("acme", "SELECT 1", 1).await?;
     println!("{:?}", ledger.close().await?);
     Ok(())
 }
@@ -113,7 +97,8 @@ async fn a_killed_s3_server_loses_no_acknowledged_row() -> Result<()> {
         // It may not run just now.
         let _dead = signal(&pod.uid().unwrap_or_default(), "weed", "KILL");
     }
-    evict(&roost, &shop, "acme", &uid).await?;
+    roost.evict(&uid).await?;
+    shop.answers("acme", "SELECT 1", 1).await?;
     println!("{:?}", ledger.close().await?);
     Ok(())
 }

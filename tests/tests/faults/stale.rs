@@ -11,7 +11,6 @@ use roost_tests::{
     eventually,
     mortal::Manner,
 };
-use serde_json::json;
 
 use crate::{
     killed::converged,
@@ -48,9 +47,7 @@ async fn stands_still(test: &'static str, story: Story) -> Result<()> {
 }
 
 async fn stand_still(roost: &Roost, place: &Place, story: Story) -> Result<()> {
-    let class = roost
-        .class("stale", "10m", |spec| spec["storage"]["endpoint"] = json!(roost.bucket.node_endpoint))
-        .await?;
+    let class = place.class("stale").await?;
     let shop = roost.namespace("stale").await?;
     let steps = if crate::chaos() { MORE_STEPS } else { STEPS };
     for &at in steps {
