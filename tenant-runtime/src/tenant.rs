@@ -135,6 +135,7 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         Hydrated::Empty => FileAccess::Create,
         Hydrated::Restored { file_size, .. } => {
             opening.metrics.wake.database_bytes.set(i64::try_from(file_size).unwrap_or(i64::MAX));
+            tracing::info!(bytes = file_size, "hydrated");
             FileAccess::ReadWrite
         }
     };
