@@ -6,7 +6,7 @@ SHELL := /bin/bash
 ROOST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roost
 export CARGO_TARGET_DIR ?= $(ROOST_CACHE)/target
 
-.PHONY: help engine build lint test chaos demo demo-down audit images crds
+.PHONY: help engine build lint test chaos bench demo demo-down audit images crds
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -28,6 +28,9 @@ test: ## everything, with a real cluster; ARGS are passed to it (see tests/run -
 
 chaos: ## the tests of faults, in their long version
 	@tests/run --only chaos $(ARGS)
+
+bench: ## measure, on a cluster of its own; NAMES="select wake" chooses (see tests/bench/run)
+	@tests/bench/run $(NAMES)
 
 demo: ## a tenant's life on a local cluster
 	@deploy/demo/up

@@ -1,0 +1,89 @@
+//! Building a database's file from the bucket, beside fetching the same bytes with the same client.
+
+use crate::{
+    embedded,
+    figure::{Figure, Sample},
+    local_file::LocalFile,
+    place::megabytes,
+};
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use roost_store::{
+    BranchName, Environment, Holder, Hydrated, Hydration, ObjectStore, OwnedBranch, Takeover, TenantPath,
+    TenantStore, branch::MAX_RANGE_BYTES, object::MAX_LIST_PAGE,
+};
+use roost_tests::{Roost, cluster::random_suffix};
+use std::{path::Path, sync::Arc, time::Instant};
+
+const DATABASE_BYTES: u64 = 400_000_000;
+const ROUNDS: usize = 5;
+
+pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("made.duckdb");
+    let path = file.clone();
+    tokio::task::spawn_blocking(move || embedded::make_file(&path, DATABASE_BYTES)).await??;
+    let prefix = format!("hydrate-{}", random_suffix());
+    let branch = publish(roost, &prefix, &file).await?;
+    let ranges = ranges(roost.bucket.store().as_ref(), &prefix).await?;
+    let (mut ours, mut theirs) = (Sample::default(), Sample::default());
+    for round in 0..=ROUNDS {
+        let begun = Instant::now();
+        let stored = fetch(&roost.bucket.store(), &ranges).await?;
+        let raw = megabytes(stored) / begun.elapsed().as_secs_f64();
+        let target = folder.path().join(format!("hydrated-{round}"));
+        let begun = Instant::now();
+        let hydrated = branch.hydrate(&target, Hydration::default(), &|_| {}).await?;
+        let took = begun.elapsed().as_secs_f64();
+        std::fs::remove_file(&target)?;
+        let Hydrated::Restored { file_size, .. } = hydrated else { bail!("nothing was hydrated") };
+        ensure!(file_size >= DATABASE_BYTES / 2, "only {file_size} bytes were hydrated");
+        if round > 0 {
+            // Both by the bytes that are stored, so that compression favours nobody.
+            ours.push(megabytes(stored) / took);
+            theirs.push(raw);
+        }
+    }
+    branch.relinquish().await?;
+    Ok(vec![
+        Figure::median("hydrate", &ours, "MB/s")
+            .beside(theirs.median(), "the same ranges by the S3 client alone"),
+    ])
+}
+
+/// A tenant of nobody's cluster with the file as its published state.
+async fn publish(roost: &Roost, prefix: &str, file: &Path) -> Result<OwnedBranch> {
+    let owner = roost.bucket.create_foreign_tenant(prefix, "bench", "hydrate").await?;
+    let path = TenantPath::new(prefix, "bench", "hydrate")?;
+    let store = TenantStore::new(roost.bucket.store(), path, owner, Environment::system());
+    let branch = store.branch(&BranchName::new("main")?);
+    let holder = Holder { name: "bench".into(), id: random_suffix() };
+    let owned = branch.take_over(&holder, Takeover::OnlySealed).await?;
+    owned.publish(&LocalFile::new(file)?).await?;
+    owned.relinquish().await?;
+    // A new owner reads what was published, as a wake does.
+    Ok(branch.take_over(&holder, Takeover::OnlySealed).await?)
+}
+
+/// What a fetch asks for: keys with ranges as large as a hydration's.
+async fn ranges(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<(String, std::ops::Range<u64>)>> {
+    let listing = store.list(&format!("{prefix}/tenants/bench/hydrate/packs/"), None, MAX_LIST_PAGE).await?;
+    ensure!(!listing.truncated && !listing.objects.is_empty(), "{} packs", listing.objects.len());
+    let cut = |object: roost_store::object::Listed| {
+        let step = usize::try_from(MAX_RANGE_BYTES).unwrap_or(usize::MAX);
+        (0..object.size)
+            .step_by(step)
+            .map(move |start| (object.key.clone(), start..(start + MAX_RANGE_BYTES).min(object.size)))
+    };
+    Ok(listing.objects.into_iter().flat_map(cut).collect())
+}
+
+async fn fetch(store: &Arc<dyn ObjectStore>, ranges: &[(String, std::ops::Range<u64>)]) -> Result<u64> {
+    let parts = stream::iter(ranges.iter().cloned()).map(|(key, range)| {
+        let store = Arc::clone(store);
+        async move { store.get_range(&key, range).await.context(key) }
+    });
+    let add = |sum, part: Bytes| async move { Ok(sum + part.len() as u64) };
+    parts.buffer_unordered(Hydration::default().parallelism).try_fold(0, add).await
+}

@@ -1,0 +1,129 @@
+//! What idle Tenants cost the operator in memory. Only the API server and the operator work here: no pod is started.
+
+use crate::{
+    figure::Figure,
+    place::{Place, megabytes},
+};
+use anyhow::{Context as _, Result};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
+use roost_tests::{Roost, cluster::SYSTEM_NAMESPACE, eventually, pod, tenant::find_condition};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Tenants at which memory is measured.
+const STEPS: [usize; 2] = [1_000, 10_000];
+/// KB (1000 bytes) that a Tenant may cost.
+const GOAL: f64 = 0.5;
+/// Requests to the API server at a time.
+const AT_ONCE: usize = 32;
+/// How long all Tenants may take to be Ready.
+const PATIENCE: Duration = Duration::from_mins(30);
+/// Memory is steady when it did not grow for so long.
+const STEADY: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_secs(1);
+const PAGE: u32 = 500;
+
+pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
+    let place = Place::open(roost, "operator", "10m").await?;
+    let empty = memory(roost).await?;
+    let mut figures = vec![Figure::new("operator.memory_before", megabytes(empty), "MB")];
+    let mut made = 0;
+    for tenants in STEPS {
+        create(&place, made..tenants).await?;
+        made = tenants;
+        ready(&place, tenants).await?;
+        let full = memory(roost).await?;
+        #[allow(clippy::cast_precision_loss, reason = "sizes in a report")]
+        let each = full.saturating_sub(empty) as f64 / tenants as f64 / 1e3;
+        figures.push(
+            Figure::new(format!("operator.per_tenant_at_{tenants}"), each, "KB").beside(GOAL, "the goal"),
+        );
+        figures.push(Figure::new(format!("operator.memory_at_{tenants}"), megabytes(full), "MB"));
+    }
+    Ok(figures)
+}
+
+async fn create(place: &Place, numbers: std::ops::Range<usize>) -> Result<()> {
+    let begun = Instant::now();
+    let count = numbers.len();
+    stream::iter(numbers)
+        .map(|number| async move {
+            place
+                .shop
+                .apply("Tenant", &format!("t{number}"), json!({"className": place.class}))
+                .await
+                .map(drop)
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    eprintln!("operator: {count} Tenants created in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn ready(place: &Place, tenants: usize) -> Result<()> {
+    let begun = Instant::now();
+    let api = place.shop.api("Tenant");
+    eventually("all Tenants are Ready", PATIENCE, || async {
+        let mut ready = 0;
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let listed = api.list(&page).await.map_err(|error| error.to_string())?;
+            ready += listed.iter().filter(|t| find_condition(t, "Ready")["status"] == "True").count();
+            match listed.metadata.continue_.filter(|more| !more.is_empty()) {
+                Some(more) => page = page.continue_token(&more),
+                None => break,
+            }
+        }
+        if ready == tenants {
+            return Ok(());
+        }
+        // Looking costs the API server more than the pace of `eventually` gives it.
+        tokio::time::sleep(LOOK * 5).await;
+        Err(format!("{ready} of {tenants}"))
+    })
+    .await?;
+    eprintln!("operator: {tenants} Tenants Ready after {:.0} s more", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Memory in bytes that the larger replica, which is the elected one, holds after a new start, once it is steady: what
+/// making the Tenants took is not counted.
+async fn memory(roost: &Roost) -> Result<u64> {
+    let pods: Api<Pod> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    let selector = ListParams::default().labels("app.kubernetes.io/name=roost-operator");
+    let old: Vec<_> = pods.list(&selector).await?.iter().filter_map(ResourceExt::uid).collect();
+    pods.delete_collection(&DeleteParams::default(), &selector).await?;
+    let uids = eventually("new operators are ready", PATIENCE, || async {
+        let listed = pods.list(&selector).await.map_err(|error| error.to_string())?;
+        let new: Vec<_> = listed.iter().filter(|pod| is_ready(pod)).filter_map(ResourceExt::uid).collect();
+        let fresh = new.iter().all(|uid| !old.contains(uid));
+        if fresh && new.len() == old.len() && listed.items.len() == old.len() {
+            Ok(new)
+        } else {
+            Err(format!("{} ready", new.len()))
+        }
+    })
+    .await?;
+    let (mut most, mut since) = (0, Instant::now());
+    while since.elapsed() < STEADY {
+        tokio::time::sleep(LOOK).await;
+        let now = uids.iter().map(|uid| pod::anonymous_bytes(uid)).collect::<Result<Vec<_>>>()?;
+        let now = now.into_iter().max().context("no operator runs")?;
+        // Half a percent is noise.
+        if now > most + most / 200 {
+            (most, since) = (now, Instant::now());
+        }
+    }
+    Ok(most)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
