@@ -112,14 +112,14 @@ pub fn table(figures: &[Figure]) -> String {
     text
 }
 
-/// Three digits, as far as they say something.
+/// Three digits that say something, without exponents.
 fn digits(value: f64) -> String {
-    let decimals = match value.abs() {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 || size == 0.0 => 2,
-        _ => 3,
-    };
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "the logarithm of a number is small")]
+    let magnitude = value.abs().log10().floor() as i32;
+    let decimals = usize::try_from(2 - magnitude).unwrap_or(0).min(6);
     format!("{value:.decimals$}")
 }
 

@@ -16,7 +16,7 @@ use roost_store::{
 use roost_tests::{Roost, cluster::random_suffix};
 use std::{path::Path, sync::Arc, time::Instant};
 
-const DATABASE_BYTES: u64 = 400_000_000;
+const DATABASE_BYTES: u64 = 200_000_000;
 const ROUNDS: usize = 5;
 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {

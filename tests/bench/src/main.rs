@@ -23,7 +23,10 @@ use clap::{Parser, ValueEnum};
 use figure::Figure;
 use futures::future::{BoxFuture, FutureExt as _};
 use roost_tests::Roost;
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Runs benchmarks on the cluster that KUBECONFIG names.
 #[derive(Parser)]
@@ -85,9 +88,14 @@ const ALL: &[Benchmark] = &[
         run: |roost| writes::run(roost).boxed(),
     },
     Benchmark {
-        name: "operator",
-        about: "the operator's memory for idle Tenants",
-        run: |roost| operator::run(roost).boxed(),
+        name: "operator-1k",
+        about: "the operator's memory for 1,000 idle Tenants",
+        run: |roost| operator::run(roost, 1_000).boxed(),
+    },
+    Benchmark {
+        name: "operator-10k",
+        about: "the operator's memory for 10,000 idle Tenants",
+        run: |roost| operator::run(roost, 10_000).boxed(),
     },
 ];
 
@@ -95,7 +103,7 @@ const ALL: &[Benchmark] = &[
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.list {
-        ALL.iter().for_each(|benchmark| print_line(&format!("{:10} {}", benchmark.name, benchmark.about)));
+        ALL.iter().for_each(|benchmark| print_line(&format!("{:12} {}", benchmark.name, benchmark.about)));
         return Ok(());
     }
     let chosen = choose(&arguments.names)?;
@@ -106,7 +114,11 @@ async fn main() -> Result<()> {
         eprintln!("{}: {}", benchmark.name, benchmark.about);
         let begun = Instant::now();
         match (benchmark.run)(&roost).await {
-            Ok(found) => figures.extend(found),
+            Ok(found) => {
+                eprintln!("{}", figure::table(&found));
+                figures.extend(found);
+                save(arguments.save.as_deref(), &figures)?;
+            }
             Err(error) => {
                 eprintln!("{}: {error:#}", benchmark.name);
                 failed.push(benchmark.name);
@@ -114,18 +126,20 @@ async fn main() -> Result<()> {
         }
         eprintln!("{}: {:.0} s", benchmark.name, begun.elapsed().as_secs_f64());
     }
-    let json = serde_json::to_string_pretty(&figures)?;
-    if let Some(file) = &arguments.save {
-        std::fs::write(file, &json).with_context(|| file.display().to_string())?;
-    }
     match arguments.output {
         Output::Text => print_line(&figure::table(&figures)),
-        Output::Json => print_line(&json),
+        Output::Json => print_line(&serde_json::to_string_pretty(&figures)?),
     }
     if !failed.is_empty() {
         bail!("no figures of {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// After each benchmark, so that what a later one breaks off is not lost.
+fn save(file: Option<&Path>, figures: &[Figure]) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, serde_json::to_string_pretty(figures)?).with_context(|| file.display().to_string())
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Benchmark>> {
