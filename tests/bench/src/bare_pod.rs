@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What every node has, for the sandboxes of its pods.
 const IMAGE: &str = "registry.k8s.io/pause:3.10.1";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Creates one beside the runtime pods and removes it again; returns the time until the API server showed it Ready.
 pub async fn start(roost: &Roost) -> Result<Duration> {

@@ -59,9 +59,9 @@ async fn publish(roost: &Roost, prefix: &str, file: &Path) -> Result<OwnedBranch
     let store = TenantStore::new(roost.bucket.store(), path, owner, Environment::system());
     let branch = store.branch(&BranchName::new("main")?);
     let holder = Holder { name: "bench".into(), id: random_suffix() };
-    let owned = branch.take_over(&holder, Takeover::OnlySealed).await?;
-    owned.publish(&LocalFile::new(file)?).await?;
-    owned.relinquish().await?;
+    let first = branch.take_over(&holder, Takeover::OnlySealed).await?;
+    first.publish(&LocalFile::new(file)?).await?;
+    first.relinquish().await?;
     // A new owner reads what was published, as a wake does.
     Ok(branch.take_over(&holder, Takeover::OnlySealed).await?)
 }

@@ -103,7 +103,9 @@ const ALL: &[Benchmark] = &[
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.list {
-        ALL.iter().for_each(|benchmark| print_line(&format!("{:12} {}", benchmark.name, benchmark.about)));
+        for benchmark in ALL {
+            print_line(&format!("{:12} {}", benchmark.name, benchmark.about));
+        }
         return Ok(());
     }
     let chosen = choose(&arguments.names)?;

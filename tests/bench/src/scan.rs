@@ -33,12 +33,11 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
             let (bytes, took) = place.fetch("shop", SQL, format).await?;
             ensure!(bytes > LEAST_BYTES, "{bytes} bytes are not a million rows");
             let begun = Instant::now();
-            match format {
-                "arrow" => to_arrow(&mut embedded)?,
-                _ => {
-                    let file = folder.path().join("items.json");
-                    embedded.run(&format!("COPY items TO '{}' (FORMAT json, ARRAY true)", file.display()))?;
-                }
+            if format == "arrow" {
+                to_arrow(&mut embedded)?;
+            } else {
+                let file = folder.path().join("items.json");
+                embedded.run(&format!("COPY items TO '{}' (FORMAT json, ARRAY true)", file.display()))?;
             }
             // The first round warms up.
             if round > 0 {
