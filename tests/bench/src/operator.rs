@@ -6,11 +6,12 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
+use roost_crds::names::LEADER_LEASE;
 use roost_tests::{Roost, cluster::SYSTEM_NAMESPACE, eventually, pod, tenant::find_condition};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -97,17 +98,26 @@ async fn memory(roost: &Roost) -> Result<u64> {
     let selector = ListParams::default().labels("app.kubernetes.io/name=roost-operator");
     let old: Vec<_> = pods.list(&selector).await?.iter().filter_map(ResourceExt::uid).collect();
     pods.delete_collection(&DeleteParams::default(), &selector).await?;
-    let uids = eventually("new operators are ready", PATIENCE, || async {
-        let listed = pods.list(&selector).await.map_err(|error| error.to_string())?;
-        let new: Vec<_> = listed.iter().filter(|pod| is_ready(pod)).filter_map(ResourceExt::uid).collect();
-        let fresh = new.iter().all(|uid| !old.contains(uid));
-        if fresh && new.len() == old.len() && listed.items.len() == old.len() {
-            Ok(new)
+    let operators = eventually("new operators are ready", PATIENCE, || async {
+        let listed = pods.list(&selector).await.map_err(|error| error.to_string())?.items;
+        let new = |pod: &&Pod| is_ready(pod) && pod.uid().is_some_and(|uid| !old.contains(&uid));
+        let ready = listed.iter().filter(new).count();
+        if ready == old.len() && listed.len() == old.len() {
+            Ok(listed)
         } else {
-            Err(format!("{} ready", new.len()))
+            Err(format!("{ready} ready"))
         }
     })
     .await?;
+    // Before the election no replica knows any Tenant.
+    let leases: Api<Lease> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
+    eventually("a new operator is elected", PATIENCE, || async {
+        let lease = leases.get(LEADER_LEASE).await.map_err(|error| error.to_string())?;
+        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        if operators.iter().any(|pod| pod.name_any() == holder) { Ok(()) } else { Err(holder) }
+    })
+    .await?;
+    let uids: Vec<_> = operators.iter().filter_map(ResourceExt::uid).collect();
     let (mut most, mut since) = (0, Instant::now());
     while since.elapsed() < STEADY {
         tokio::time::sleep(LOOK).await;
