@@ -93,7 +93,8 @@ impl Roost {
                 "region": "us-east-1", "pathStyle": true,
                 "credentials": {"secretRef": {"name": "s3"}}, "caSecretRef": {"name": "s3-ca"},
             },
-            "runtime": {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+            // Little, for pods stay behind until they are idle and the node has to have a place for all.
+            "runtime": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
                         "terminationGracePeriod": "60s"},
             "idle": {"timeout": idle, "min": "1s", "max": "24h"},
             "limits": {"active": 8, "statementTimeout": "10m"},

@@ -22,15 +22,24 @@ use crate::{
 /// More steps than any of the stories has.
 const MAX_STEPS: u64 = 200;
 /// Every so many steps one dies; with `make chaos` at every single one.
-const STRIDE: u64 = 7;
+const STRIDE: u64 = 11;
 
 /// Fewer deaths would mean that steps are no longer seen.
 const LEAST: usize = 2;
 
-async fn dies_at_each_step(test: &'static str, story: Story) -> Result<()> {
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster"]
+async fn killed_at_steps_of_all_that_it_does() -> Result<()> {
+    operate();
     let roost = Roost::connect().await?;
-    let place = Place::take(&roost, test).await?;
-    let result = die(&roost, &place, story).await;
+    let place = Place::take(&roost, "killed::killed_at_steps_of_all_that_it_does").await?;
+    let result = async {
+        for story in Story::ALL {
+            die(&roost, &place, story).await.with_context(|| format!("{story:?}"))?;
+        }
+        Ok(())
+    };
+    let result = result.await;
     // Also for the tests that follow a failed one.
     place.leave().await?;
     result
@@ -102,24 +111,4 @@ async fn no_slots(roost: &Roost, class: &str) -> Result<()> {
         if taken.is_empty() { Ok(()) } else { Err(taken.join(", ")) }
     })
     .await
-}
-
-macro_rules! killed {
-    ($($test:ident: $story:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        #[ignore = "needs the test cluster"]
-        async fn $test() -> Result<()> {
-            operate();
-            dies_at_each_step(concat!("killed::", stringify!($test)), Story::$story).await
-        }
-    )*};
-}
-
-killed! {
-    killed_at_each_step_of_a_wake: Wake;
-    killed_at_each_step_of_an_eviction: Eviction;
-    killed_at_each_step_of_a_branch: Branch;
-    killed_at_each_step_of_a_native_snapshot: NativeSnapshot;
-    killed_at_each_step_of_a_parquet_snapshot: ParquetSnapshot;
-    killed_at_each_step_of_a_deletion: Deletion;
 }

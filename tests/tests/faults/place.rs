@@ -23,6 +23,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use tokio::sync::RwLockWriteGuard;
@@ -49,6 +50,8 @@ pub struct Place {
     roost: Roost,
     test: &'static str,
     folder: tempfile::TempDir,
+    /// Lives so far: each has files of its own.
+    lives: AtomicUsize,
     settings: Vec<(String, String)>,
     replicas: [Replica; 2],
     _alone: RwLockWriteGuard<'static, ()>,
@@ -78,7 +81,8 @@ impl Place {
             settings.push((name.to_owned(), value));
         }
         scale(roost, 0).await?;
-        Ok(Self { roost: roost.clone(), test, folder, settings, replicas, _alone: alone })
+        let lives = AtomicUsize::new(0);
+        Ok(Self { roost: roost.clone(), test, folder, lives, settings, replicas, _alone: alone })
     }
 
     /// Gives it back to the Deployment.
@@ -136,16 +140,18 @@ impl Place {
     /// Starts a replica and waits until it serves wakes. Armed, it dies or freezes at the step `at` from then on.
     pub async fn start(&self, number: usize, manner: Manner, at: u64) -> Result<Life> {
         let replica = &self.replicas[number];
-        let armed = self.folder.path().join(format!("armed-{at}"));
+        let lived = self.lives.fetch_add(1, Ordering::Relaxed);
+        let file = |name: &str| self.folder.path().join(format!("{name}-{lived}"));
+        let armed = file("armed");
         let fate = Fate {
             manner,
             begin: Begin::File(armed.clone()),
             only: ["write", "call pod", "put", "delete"].map(str::to_owned).into(),
             except: vec![format!("/leases/{LEADER_LEASE}"), "/events".to_owned(), "/tokenreviews".to_owned()],
             at,
-            obituary: self.folder.path().join(format!("obituary-{at}")),
+            obituary: file("obituary"),
         };
-        let log = std::fs::File::create(self.folder.path().join(format!("log-{at}")))?;
+        let log = file("log");
         let child = fate
             .command(self.test, &[])?
             .envs(self.settings.iter().cloned())
@@ -153,12 +159,11 @@ impl Place {
             .env("ROOST_WAKE_ADDRESS", format!("0.0.0.0:{}", replica.wake))
             .env("ROOST_HEALTH_ADDRESS", format!("127.0.0.1:{}", replica.health))
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(std::fs::File::create(&log)?)
             .spawn()?;
         let metrics = format!("http://127.0.0.1:{}/metrics", replica.health);
         let mut life = Life { child, fate, armed, metrics, http: self.roost.http.clone() };
         let url = format!("http://127.0.0.1:{}/readyz", replica.health);
-        let log = self.folder.path().join(format!("log-{at}"));
         eventually("the operator is ready", PATIENCE, || {
             let ended = life.child.try_wait();
             let request = self.roost.http.get(&url);

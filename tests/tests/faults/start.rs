@@ -15,19 +15,23 @@ const NOWHERE: &str = "localhost:1/tenant-runtime:none";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
-async fn an_image_that_cannot_be_pulled_is_told_and_the_right_one_is_used_at_once() -> Result<()> {
+async fn what_keeps_a_pod_from_starting_is_told_and_mending_it_helps_at_once() -> Result<()> {
     operate();
     let roost = Roost::connect().await?;
-    let test = "start::an_image_that_cannot_be_pulled_is_told_and_the_right_one_is_used_at_once";
+    let test = "start::what_keeps_a_pod_from_starting_is_told_and_mending_it_helps_at_once";
     let mut place = Place::take(&roost, test).await?;
-    let result = no_image(&roost, &mut place).await;
+    place.set(DEADLINE, "20s")?;
+    let result = async {
+        no_image(&roost, &mut place).await?;
+        no_place(&roost, &place).await
+    };
+    let result = result.await;
     place.leave().await?;
     result
 }
 
 async fn no_image(roost: &Roost, place: &mut Place) -> Result<()> {
     let right = [place.set(IMAGE, NOWHERE)?, place.set(PULL_POLICY, "IfNotPresent")?];
-    let deadline = place.set(DEADLINE, "20s")?;
     let operator = place.start(0, Manner::Die, u64::MAX).await?;
     let class = place.class("no-image").await?;
     let shop = roost.namespace("no-image").await?;
@@ -44,21 +48,17 @@ async fn no_image(roost: &Roost, place: &mut Place) -> Result<()> {
     let [image, policy] = right;
     place.set(IMAGE, &image)?;
     place.set(PULL_POLICY, &policy)?;
-    place.set(DEADLINE, &deadline)?;
     let _operator = place.start(0, Manner::Die, u64::MAX).await?;
     shop.answers("acme", "SELECT 1", 1).await?;
     shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the test cluster"]
-async fn a_pod_for_which_there_is_no_place_is_told_until_its_class_asks_for_less() -> Result<()> {
-    let _cluster = crate::shared().await;
-    let roost = Roost::connect().await?;
+async fn no_place(roost: &Roost, place: &Place) -> Result<()> {
+    let _operator = place.start(0, Manner::Die, u64::MAX).await?;
+    let class = place.class("no-place").await?;
     let resources = |memory: &str| json!({"requests": {"memory": memory}, "limits": {"memory": memory}});
-    let class =
-        roost.class("no-place", "10m", |spec| spec["runtime"]["resources"] = resources("4Ti")).await?;
+    roost.change_class(&class, &json!({"runtime": {"resources": resources("4Ti")}})).await?;
     let shop = roost.namespace("no-place").await?;
     shop.tenant("acme", json!({"className": class})).await?;
     let problem = shop.query("acme", "SELECT 1").await?.problem()?;

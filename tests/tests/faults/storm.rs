@@ -43,8 +43,6 @@ async fn a_storm_of_wakes_stays_below_the_ceiling_and_everyone_is_served() -> Re
     let class = roost
         .class("storm", "10m", |spec| {
             spec["limits"]["active"] = json!(places);
-            spec["runtime"]["resources"] =
-                json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}});
         })
         .await?;
     let shop = roost.namespace("storm").await?;

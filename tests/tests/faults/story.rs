@@ -22,6 +22,16 @@ pub enum Story {
 }
 
 impl Story {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Wake,
+        Self::Eviction,
+        Self::Branch,
+        Self::NativeSnapshot,
+        Self::ParquetSnapshot,
+        Self::Deletion,
+    ];
+
     /// A tenant as the story finds it; returns its UID.
     pub async fn prepare(self, shop: &TestNamespace, class: &str, tenant: &str) -> Result<String> {
         let spec = json!({"className": class, "deletionPolicy": "Delete"});
