@@ -1,7 +1,7 @@
 //! What Roost's programs logged, with their times. All run on this machine's clock.
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
@@ -49,7 +49,9 @@ impl Journal {
     pub async fn of_operators(roost: &Roost, since: Timestamp) -> Result<Self> {
         let pods: Api<Pod> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
         let selector = ListParams::default().labels("app.kubernetes.io/name=roost-operator");
-        let params = LogParams { since_time: Some(since), ..LogParams::default() };
+        // The API takes whole seconds, and rounds.
+        let params =
+            LogParams { since_time: Some(since - SignedDuration::from_secs(1)), ..LogParams::default() };
         let mut entries = Vec::new();
         for pod in pods.list(&selector).await? {
             entries.extend(read(&pods.logs(&pod.name_any(), &params).await?));
@@ -60,7 +62,8 @@ impl Journal {
     /// When the first entry with this message was written that `matches`.
     pub fn when(&self, message: &str, matches: impl Fn(&Entry) -> bool) -> Result<Timestamp> {
         let found = self.0.iter().find(|entry| entry.text("message") == message && matches(entry));
-        Ok(found.with_context(|| format!("the log has no fitting {message:?}"))?.at)
+        let lines = || self.0.iter().map(|entry| entry.fields.to_string()).collect::<Vec<_>>().join("\n");
+        Ok(found.with_context(|| format!("the log has no fitting {message:?}:\n{}", lines()))?.at)
     }
 }
 
