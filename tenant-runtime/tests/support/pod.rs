@@ -123,8 +123,13 @@ impl Pod {
     }
 
     pub async fn hand_over(&self, grant: &Grant) -> (u16, Value) {
+        self.try_hand_over(grant).await.unwrap()
+    }
+
+    /// The same for a pod that may be gone before its answer has left.
+    pub async fn try_hand_over(&self, grant: &Grant) -> reqwest::Result<(u16, Value)> {
         let grant = self.operator.sign(grant).unwrap();
-        self.post(paths::GRANT, &GrantRequest { grant }).await
+        self.try_post(paths::GRANT, &GrantRequest { grant }).await
     }
 
     pub async fn order(&self, command: &Command) -> (u16, Value) {
