@@ -68,7 +68,8 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
         None => pod.unused(),
         Some(grant) => pod.act(&grant, stop).await,
     };
-    if ending.state != RuntimeState::Fenced {
+    // What was fenced while it served answers nothing more; what never served has only to say so.
+    if ending.state != RuntimeState::Fenced || !pod.site.is_open() {
         connections.close(CLOSE_PATIENCE).await;
     }
     Ok(ending)
@@ -176,6 +177,11 @@ fn sizing(grant: &Grant) -> Result<Sizing, Problem> {
 struct PodSite(Arc<OnceLock<Arc<Site>>>);
 
 impl PodSite {
+    /// Whether anything was ever served.
+    fn is_open(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     fn open(&self, grant: &Grant, served: &Served, metrics: &Metrics) {
         let site = Site {
             name: SiteName {
