@@ -105,25 +105,31 @@ pub struct PodTrust<'a> {
 
 /// The pod.
 pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust: &PodTrust<'_>) -> Pod {
-    Pod {
-        metadata: metadata(defaults, class, of),
-        spec: Some(spec(defaults, class, environment(defaults, class, trust))),
-        status: None,
+    let mut spec = spec(defaults, class);
+    let metadata = metadata(defaults, class, of, name_of(&spec));
+    for container in &mut spec.containers {
+        container.env = Some(environment(defaults, class, trust));
     }
+    Pod { metadata, spec: Some(spec), status: None }
 }
 
 /// Names what the pods of a class are made of: another name, another image, other resources or another place to run.
 pub fn template(defaults: &PodDefaults, class: &TenantClass) -> String {
-    let spec = serde_json::to_vec(&spec(defaults, class, Vec::new())).unwrap_or_default();
+    name_of(&spec(defaults, class))
+}
+
+fn name_of(spec: &PodSpec) -> String {
+    let spec = serde_json::to_vec(spec).unwrap_or_default();
     blake3::hash(&spec).to_hex()[..16].to_owned()
 }
 
-fn spec(defaults: &PodDefaults, class: &TenantClass, environment: Vec<EnvVar>) -> PodSpec {
+/// All but the environment, which differs from pod to pod.
+fn spec(defaults: &PodDefaults, class: &TenantClass) -> PodSpec {
     let runtime = class.spec.runtime.clone().unwrap_or_default();
     let grace = class.spec.termination_grace().as_secs();
     PodSpec {
         automount_service_account_token: Some(false),
-        containers: vec![container(defaults, class, environment)],
+        containers: vec![container(defaults, class)],
         enable_service_links: Some(false),
         image_pull_secrets: pull_secrets(defaults),
         node_selector: runtime.node_selector,
@@ -160,7 +166,7 @@ fn pull_secrets(defaults: &PodDefaults) -> Option<Vec<LocalObjectReference>> {
     (!secrets.is_empty()).then_some(secrets)
 }
 
-fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> ObjectMeta {
+fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, template: String) -> ObjectMeta {
     let class_name = class.name_any();
     let mut labels = BTreeMap::from([
         ("app.kubernetes.io/name", "tenant-runtime".to_owned()),
@@ -175,7 +181,7 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
         (crd::NAMESPACE_ANNOTATION, of.namespace.to_owned()),
         (crd::TENANT_ANNOTATION, of.tenant.to_owned()),
         (crd::CLASS_ANNOTATION, class_name.clone()),
-        (TEMPLATE_ANNOTATION, template(defaults, class)),
+        (TEMPLATE_ANNOTATION, template),
     ]);
     match &of.role {
         Role::Serve { branch, slot } => {
@@ -209,7 +215,7 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>) -> Obje
     }
 }
 
-fn container(defaults: &PodDefaults, class: &TenantClass, environment: Vec<EnvVar>) -> Container {
+fn container(defaults: &PodDefaults, class: &TenantClass) -> Container {
     let port = |name: &str, port: u16| ContainerPort {
         name: Some(name.into()),
         container_port: port.into(),
@@ -219,7 +225,8 @@ fn container(defaults: &PodDefaults, class: &TenantClass, environment: Vec<EnvVa
         name: CONTAINER.into(),
         image: Some(defaults.image.clone()),
         image_pull_policy: Some(defaults.pull_policy.clone()),
-        env: Some(environment),
+        // Filled in for each pod.
+        env: Some(Vec::new()),
         liveness_probe: Some(probe("/healthz", 10, 6)),
         ports: Some(vec![port("internal", INTERNAL_TLS_PORT), port("health", HEALTH_PORT)]),
         readiness_probe: Some(probe("/readyz", 1, 1)),

@@ -79,6 +79,7 @@ impl PodView {
     pub fn of(pod: &Pod) -> Self {
         let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
         let annotation = |name: &str| pod.annotations().get(name).cloned();
+        let obstacle = obstacle(pod);
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
@@ -88,11 +89,11 @@ impl PodView {
             snapshot: annotation(SNAPSHOT_ANNOTATION),
             tenant_uid: label(TENANT_UID_LABEL),
             branch: label(BRANCH_LABEL),
-            stage: stage(pod),
+            stage: stage(pod, obstacle.is_some()),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             slot: annotation(SLOT_ANNOTATION).as_deref().and_then(Taken::parse),
             created: pod.creation_timestamp().map(|time| time.0),
-            obstacle: obstacle(pod),
+            obstacle,
             template: annotation(TEMPLATE_ANNOTATION),
             cache_bytes: cache_bytes(pod),
         }
@@ -124,13 +125,13 @@ impl PodView {
     }
 }
 
-fn stage(pod: &Pod) -> Stage {
+fn stage(pod: &Pod, stuck: bool) -> Stage {
     let status = pod.status.as_ref();
     if let Some((ending, reason)) = status.and_then(finished) {
         return Stage::Finished { ending: ending.map(Box::new), reason };
     }
     // A pod has its address before its image.
-    match status.and_then(|status| status.pod_ip.clone()).filter(|_| obstacle(pod).is_none()) {
+    match status.and_then(|status| status.pod_ip.clone()).filter(|_| !stuck) {
         Some(address) => {
             let ready = status
                 .and_then(|status| status.conditions.as_ref())

@@ -199,7 +199,6 @@ impl RealCluster {
             key: key.clone(),
             pod: names::serving_pod(&uid, &key.branch),
             tenant_uid: uid,
-            template: Some(self.0.pods.template(&state.class)),
             generation: tenant.metadata.generation.unwrap_or_default()
                 + branch_generation
                 + state.class.metadata.generation.unwrap_or_default(),
@@ -376,6 +375,10 @@ impl Cluster for RealCluster {
         lifecycle::retire(&self.0, pod)
             .await
             .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    fn template(&self, target: &Target) -> Option<String> {
+        target.state.as_ref().map(|state| self.0.pods.template(&state.class))
     }
 
     async fn remove(&self, pod: &PodView) -> Result<(), Problem> {

@@ -168,7 +168,7 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
 
     /// Whether a pod cannot start, and what it would be made of today is something else.
     fn mended(&self, pod: &PodView) -> bool {
-        pod.address().is_none() && pod.obstacle.is_some() && pod.template != self.target.template
+        pod.obstacle.is_some() && pod.template != self.cluster.template(self.target)
     }
 
     fn timeout(&self, why: &str) -> Problem {

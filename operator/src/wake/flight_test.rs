@@ -174,7 +174,6 @@ impl Cluster for World {
             key: key.clone(),
             tenant_uid: "tenant".into(),
             pod: "rt-1".into(),
-            template: Some(TEMPLATE.into()),
             generation: 1,
             statement_timeout: Duration::from_mins(1),
             termination_grace: GRACE,
@@ -228,6 +227,9 @@ impl Cluster for World {
     }
     async fn recovered(&self, _: &Target) {
         self.0.lock().unwrap().told = None;
+    }
+    fn template(&self, _: &Target) -> Option<String> {
+        Some(TEMPLATE.into())
     }
     async fn remove(&self, _: &PodView) -> Result<(), Problem> {
         let mut state = self.0.lock().unwrap();

@@ -44,8 +44,6 @@ pub struct Target {
     pub tenant_uid: String,
     /// Name of its pod.
     pub pod: String,
-    /// What its pod is made of today, as [`template`](crate::pods::build::template) names it.
-    pub template: Option<String>,
     /// Changes with the spec: a failure is forgotten when it does.
     pub generation: i64,
     /// Longest time that one request may take.

@@ -43,6 +43,8 @@ pub trait Cluster: Send + Sync + 'static {
     async fn failed(&self, target: &Target, problem: &Problem);
     /// Takes back what status says of failed wakes.
     async fn recovered(&self, target: &Target);
+    /// What the target's pod would be made of today, as [`PodView::template`] tells it of one that exists.
+    fn template(&self, target: &Target) -> Option<String>;
     /// Asks for the removal of a pod that never started; leaves it alone if it changed since it was looked at.
     async fn remove(&self, pod: &PodView) -> Result<(), Problem>;
     /// Records the last words of a finished pod and asks for its removal.
