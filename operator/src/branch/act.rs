@@ -5,8 +5,8 @@ use kube::{
     api::{DeleteParams, Preconditions},
     runtime::events::EventType,
 };
-use roost_crds::{Branch, Position, Reason, names::BRANCH_FINALIZER};
-use roost_store::{BranchName, BranchSource, TenantError};
+use roost_crds::{Branch, Position, Reason, StorageLocation, names::BRANCH_FINALIZER};
+use roost_store::{BranchName, BranchSource, CreatedBranch, TenantError, TenantStore};
 
 use super::{
     observe::{Observed, Origin},
@@ -16,7 +16,7 @@ use crate::{
     elected::Elected,
     fault::{self, Fault},
     flush::flush,
-    left_behind::is_gone,
+    left_behind,
     pods::calls,
     serving::{head_position, shown},
     status::set_finalizer,
@@ -120,34 +120,47 @@ async fn create(
     };
     let uid = observed.branch.uid().unwrap_or_default();
     let created = match store.create_branch(&name, &uid, &source).await {
-        Err(TenantError::BranchNameTaken { uid: Some(from), name }) => {
-            let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
-            if !is_gone::<Branch>(&api, &from).await? {
-                Err(TenantError::BranchNameTaken { uid: Some(from), name })
-            } else if let Some(pod) = &observed.serving.pod {
-                calls::drain(&elected.context, pod).await?;
-                let message = "the pod of an earlier Branch object of this name is leaving";
-                acted.fault = Some(Fault::new(Reason::Initializing, message));
-                return Ok(());
-            } else {
-                let attached = store.reattach_branch(&name, &from, &uid, &source).await;
-                if attached.is_ok() {
-                    let note = "the data of an earlier Branch object of this name was found";
-                    let context = &elected.context;
-                    context.event(&observed.branch, EventType::Normal, "Reattached", "Create", note).await;
-                }
-                attached
-            }
+        Err(TenantError::BranchNameTaken { uid: Some(from), .. }) => {
+            inherit(elected, observed, location, &store, &name, &source, from).await?
         }
-        other => other,
+        created => created.map_err(|error| fault::of_tenant(&error)),
     };
     match created {
         Ok(created) => {
             acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)));
         }
-        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+        Err(fault) => acted.fault = Some(fault),
     }
     Ok(())
+}
+
+/// Takes the branch that the object with the uid `from` left behind, once that object is gone and its pod has left.
+async fn inherit(
+    elected: &Elected,
+    observed: &Observed,
+    location: &StorageLocation,
+    store: &TenantStore,
+    name: &BranchName,
+    source: &BranchSource,
+    from: String,
+) -> Result<Result<CreatedBranch, Fault>, ReconcileError> {
+    let context = &elected.context;
+    let api = Api::namespaced(context.client.clone(), &location.namespace);
+    if !left_behind::is_gone::<Branch>(&api, &from).await? {
+        let taken = TenantError::BranchNameTaken { name: name.clone(), uid: Some(from) };
+        return Ok(Err(fault::of_tenant(&taken)));
+    }
+    if let Some(pod) = &observed.serving.pod {
+        calls::drain(context, pod).await?;
+        let message = "the pod of an earlier Branch object of this name is leaving";
+        return Ok(Err(Fault::new(Reason::Initializing, message)));
+    }
+    let uid = observed.branch.uid().unwrap_or_default();
+    let attached = store.reattach_branch(name, &from, &uid, source).await;
+    if attached.is_ok() {
+        left_behind::tell(context, &observed.branch, "Create").await;
+    }
+    Ok(attached.map_err(|error| fault::of_tenant(&error)))
 }
 
 /// Deletes the branch if this object made it, and lets the object go.

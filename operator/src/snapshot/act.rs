@@ -20,7 +20,7 @@ use crate::{
     elected::Elected,
     fault::{Fault, of_folder, of_tenant},
     flush::flush,
-    left_behind::is_gone,
+    left_behind,
     pods::{PodView, Stage, names},
     serving,
     status::set_finalizer,
@@ -109,19 +109,14 @@ pub async fn act(
 }
 
 /// Whether the Snapshot object with this uid, and its worker, are gone.
-async fn left_behind(
+async fn was_left_behind(
     elected: &Elected,
     location: &StorageLocation,
     uid: &str,
 ) -> Result<bool, ReconcileError> {
     let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
-    Ok(is_gone::<Snapshot>(&api, uid).await?
+    Ok(left_behind::is_gone::<Snapshot>(&api, uid).await?
         && elected.context.pods.get(&names::worker_pod(uid)).await?.is_none())
-}
-
-async fn reattached(elected: &Elected, observed: &Observed) {
-    let note = "the data of an earlier Snapshot object of this name was found";
-    elected.context.event(&observed.snapshot, EventType::Normal, "Reattached", "Snapshot", note).await;
 }
 
 /// Makes the folder this snapshot's if another object left it behind; what is wrong if another has it.
@@ -140,7 +135,7 @@ async fn own_folder(
         Ok(_) => return Ok(None),
         Err(error) => return Ok(Some(of_folder(&error))),
     };
-    if !left_behind(elected, location, &from).await? {
+    if !was_left_behind(elected, location, &from).await? {
         let message = format!("the Snapshot object with uid {from} has the folder; choose another name");
         return Ok(Some(Fault::new(Reason::SnapshotFailed, message)));
     }
@@ -152,7 +147,7 @@ async fn own_folder(
     let (environment, owner) = (&context.environment, owner(location));
     match SnapshotFolder::reattach(&bucket, environment, &location.path, &owner, &from, &uid).await {
         Ok(()) => {
-            reattached(elected, observed).await;
+            left_behind::tell(&elected.context, &observed.snapshot, "Snapshot").await;
             Ok(None)
         }
         Err(error) => Ok(Some(of_folder(&error))),
@@ -209,11 +204,11 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
     let entry = match store.snapshot(&name, &uid, &branch).await {
         Err(TenantError::SnapshotExists { uid: from, .. })
-            if left_behind(elected, &location, &from).await? =>
+            if was_left_behind(elected, &location, &from).await? =>
         {
             let attached = store.reattach_snapshot(&name, &from, &uid, &branch, true).await;
             if attached.is_ok() {
-                reattached(elected, observed).await;
+                left_behind::tell(&elected.context, &observed.snapshot, "Snapshot").await;
             }
             attached
         }
