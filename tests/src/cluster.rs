@@ -1,9 +1,14 @@
 //! The cluster under test.
 
-use crate::{bucket::Bucket, tenant::TestNamespace, wait::eventually};
-use anyhow::{Context, Result};
+use crate::{
+    bucket::Bucket,
+    tenant::TestNamespace,
+    wait::{self, eventually},
+};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
+    coordination::v1::Lease,
     core::v1::{Event, Pod, Service, ServiceAccount},
 };
 use kube::{
@@ -11,6 +16,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
+use roost_crds::names::LEADER_LEASE;
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, UdpSocket},
@@ -162,6 +168,32 @@ impl Roost {
             if notes.iter().any(|note| note.contains(text)) { Ok(()) } else { Err(format!("{notes:?}")) }
         })
         .await
+    }
+
+    /// The only pod of a tenant.
+    pub async fn pod_of(&self, tenant_uid: &str) -> Result<Pod> {
+        let mut pods = self.pods_of(tenant_uid).await?;
+        ensure!(pods.len() == 1, "{} pods of tenant {tenant_uid}", pods.len());
+        pods.pop().context("no pod")
+    }
+
+    /// UID of a namespace.
+    pub async fn namespace_uid(&self, name: &str) -> Result<String> {
+        self.api("v1", "Namespace", None).get(name).await?.uid().context("a namespace without uid")
+    }
+
+    /// Deletes a namespace and waits until it is gone.
+    pub async fn delete_namespace(&self, name: &str, patience: Duration) -> Result<()> {
+        let api = self.api("v1", "Namespace", None);
+        api.delete(name, &DeleteParams::default()).await?;
+        wait::gone(&api, "namespace", name, patience).await
+    }
+
+    /// Name of the operator's replica that is elected.
+    pub async fn elected(&self) -> Result<String> {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
+        let lease = leases.get(LEADER_LEASE).await?;
+        lease.spec.and_then(|spec| spec.holder_identity).context("no replica is elected")
     }
 
     /// Asks the pods of a tenant to leave, as `kubectl delete` does, and waits until they have left.

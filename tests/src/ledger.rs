@@ -1,6 +1,6 @@
 //! Writers that go on whatever happens, and what became of the rows that were acknowledged to them.
 
-use crate::{answer::Answer, tenant::TestNamespace};
+use crate::{answer::Answer, cluster::PATIENCE, tenant::TestNamespace, wait::eventually};
 use anyhow::{Result, bail, ensure};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -43,6 +43,16 @@ impl Ledger {
     /// Rows acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.counts.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more rows are acknowledged.
+    pub async fn advances(&self, rows: usize) -> Result<()> {
+        let before = self.acknowledged();
+        eventually("writers get through", PATIENCE, || async {
+            let more = self.acknowledged() - before;
+            if more >= rows { Ok(()) } else { Err(format!("{more} rows of {rows}")) }
+        })
+        .await
     }
 
     /// Stops the writers and checks that each acknowledged row is there, and none twice.

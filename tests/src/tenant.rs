@@ -3,7 +3,7 @@
 use crate::{
     answer::Answer,
     cluster::{PATIENCE, Roost},
-    wait::eventually,
+    wait::{self, eventually},
 };
 use anyhow::{Context, Result};
 use kube::{
@@ -103,15 +103,7 @@ impl TestNamespace {
 
     /// Waits until an object is gone.
     pub async fn gone(&self, kind: &str, name: &str) -> Result<()> {
-        let api = self.api(kind);
-        eventually(&format!("{kind} {name} is gone"), PATIENCE, || async {
-            match api.get_opt(name).await {
-                Ok(None) => Ok(()),
-                Ok(Some(object)) => Err(object.data["status"].to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await
+        wait::gone(&self.api(kind), kind, name, PATIENCE).await
     }
 
     /// URL of a tenant's query endpoint; `tenant` may be `tenant/branches/branch`.
@@ -144,6 +136,13 @@ impl TestNamespace {
             if found == value { Ok(()) } else { Err(found.to_string()) }
         })
         .await
+    }
+
+    /// Publishes what was committed: a branch holds what was committed before it was asked for.
+    pub async fn publish(&self, tenant: &str) -> Result<()> {
+        self.apply("Branch", "mark", json!({"tenantName": tenant})).await?;
+        self.condition("Branch", "mark", "Ready", "True", None).await?;
+        Ok(())
     }
 
     /// Waits until no pod of the tenant is left.

@@ -1,6 +1,7 @@
 //! Waiting for conditions, with deadlines.
 
 use anyhow::{Result, bail};
+use kube::{Api, api::DynamicObject};
 use std::{
     future::Future,
     time::{Duration, Instant},
@@ -25,4 +26,16 @@ where
             Err(_) => tokio::time::sleep(PACE).await,
         }
     }
+}
+
+/// Waits until no object of this name is left; `what` it is stands in the error.
+pub async fn gone(api: &Api<DynamicObject>, what: &str, name: &str, deadline: Duration) -> Result<()> {
+    eventually(&format!("{what} {name} is gone"), deadline, || async {
+        match api.get_opt(name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(object)) => Err(object.data["status"].to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
 }

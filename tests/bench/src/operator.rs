@@ -6,12 +6,11 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
-use roost_crds::names::LEADER_LEASE;
 use roost_tests::{Roost, cluster::SYSTEM_NAMESPACE, eventually, pod, tenant::find_condition};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -110,10 +109,8 @@ async fn memory(roost: &Roost) -> Result<u64> {
     })
     .await?;
     // Before the election no replica knows any Tenant.
-    let leases: Api<Lease> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
     eventually("a new operator is elected", PATIENCE, || async {
-        let lease = leases.get(LEADER_LEASE).await.map_err(|error| error.to_string())?;
-        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        let holder = roost.elected().await.map_err(|error| error.to_string())?;
         if operators.iter().any(|pod| pod.name_any() == holder) { Ok(()) } else { Err(holder) }
     })
     .await?;

@@ -58,7 +58,7 @@ async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {
     let shop = roost.namespace("trust").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE secret AS SELECT 42 AS i").await?;
-    let pod = roost.pods_of(&uid).await?.into_iter().next().context("no pod")?;
+    let pod = roost.pod_of(&uid).await?;
     let address = pod.status.and_then(|status| status.pod_ip).context("no address")?;
 
     let url = format!("https://{address}:8443/v1/namespaces/{}/tenants/acme/query", shop.name);

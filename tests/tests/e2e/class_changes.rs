@@ -22,7 +22,7 @@ async fn pods_go_on_as_they_are_and_the_next_wake_follows_the_class() -> Result<
     let shop = roost.namespace("change").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     ensure!(threads(&shop).await? == 1);
-    let pod = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid());
+    let pod = roost.pod_of(&uid).await?;
 
     let resources = json!({"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "768Mi"}});
     roost
@@ -30,11 +30,11 @@ async fn pods_go_on_as_they_are_and_the_next_wake_follows_the_class() -> Result<
         .await?;
     shop.condition("Tenant", "acme", "Ready", "True", Some("Serving")).await?;
     ensure!(threads(&shop).await? == 1, "a pod that serves was changed");
-    ensure!(roost.pods_of(&uid).await?.pop().and_then(|pod| pod.uid()) == pod, "the pod was replaced");
+    ensure!(roost.pod_of(&uid).await?.uid() == pod.uid(), "the pod was replaced");
 
     roost.evict(&uid).await?;
     ensure!(threads(&shop).await? == 2, "the next wake did not follow the class");
-    let limits = roost.pods_of(&uid).await?.pop().and_then(|pod| pod.spec);
+    let limits = roost.pod_of(&uid).await?.spec;
     let limits = limits.and_then(|spec| spec.containers.into_iter().next()).and_then(|first| first.resources);
     let memory = limits.and_then(|resources| resources.limits?.get("memory").cloned());
     ensure!(memory.as_ref().is_some_and(|memory| memory.0 == "768Mi"), "{memory:?}");

@@ -1,7 +1,6 @@
 //! Deletion: Retain keeps the data, Delete removes it, and nothing hangs.
 
 use anyhow::{Result, ensure};
-use kube::api::DeleteParams;
 use roost_tests::{Roost, cluster::PATIENCE, eventually};
 use serde_json::json;
 
@@ -134,16 +133,7 @@ async fn a_namespace_goes_with_everything_in_it() -> Result<()> {
         shop.apply("Snapshot", &format!("{tenant}-now"), snapshot).await?;
         shop.condition("Snapshot", &format!("{tenant}-now"), "Ready", "True", None).await?;
     }
-    let namespaces = roost.api("v1", "Namespace", None);
-    namespaces.delete(&shop.name, &DeleteParams::default()).await?;
-    eventually("the namespace is gone", PATIENCE, || async {
-        match namespaces.get_opt(&shop.name).await {
-            Ok(None) => Ok(()),
-            Ok(Some(namespace)) => Err(namespace.data["status"].to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await?;
+    roost.delete_namespace(&shop.name, PATIENCE).await?;
     for uid in [kept, gone] {
         shop.asleep(&uid, PATIENCE).await?;
     }

@@ -1,24 +1,11 @@
 //! Objects that go in any order, namespaces that come back under their name.
 
 use anyhow::{Result, ensure};
-use kube::{ResourceExt, api::DeleteParams};
-use roost_tests::{Roost, TestNamespace, cluster::PATIENCE, eventually, tenant::find_condition};
+use kube::api::DeleteParams;
+use roost_tests::{Roost, TestNamespace, cluster::PATIENCE, tenant::find_condition};
 use serde_json::json;
 
 const KINDS: [&str; 3] = ["Tenant", "Branch", "Snapshot"];
-
-async fn namespace_gone(shop: &TestNamespace) -> Result<()> {
-    let namespaces = shop.roost.api("v1", "Namespace", None);
-    namespaces.delete(&shop.name, &DeleteParams::default()).await?;
-    eventually("the namespace is gone", PATIENCE, || async {
-        match namespaces.get_opt(&shop.name).await {
-            Ok(None) => Ok(()),
-            Ok(Some(namespace)) => Err(namespace.data["status"].to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await
-}
 
 /// A serving tenant with a serving branch and a snapshot, all to be deleted with their data.
 async fn furnish(shop: &TestNamespace, class: &str) -> Result<String> {
@@ -47,7 +34,7 @@ async fn objects_go_in_any_order_with_their_namespace() -> Result<()> {
         for kind in order {
             shop.api(KINDS[kind]).delete("acme", &DeleteParams::default()).await?;
         }
-        namespace_gone(&shop).await?;
+        roost.delete_namespace(&shop.name, PATIENCE).await?;
         shop.asleep(&uid, PATIENCE).await?;
         let left = roost.bucket.keys(&format!("{class}/tenants/{}/", shop.name)).await?;
         ensure!(left.is_empty(), "{order:?} left {left:?}");
@@ -61,10 +48,10 @@ async fn a_namespace_made_again_gets_the_data_only_when_it_says_so() -> Result<(
     let roost = Roost::connect().await?;
     let class = roost.class("recreated", "10m", |_| ()).await?;
     let shop = roost.namespace("recreated").await?;
-    let first = roost.api("v1", "Namespace", None).get(&shop.name).await?.uid().unwrap_or_default();
+    let first = roost.namespace_uid(&shop.name).await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE t AS SELECT 9 AS i").await?;
-    namespace_gone(&shop).await?;
+    roost.delete_namespace(&shop.name, PATIENCE).await?;
     shop.asleep(&uid, PATIENCE).await?;
     let prefix = format!("{class}/tenants/{}/acme/", shop.name);
     let before = roost.bucket.contents(&prefix).await?;
@@ -79,7 +66,7 @@ async fn a_namespace_made_again_gets_the_data_only_when_it_says_so() -> Result<(
         "an object of the earlier namespace was touched"
     );
 
-    let cluster = roost.api("v1", "Namespace", None).get("kube-system").await?.uid().unwrap_or_default();
+    let cluster = roost.namespace_uid("kube-system").await?;
     let adopt = json!({"clusterID": cluster, "namespaceUID": first});
     again.tenant("acme", json!({"className": class, "adopt": adopt})).await?;
     again.answers("acme", "SELECT i FROM t", 9).await

@@ -1,21 +1,13 @@
 //! Pods that use up what their class gives them: memory, and the cache volume.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use kube::ResourceExt;
-
-use roost_tests::{Roost, TestNamespace};
+use roost_tests::Roost;
 use serde_json::json;
 use std::time::Duration;
 
 /// How long the kubelet may take to see that a volume is too full, and to end its pod.
 const EVICTION: Duration = Duration::from_mins(3);
-
-/// Publishes what was committed: a branch holds what was committed before it was asked for.
-async fn publish(shop: &TestNamespace) -> Result<()> {
-    shop.apply("Branch", "mark", json!({"tenantName": "acme"})).await?;
-    shop.condition("Branch", "mark", "Ready", "True", None).await?;
-    Ok(())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
@@ -31,8 +23,8 @@ async fn a_pod_that_ran_out_of_memory_is_replaced_and_opens_at_its_last_publish(
     let shop = roost.namespace("oom").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE t AS SELECT 42 AS i").await?;
-    publish(&shop).await?;
-    let pod = roost.pods_of(&uid).await?.into_iter().next().context("no pod")?;
+    shop.publish("acme").await?;
+    let pod = roost.pod_of(&uid).await?;
     // One value that the engine's memory limit does not count.
     let answer = shop.query("acme", "SELECT length(repeat('x', 1000000000))").await?;
     println!("{}", answer.problem()?);
@@ -56,7 +48,7 @@ async fn a_database_that_outgrows_its_cache_volume_is_told_and_lost_nothing() ->
     ensure!(spill.body.to_string().contains("24.0 MiB"), "{}", spill.body);
     let grow = "CREATE TABLE t AS SELECT 42 AS i, hash(r) AS h FROM range(8000000) t(r)";
     shop.run("acme", grow).await?;
-    publish(&shop).await?;
+    shop.publish("acme").await?;
     // The kubelet ends the pod, which has the time to seal: it is told, and nothing is lost.
     roost.event(&shop.name, "CacheFull", "50331648 bytes").await?;
     shop.asleep(&uid, EVICTION).await?;

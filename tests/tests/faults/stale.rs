@@ -2,15 +2,7 @@
 //! goes on where it stood. Whatever it still sends changes nothing that the other one made true.
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
-use roost_crds::names::LEADER_LEASE;
-use roost_tests::{
-    Roost,
-    cluster::{PATIENCE, SYSTEM_NAMESPACE},
-    eventually,
-    mortal::Manner,
-};
+use roost_tests::{Roost, cluster::PATIENCE, eventually, mortal::Manner};
 
 use crate::{
     killed::converged,
@@ -23,16 +15,9 @@ const STEPS: &[u64] = &[3];
 /// The same for `make chaos`.
 const MORE_STEPS: &[u64] = &[0, 1, 2, 3, 4, 5, 6, 7];
 
-/// Who is elected.
-async fn elected(roost: &Roost) -> Result<String> {
-    let leases: Api<Lease> = Api::namespaced(roost.client.clone(), SYSTEM_NAMESPACE);
-    let lease = leases.get(LEADER_LEASE).await?;
-    lease.spec.and_then(|spec| spec.holder_identity).context("nobody")
-}
-
 async fn waits_for(roost: &Roost, name: &str) -> Result<()> {
     eventually(&format!("{name} is elected"), PATIENCE, || async {
-        let found = elected(roost).await.map_err(|error| error.to_string())?;
+        let found = roost.elected().await.map_err(|error| error.to_string())?;
         if found == name { Ok(()) } else { Err(found) }
     })
     .await

@@ -1,12 +1,12 @@
 //! Uninstalled with its namespaces, and installed again over the tenants and the data that stayed.
 
-use anyhow::{Context, Result, ensure};
-use kube::{ResourceExt, api::DeleteParams};
+use anyhow::{Result, ensure};
+use kube::api::DeleteParams;
 use roost_tests::{
     Roost,
     cluster::{PATIENCE, RUNTIME_NAMESPACE, SYSTEM_NAMESPACE},
-    eventually,
     tenant::find_condition,
+    wait,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -15,18 +15,6 @@ use crate::{CLUSTER, install_this, run};
 
 /// How long a namespace takes with pods in it that seal.
 const NAMESPACE_GONE: Duration = Duration::from_mins(3);
-
-async fn delete_namespace(roost: &Roost, name: &str) -> Result<()> {
-    let api = roost.api("v1", "Namespace", None);
-    api.delete(name, &DeleteParams::default()).await?;
-    eventually(&format!("namespace {name} is gone"), NAMESPACE_GONE, || async {
-        match api.get_opt(name).await.map_err(|error| error.to_string())? {
-            None => Ok(()),
-            Some(namespace) => Err(namespace.data["status"].to_string()),
-        }
-    })
-    .await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
@@ -44,7 +32,7 @@ async fn installed_again_it_finds_tenants_and_data() -> Result<()> {
     let goes = roost.namespace("goes").await?;
     goes.tenant("acme", spec.clone()).await?;
     goes.run("acme", "CREATE TABLE t AS SELECT 3 AS i").await?;
-    let goes_uid = roost.api("v1", "Namespace", None).get(&goes.name).await?.uid().context("no UID")?;
+    let goes_uid = roost.namespace_uid(&goes.name).await?;
 
     run("helm", &["uninstall", "roost", "--namespace", SYSTEM_NAMESPACE, "--wait", "--timeout", "3m"])
         .await?;
@@ -53,7 +41,7 @@ async fn installed_again_it_finds_tenants_and_data() -> Result<()> {
     // Pods that are asked to leave publish and seal, whoever is there.
     for namespace in [RUNTIME_NAMESPACE, SYSTEM_NAMESPACE] {
         if roost.api("v1", "Namespace", None).get_opt(namespace).await?.is_some() {
-            delete_namespace(&roost, namespace).await?;
+            roost.delete_namespace(namespace, NAMESPACE_GONE).await?;
         }
     }
     ensure!(roost.pods_of(&awake).await?.is_empty(), "a pod outlived its namespace");
@@ -71,13 +59,7 @@ async fn installed_again_it_finds_tenants_and_data() -> Result<()> {
     shop.run("awake", "INSERT INTO t VALUES (4)").await?;
 
     // The namespace that was deleted meanwhile goes now, and its data stays for whoever proves to own it.
-    eventually("the other namespace is gone", PATIENCE, || async {
-        match roost.api("v1", "Namespace", None).get_opt(&goes.name).await {
-            Ok(None) => Ok(()),
-            found => Err(format!("{found:?}")),
-        }
-    })
-    .await?;
+    wait::gone(&roost.api("v1", "Namespace", None), "namespace", &goes.name, PATIENCE).await?;
     let comes = roost_tests::TestNamespace::create(roost.clone(), goes.name.clone()).await?;
     comes.apply("Tenant", "acme", spec).await?;
     let refused = comes.condition("Tenant", "acme", "Ready", "False", Some("DataOwnedElsewhere")).await?;

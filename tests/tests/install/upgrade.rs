@@ -1,30 +1,18 @@
 //! From the last release to this state, back, and forth again, with tenants awake and asleep.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use roost_tests::{Ledger, Roost, cluster::PATIENCE, eventually};
+use roost_tests::{Ledger, Roost};
 use serde_json::json;
 
 use crate::{CLUSTER, install_this, released, run};
 
-async fn only_pod(roost: &Roost, uid: &str) -> Result<Pod> {
-    let pods = roost.pods_of(uid).await?;
-    ensure!(pods.len() == 1, "{} pods", pods.len());
-    pods.into_iter().next().context("no pod")
-}
+/// So many rows more tell that writers get through.
+const ROWS: usize = 20;
 
 fn image(pod: &Pod) -> Option<&String> {
     pod.spec.as_ref()?.containers.first()?.image.as_ref()
-}
-
-async fn goes_on(ledger: &Ledger) -> Result<()> {
-    let before = ledger.acknowledged();
-    eventually("writers get through", PATIENCE, || async {
-        let rows = ledger.acknowledged() - before;
-        if rows >= 20 { Ok(()) } else { Err(format!("{rows} rows")) }
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,17 +36,14 @@ async fn an_upgrade_and_a_rollback_keep_every_tenant() -> Result<()> {
     shop.apply("Snapshot", "old", json!({"tenantName": "asleep", "format": "Native"})).await?;
     shop.condition("Snapshot", "old", "Ready", "True", None).await?;
     roost.evict(&asleep).await?;
-    let first = only_pod(&roost, &busy).await?;
+    let first = roost.pod_of(&busy).await?;
 
     // This state, under load. Who is awake stays so, on the pod that it has.
     install_this().await?;
-    goes_on(&ledger).await?;
-    ensure!(only_pod(&roost, &busy).await?.uid() == first.uid(), "the upgrade took a serving pod away");
+    ledger.advances(ROWS).await?;
+    ensure!(roost.pod_of(&busy).await?.uid() == first.uid(), "the upgrade took a serving pod away");
     shop.answers("asleep", "SELECT i FROM t", 1).await?;
-    ensure!(
-        image(&only_pod(&roost, &asleep).await?) != image(&first),
-        "a wake took the last release's image"
-    );
+    ensure!(image(&roost.pod_of(&asleep).await?) != image(&first), "a wake took the last release's image");
     shop.answers("asleep/branches/old", "SELECT i FROM t", 1).await?;
     // New things of old tenants, from a pod of the last release too.
     for tenant in ["asleep", "busy"] {
@@ -73,8 +58,8 @@ async fn an_upgrade_and_a_rollback_keep_every_tenant() -> Result<()> {
     shop.answers("restored", "SELECT i FROM t", 1).await?;
     shop.run("asleep", "INSERT INTO t VALUES (2)").await?;
     roost.evict(&busy).await?;
-    goes_on(&ledger).await?;
-    let second = only_pod(&roost, &busy).await?;
+    ledger.advances(ROWS).await?;
+    let second = roost.pod_of(&busy).await?;
     ensure!(image(&second) != image(&first), "a wake took the last release's image");
 
     // Back, under load: what this state published, the last release reads.
@@ -83,17 +68,17 @@ async fn an_upgrade_and_a_rollback_keep_every_tenant() -> Result<()> {
         run("helm", &["rollback", release, "--namespace", "roost-system", "--wait", "--timeout", "3m"])
             .await?;
     }
-    goes_on(&ledger).await?;
-    ensure!(only_pod(&roost, &busy).await?.uid() == second.uid(), "the rollback took a serving pod away");
+    ledger.advances(ROWS).await?;
+    ensure!(roost.pod_of(&busy).await?.uid() == second.uid(), "the rollback took a serving pod away");
     shop.answers("asleep", "SELECT sum(i)::BIGINT FROM t", 3).await?;
-    ensure!(image(&only_pod(&roost, &asleep).await?) == image(&first), "a wake took the newer image");
+    ensure!(image(&roost.pod_of(&asleep).await?) == image(&first), "a wake took the newer image");
     shop.answers("asleep/branches/new", "SELECT i FROM t", 1).await?;
     roost.evict(&busy).await?;
-    goes_on(&ledger).await?;
+    ledger.advances(ROWS).await?;
     shop.run("asleep", "INSERT INTO t VALUES (4)").await?;
 
     install_this().await?;
-    goes_on(&ledger).await?;
+    ledger.advances(ROWS).await?;
     roost.evict(&asleep).await?;
     shop.answers("asleep", "SELECT sum(i)::BIGINT FROM t", 7).await?;
     println!("{:?}", ledger.close().await?);
