@@ -8,7 +8,8 @@ use bytes::Bytes;
 use crate::advice::Advice;
 use crate::environment::Environment;
 use crate::format::json::{self, Document};
-use crate::format::{ReadError, pin, tenant};
+use crate::format::segment::{self, Slot};
+use crate::format::{FormatError, ReadError, pin, tenant};
 use crate::format::{catalogue::CatalogueEntry, head::Head, manifest::Manifest};
 use crate::identity::PutId;
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
@@ -58,9 +59,40 @@ impl WriteError {
     }
 }
 
-/// A document that carries the identity of the write that made it.
-pub(crate) trait Signed: Document {
+/// What an object of the bucket decodes to.
+pub(crate) trait Readable: Sized {
+    /// Largest accepted object in bytes.
+    const LIMIT: u64;
+    fn decode(bytes: &[u8]) -> Result<Self, FormatError>;
+}
+
+/// What carries the identity of the write that made it.
+pub(crate) trait Signed: Readable {
     fn put_id(&self) -> PutId;
+    fn encode(&self) -> Result<Vec<u8>, FormatError>;
+}
+
+impl<T: Document> Readable for T {
+    const LIMIT: u64 = T::LIMIT;
+    fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        json::decode(bytes)
+    }
+}
+
+impl Readable for Slot {
+    const LIMIT: u64 = segment::MAX_SEGMENT_BYTES;
+    fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        segment::decode(bytes)
+    }
+}
+
+impl Signed for Slot {
+    fn put_id(&self) -> PutId {
+        self.put_id()
+    }
+    fn encode(&self) -> Result<Vec<u8>, FormatError> {
+        segment::encode(self)
+    }
 }
 
 macro_rules! signed {
@@ -68,6 +100,9 @@ macro_rules! signed {
         $(impl Signed for $document {
             fn put_id(&self) -> PutId {
                 self.put_id
+            }
+            fn encode(&self) -> Result<Vec<u8>, FormatError> {
+                Ok(json::encode(self))
             }
         })*
     };
@@ -81,6 +116,24 @@ pub(crate) enum Settled<T> {
     Mine(ETag),
     /// Someone else's is there; none: the object to replace is gone.
     Other(Option<(T, ETag)>),
+}
+
+/// A conditional write on its way: what every attempt repeats, and what is known of the earlier ones.
+struct Write<'a, T> {
+    key: &'a str,
+    document: &'a T,
+    condition: &'a Condition,
+    bytes: Bytes,
+    attempts: u32,
+    /// Why an earlier attempt may still take effect.
+    doubt: Option<String>,
+}
+
+impl<'a, T: Signed> Write<'a, T> {
+    fn new(key: &'a str, document: &'a T, condition: &'a Condition) -> Result<Self, ReadError> {
+        let bytes = document.encode().map_err(ReadError::content(key))?.into();
+        Ok(Self { key, document, condition, bytes, attempts: 0, doubt: None })
+    }
 }
 
 /// An object store, asked again while its answers decide nothing.
@@ -158,10 +211,10 @@ impl Bucket {
     }
 
     /// Reads a document; none if the object does not exist.
-    pub(crate) async fn find<T: Document>(&self, key: &str) -> Result<Option<(T, ETag)>, ReadError> {
+    pub(crate) async fn find<T: Readable>(&self, key: &str) -> Result<Option<(T, ETag)>, ReadError> {
         match self.get(key, T::LIMIT).await {
             Ok(object) => {
-                let document = json::decode(&object.bytes).map_err(ReadError::content(key))?;
+                let document = T::decode(&object.bytes).map_err(ReadError::content(key))?;
                 Ok(Some((document, object.etag)))
             }
             Err(ObjectError::NotFound { .. }) => Ok(None),
@@ -170,7 +223,7 @@ impl Bucket {
     }
 
     /// Reads a document that must exist.
-    pub(crate) async fn read<T: Document>(&self, key: &str) -> Result<(T, ETag), ReadError> {
+    pub(crate) async fn read<T: Readable>(&self, key: &str) -> Result<(T, ETag), ReadError> {
         match self.find(key).await? {
             Some(found) => Ok(found),
             None => Err(ObjectError::NotFound { key: key.into() }.into()),
@@ -187,44 +240,74 @@ impl Bucket {
         document: &T,
         condition: &Condition,
     ) -> Result<Settled<T>, WriteError> {
-        let bytes = Bytes::from(json::encode(document));
-        let mut doubtful = false;
-        let mut last = String::new();
-        for attempt in 1..=MAX_ATTEMPTS {
-            match stepped("put", key, self.store.put(key, bytes.clone(), condition.clone())).await {
-                Ok(etag) => return Ok(Settled::Mine(etag)),
-                Err(ObjectError::PreconditionFailed { .. }) => {}
-                Err(ObjectError::Undecided { message, .. }) => {
-                    doubtful = true;
-                    last = message;
-                    self.back_off(attempt).await;
-                }
-                Err(error) if doubtful => {
-                    return Err(WriteError::Undecided {
-                        key: key.into(),
-                        message: format!("{last}; then {error}"),
-                    });
-                }
-                Err(error) => return Err(error.into()),
-            }
-            let found = match self.find::<T>(key).await {
-                Ok(found) => found,
-                Err(ReadError::Object(error)) => {
-                    return Err(WriteError::Undecided { key: key.into(), message: error.to_string() });
-                }
-                Err(error) => return Err(error.into()),
-            };
-            match (found, condition) {
-                (Some((there, etag)), _) if there.put_id() == document.put_id() => {
-                    return Ok(Settled::Mine(etag));
-                }
-                // The place is as the write expects it: it has not taken effect (yet), so send it again.
-                (None, Condition::IfAbsent) => {}
-                (Some((_, etag)), Condition::IfMatch(expected)) if etag == *expected => {}
-                (found, _) => return Ok(Settled::Other(found)),
+        let mut write = Write::new(key, document, condition)?;
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(settled) = self.attempt(&mut write).await? {
+                return Ok(settled);
             }
         }
-        Err(WriteError::Undecided { key: key.into(), message: format!("{MAX_ATTEMPTS} attempts; {last}") })
+        let message = format!("{MAX_ATTEMPTS} attempts; {}", write.doubt.unwrap_or_default());
+        Err(WriteError::Undecided { key: key.into(), message })
+    }
+
+    /// [`Self::settle`] that never ends undecided: while the bucket is away it asks on, until nobody waits for it.
+    pub(crate) async fn settle_at_last<T: Signed>(
+        &self,
+        key: &str,
+        document: &T,
+        condition: &Condition,
+    ) -> Result<Settled<T>, ReadError> {
+        let mut write = Write::new(key, document, condition)?;
+        loop {
+            match self.attempt(&mut write).await {
+                Ok(Some(settled)) => return Ok(settled),
+                Ok(None) => {}
+                Err(WriteError::Read(unreadable)) => return Err(unreadable),
+                Err(error) => {
+                    tracing::warn!(key, attempt = write.attempts, %error, "a write has no answer; trying on");
+                    write.doubt.get_or_insert(error.to_string());
+                    self.back_off(write.attempts).await;
+                }
+            }
+        }
+    }
+
+    /// Sends a write once and, unless the answer decides it, reads back who has the place. None: send it again.
+    async fn attempt<T: Signed>(&self, write: &mut Write<'_, T>) -> Result<Option<Settled<T>>, WriteError> {
+        let Write { key, condition, .. } = *write;
+        write.attempts += 1;
+        match stepped("put", key, self.store.put(key, write.bytes.clone(), condition.clone())).await {
+            Ok(etag) => return Ok(Some(Settled::Mine(etag))),
+            Err(ObjectError::PreconditionFailed { .. }) => {}
+            Err(ObjectError::Undecided { message, .. }) => {
+                write.doubt = Some(message);
+                self.back_off(write.attempts).await;
+            }
+            Err(error) => {
+                return Err(match &write.doubt {
+                    Some(doubt) => {
+                        WriteError::Undecided { key: key.into(), message: format!("{doubt}; then {error}") }
+                    }
+                    None => error.into(),
+                });
+            }
+        }
+        let found = match self.find::<T>(key).await {
+            Ok(found) => found,
+            Err(ReadError::Object(error)) => {
+                return Err(WriteError::Undecided { key: key.into(), message: error.to_string() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match (found, condition) {
+            (Some((there, etag)), _) if there.put_id() == write.document.put_id() => {
+                Some(Settled::Mine(etag))
+            }
+            // The place is as the write expects it: it has not taken effect (yet), so send it again.
+            (None, Condition::IfAbsent) => None,
+            (Some((_, etag)), Condition::IfMatch(expected)) if etag == *expected => None,
+            (found, _) => Some(Settled::Other(found)),
+        })
     }
 
     /// Creates an object; someone else's in its place is an error.

@@ -2,7 +2,7 @@
 
 use crate::format::page::ObjectName;
 use crate::identity::{BranchName, TenantPath};
-use crate::position::Position;
+use crate::position::{Position, StreamId};
 
 /// Keys under `<prefix>/tenants/<namespace>/<tenant>/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,14 @@ impl Keys {
             "{}branches/{branch}/manifests/{manifest:010}-{branch}.{lineage}.{epoch}.{manifest}.{id}",
             self.root
         )
+    }
+    /// All numbers of a WAL stream.
+    pub(crate) fn slots(&self, branch: &BranchName, stream: &StreamId) -> String {
+        format!("{}branches/{branch}/wal/{stream}/", self.root)
+    }
+    /// One number of a WAL stream; padded so that a listing is in order.
+    pub(crate) fn slot(&self, branch: &BranchName, stream: &StreamId, sequence: u64) -> String {
+        format!("{}{sequence:010}", self.slots(branch, stream))
     }
     pub(crate) fn pack(&self, name: &ObjectName) -> String {
         format!("{}packs/{name}", self.root)

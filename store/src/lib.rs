@@ -18,12 +18,13 @@ pub mod position;
 pub mod reachability;
 pub mod snapshot_folder;
 pub mod step;
+pub mod stream;
 pub mod tenant;
 
 pub use advice::Advice;
 pub use branch::{
     BranchStore, HydrateError, Hydrated, Hydration, OwnedBranch, Proof, ProveError, PublishError, Published,
-    ReadablePosition, TakeOverError, Takeover,
+    ReadablePosition, ShipError, TakeOverError, Takeover,
 };
 pub use bucket::WriteError;
 pub use chunk::ChunkSet;

@@ -1,10 +1,13 @@
-//! What a publish needs of the running database.
+//! What shipping and publishing need of the running database.
+
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::chunk::ChunkSet;
+use crate::format::FormatError;
 use crate::identity::DatabaseId;
 
 /// Why a database is frozen.
@@ -28,6 +31,8 @@ pub struct Frozen {
     pub database_id: DatabaseId,
     /// Time of the last commit in this state, if there was one since the database was opened.
     pub last_commit: Option<Timestamp>,
+    /// Whether the WAL that follows is a new one. False only if nothing was written since the last freeze.
+    pub rotated: bool,
     /// Version of the engine that wrote the file, such as `1.5.5`.
     pub engine_version: String,
     /// Storage version of the file, such as `v1.5.0`.
@@ -55,17 +60,25 @@ impl LocalError {
     }
 }
 
+impl From<FormatError> for LocalError {
+    /// Bytes that could not be made into an object.
+    fn from(error: FormatError) -> Self {
+        Self::lasting(error.to_string())
+    }
+}
+
 /// The running database, as its publisher sees it. Implemented by the runtime over engine and file system.
 #[async_trait]
 pub trait LocalDatabase: Send + Sync {
-    /// Closes the write gate, checkpoints, swaps the dirty set for an empty one, and (unless sealing) opens
-    /// the gate again. On an error the dirty set is as it was.
+    /// Closes the write gate, waits until no [`crate::stream::Cut`] is being shipped, checkpoints, swaps the dirty set for an empty one, begins a new WAL, and (unless
+    /// sealing) opens the gate again. On an error the dirty set is as it was. Not called again before what it
+    /// returned is published.
     async fn freeze(&self, purpose: Freeze) -> Result<Frozen, LocalError>;
 
     /// Reads `length` bytes of the chunk `index` of the main file. Called after `freeze`, while writers may
     /// run; chunks that the frozen state refers to are not rewritten before the next checkpoint.
     async fn read_chunk(&self, index: u64, length: usize) -> Result<Bytes, LocalError>;
 
-    /// Gives a frozen dirty set back after a failed publish: these chunks are dirty again.
-    async fn restore(&self, dirty: ChunkSet);
+    /// Reads bytes of the WAL that a [`crate::stream::Cut`] names.
+    async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError>;
 }

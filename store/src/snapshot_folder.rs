@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::advice::Advice;
 use crate::bucket::{Bucket, MAX_ATTEMPTS, Settled, Signed, WriteError};
 use crate::environment::Environment;
+use crate::format::FormatError;
 use crate::format::ReadError;
-use crate::format::json::Document;
+use crate::format::json::{self, Document};
 use crate::identity::{InvalidName, MAX_NAME, Owner, PutId, TenantPath, check_label};
 use crate::keys::join_prefix;
 use crate::object::{Condition, MAX_LIST_PAGE, ObjectError, ObjectStore};
@@ -119,6 +120,9 @@ impl Document for FolderOwner {
 impl Signed for FolderOwner {
     fn put_id(&self) -> PutId {
         self.put_id
+    }
+    fn encode(&self) -> Result<Vec<u8>, FormatError> {
+        Ok(json::encode(self))
     }
 }
 

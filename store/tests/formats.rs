@@ -41,6 +41,7 @@ fn position() -> Position {
         id: ObjectId::from_bytes([4; 16]),
         sequence: 0,
         offset: 0,
+        stream_epoch: None,
     }
 }
 

@@ -11,7 +11,7 @@ use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
     TenantPath, TenantStore,
 };
-use support::{Content, Ledger, ModelDatabase, environment, owner, path};
+use support::{Ledger, ModelDatabase, environment, owner, path};
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -41,8 +41,8 @@ impl World {
         let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
         let file = self.disk.path().join(seed.to_string());
         owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
-        let content = file.exists().then(|| Content::read(&file));
-        let database = ModelDatabase::new(self.ledger.clone(), content);
+        let file = file.exists().then_some(file);
+        let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), owned.head().number());
         database.commit(&[1, 2]);
         drop(if seal { owned.seal(&database).await } else { owned.publish(&database).await });
     }

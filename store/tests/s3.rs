@@ -221,7 +221,7 @@ async fn life(weed: &Weed) {
         (Ok(winner), Err(_)) | (Err(_), Ok(winner)) => winner,
         both => panic!("exactly one must win: {both:?}"),
     };
-    let database = ModelDatabase::new(ledger.clone(), None);
+    let database = ModelDatabase::open(ledger.clone(), None, 0);
     database.commit(&(0..20).collect::<Vec<_>>());
     winner.publish(&database).await.unwrap();
     winner.prove().await.unwrap();

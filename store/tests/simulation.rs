@@ -21,7 +21,7 @@ use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::reachability;
 use roost_store::{
     Adoption, BranchName, BranchSource, Clock, Creation, Environment, Head, Holder, Hydrated, Hydration,
-    MemoryStore, ObjectError, ObjectStore, Takeover, TenantStore,
+    MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover, TenantStore,
 };
 use support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
 
@@ -111,8 +111,8 @@ struct Run {
     watched: Arc<Watched>,
     environment: Environment,
     ledger: Arc<Mutex<Ledger>>,
-    /// Commits in publishes that their owner was told of.
-    durable: Mutex<Vec<u64>>,
+    /// Commits that were acknowledged.
+    acknowledged: Mutex<Vec<u64>>,
     random: Seeded,
     disk: tempfile::TempDir,
     files: Mutex<u64>,
@@ -129,15 +129,14 @@ impl Run {
     }
 
     /// Opens a file that was built, and checks that it is some commit's state after all `promised`.
-    fn check_content(&self, file: &Path, promised: &[u64]) -> Content {
+    fn check_content(&self, file: &Path, promised: &[u64]) {
         let content = Content::read(file);
         let ledger = self.ledger.lock().unwrap();
         let (expected, history) = &ledger.states[&content.commit()];
         assert_eq!(content, *expected, "a state that no commit made");
         for commit in promised {
-            assert!(history.contains(commit), "commit {commit} was published and is gone");
+            assert!(history.contains(commit), "commit {commit} was acknowledged and is gone");
         }
-        content
     }
 
     fn file(&self) -> std::path::PathBuf {
@@ -146,59 +145,128 @@ impl Run {
         self.disk.path().join(files.to_string())
     }
 
-    /// One process's life: take main over, write, publish, perhaps seal. Ends at the first error that says so.
+    /// What clients are told as soon as it is true.
+    fn acknowledge(&self, owned: &OwnedBranch, database: &ModelDatabase) {
+        let (commit, lsn) = database.committed();
+        if owned.durable() >= lsn {
+            self.acknowledged.lock().unwrap().extend(commit);
+        }
+    }
+
+    /// Some transactions: small ones, bulk loads, failures.
+    fn write(&self, database: &ModelDatabase) {
+        for _ in 0..=self.random.below(3) {
+            match self.random.below(6) {
+                0 => database.fail(database.free()),
+                1 => drop(database.commit_with(&[1], &[database.free()])),
+                2 if self.random.below(4) == 0 => {
+                    let free = database.free();
+                    database.commit_with(&[], &(free..free + 6).collect::<Vec<_>>());
+                }
+                _ => drop(database.commit(&[1 + self.random.below(2)])),
+            }
+        }
+    }
+
+    /// Ships what was written, perhaps in several segments. False if the process must end.
+    async fn ship(&self, owned: &OwnedBranch, database: &ModelDatabase) -> bool {
+        let target = if self.random.below(2) == 0 { 200 } else { u64::MAX };
+        while let Some(shipped) = database.ship(target, async |cut| owned.ship(&cut, database).await).await {
+            match shipped {
+                Ok(_) => self.count("shipped"),
+                Err(ShipError::Fenced { .. } | ShipError::Ended(_)) => {
+                    self.count("fenced");
+                    return false;
+                }
+                Err(bug) => panic!("{bug}"),
+            }
+            self.acknowledge(owned, database);
+        }
+        true
+    }
+
+    /// One process's life: take main over, write, ship, publish, perhaps seal. Ends at the first error that says so.
     async fn own(&self, store: Arc<FaultStore>, name: String) {
         let holder = Holder { name: name.clone(), id: name };
-        let promised = self.durable.lock().unwrap().clone();
+        let promised = self.acknowledged.lock().unwrap().clone();
         let branch = self.tenant(store).branch(&BranchName::main());
         let Ok(owned) = branch.take_over(&holder, Takeover::PreviousGone).await else {
             return self.count("not taken over");
         };
         let file = self.file();
-        let content = match owned.hydrate(&file, Hydration { parallelism: 2 }, &|_| {}).await {
+        let path = match owned.hydrate(&file, Hydration { parallelism: 2 }, &|_| {}).await {
             Ok(Hydrated::Empty) => {
-                assert!(promised.is_empty(), "published commits are gone");
+                assert!(promised.is_empty(), "acknowledged commits are gone");
                 None
             }
-            Ok(Hydrated::Restored { .. }) => Some(self.check_content(&file, &promised)),
+            Ok(Hydrated::Restored { wal, .. }) => {
+                self.check_content(&file, &promised);
+                self.count(if wal > 0 { "replayed" } else { "opened" });
+                Some(&*file)
+            }
             Err(_) => return self.count("not hydrated"),
         };
-        std::fs::remove_file(&file).ok();
-        let database = ModelDatabase::new(self.ledger.clone(), content);
+        let database = ModelDatabase::open(self.ledger.clone(), path, owned.head().number());
         for _ in 0..=self.random.below(4) {
-            let mut last = 0;
-            for _ in 0..=self.random.below(2) {
-                last = database.commit(&[1 + self.random.below(2)]);
+            if owned.must_publish_first() || self.random.below(3) == 0 {
+                let sealing = !owned.must_publish_first() && self.random.below(2) == 0;
+                if !self.publish(&owned, &database, sealing).await || sealing {
+                    return;
+                }
+            } else {
+                self.write(&database);
+                if !self.ship(&owned, &database).await {
+                    return;
+                }
             }
             if self.random.below(3) == 0
                 && let Ok(proof) = owned.prove().await
             {
                 assert_eq!(self.watched.epoch_at(proof.sent), owned.epoch(), "a proof after another epoch");
             }
-            let sealing = self.random.below(3) == 0;
-            let result = if sealing { owned.seal(&database).await } else { owned.publish(&database).await };
-            match result {
-                Ok(published) => {
-                    assert!(published.position.is_some() && published.changed);
-                    self.durable.lock().unwrap().push(last);
-                    self.count(if sealing { "sealed" } else { "published" });
-                }
-                Err(error) if error.advice() == roost_store::Advice::GiveUp => return self.count("gave up"),
-                Err(_) if sealing => return self.count("seal failed"),
-                Err(_) => {
-                    assert!(database.dirty() > 0, "the dirty set was not given back");
-                    self.count("publish failed");
-                }
-            }
-            if sealing {
-                return;
-            }
         }
+    }
+
+    /// Publishes or seals, with writers at work meanwhile. False if the process must end.
+    async fn publish(&self, owned: &OwnedBranch, database: &ModelDatabase, sealing: bool) -> bool {
+        self.write(database);
+        if sealing {
+            let (last, _) = database.committed();
+            let sealed = owned.seal(database).await.is_ok();
+            if sealed {
+                self.acknowledged.lock().unwrap().extend(last);
+            }
+            self.count(if sealed { "sealed" } else { "seal failed" });
+            return sealed;
+        }
+        let first = owned.must_publish_first();
+        let writers = async {
+            for _ in 0..self.random.below(4) {
+                for _ in 0..self.random.below(30) {
+                    tokio::task::yield_now().await;
+                }
+                self.write(database);
+                if !first && !self.ship(owned, database).await {
+                    return;
+                }
+            }
+        };
+        let (published, ()) = futures::join!(owned.publish(database), writers);
+        self.acknowledge(owned, database);
+        match published {
+            Ok(_) => self.count("published"),
+            Err(error) if error.advice() == roost_store::Advice::GiveUp => {
+                self.count("gave up");
+                return false;
+            }
+            Err(_) => self.count("publish failed"),
+        }
+        true
     }
 
     /// Creates a branch of main, opens it, and checks what it holds.
     async fn branch_off(&self, store: Arc<FaultStore>, name: String) {
-        let promised = self.durable.lock().unwrap().clone();
+        let promised = self.acknowledged.lock().unwrap().clone();
         let tenant = self.tenant(store);
         let branch = BranchName::new(name.clone()).unwrap();
         let source = BranchSource::Branch(BranchName::main());
@@ -209,8 +277,8 @@ impl Run {
         let Ok(owned) = tenant.branch(&branch).take_over(&holder, Takeover::OnlySealed).await else { return };
         let file = self.file();
         if let Ok(Hydrated::Restored { .. }) = owned.hydrate(&file, Hydration::default(), &|_| {}).await {
-            let content = self.check_content(&file, &promised);
-            let database = ModelDatabase::new(self.ledger.clone(), Some(content));
+            self.check_content(&file, &promised);
+            let database = ModelDatabase::open(self.ledger.clone(), Some(&file), 0);
             database.commit(&[1]);
             if owned.seal(&database).await.is_ok() {
                 self.count("branch sealed");
@@ -247,7 +315,7 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         watched: watched.clone(),
         environment,
         ledger: Arc::default(),
-        durable: Mutex::default(),
+        acknowledged: Mutex::default(),
         random: Seeded::new(seed),
         disk: tempfile::tempdir().unwrap(),
         files: Mutex::default(),
@@ -301,13 +369,13 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
     for store in &stores {
         store.deliver_late().await;
     }
-    let promised = run.durable.lock().unwrap().clone();
+    let promised = run.acknowledged.lock().unwrap().clone();
     let branch = run.tenant(watched.clone()).branch(&BranchName::main());
     let holder = Holder { name: "last".into(), id: "last".into() };
     let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
     let file = run.file();
     match owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap() {
-        Hydrated::Restored { .. } => drop(run.check_content(&file, &promised)),
+        Hydrated::Restored { .. } => run.check_content(&file, &promised),
         Hydrated::Empty => assert!(promised.is_empty()),
     }
     // Whatever happened: nothing that can be opened lacks anything, and what else is there is known.
@@ -347,7 +415,19 @@ fn invariants_hold_under_faults() {
     }
     println!("{outcomes:?}");
     // A simulation in which nothing goes wrong, or nothing goes right, tests nothing.
-    for expected in ["published", "sealed", "gave up", "thawed", "died", "branch sealed", "publish failed"] {
+    for expected in [
+        "published",
+        "sealed",
+        "gave up",
+        "thawed",
+        "died",
+        "branch sealed",
+        "publish failed",
+        "shipped",
+        "fenced",
+        "replayed",
+        "opened",
+    ] {
         assert!(
             single || outcomes.get(expected).is_some_and(|times| *times > 0),
             "{expected} never happened"
@@ -385,7 +465,7 @@ async fn killed_publish(request: u64, after_effect: bool) -> (bool, bool) {
     let holder = Holder { name: "pod".into(), id: "pod".into() };
     let main = healthy.branch(&BranchName::main());
     let first = main.take_over(&holder, Takeover::OnlySealed).await.unwrap();
-    let database = ModelDatabase::new(ledger.clone(), None);
+    let database = ModelDatabase::open(ledger.clone(), None, 0);
     let before = database.commit(&[1, 2]);
     first.seal(&database).await.unwrap();
 
@@ -398,7 +478,7 @@ async fn killed_publish(request: u64, after_effect: bool) -> (bool, bool) {
             let main = tenant.branch(&BranchName::main());
             let owned = main.take_over(&holder, Takeover::OnlySealed).await.unwrap();
             owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
-            let database = ModelDatabase::new(ledger, Some(Content::read(&file)));
+            let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
             database.commit(&[2]);
             owned.publish(&database).await.unwrap();
         }

@@ -145,6 +145,28 @@ impl PublishError {
     }
 }
 
+/// A segment could not be shipped. The process must stop answering and exit.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// Another epoch owns the branch.
+    #[error("branch {branch} is no longer ours: {found} is at the next place of its stream")]
+    Fenced {
+        /// The branch.
+        branch: BranchName,
+        /// What is there.
+        found: String,
+    },
+    /// An earlier call ended this owner.
+    #[error("this owner of the branch has ended: {0}")]
+    Ended(&'static str),
+    /// The local database, or what it wants to ship does not continue the stream.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// What is at the segment's place cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Ownership could not be proven.
 #[derive(Debug, thiserror::Error)]
 pub enum ProveError {

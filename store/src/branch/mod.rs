@@ -3,14 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::bucket::Bucket;
+use crate::chunk::chunk_range;
 use crate::format::head::Head;
 use crate::format::manifest::Manifest;
 use crate::format::pin::Pin;
 use crate::identity::{BranchName, DatabaseId, Owner};
 use crate::keys::Keys;
+use crate::local::{LocalDatabase, LocalError};
 use crate::object::ObjectError;
 use crate::position::Position;
+use crate::step::stepped;
 use crate::tenant::Progress;
 
 mod error;
@@ -18,10 +23,11 @@ mod hydrate;
 mod owned;
 mod publish;
 pub(crate) mod read;
+mod ship;
 mod take_over;
 pub(crate) mod upload;
 
-pub use error::{HydrateError, ProveError, PublishError, TakeOverError};
+pub use error::{HydrateError, ProveError, PublishError, ShipError, TakeOverError};
 pub use hydrate::MAX_RANGE_BYTES;
 pub use owned::OwnedBranch;
 
@@ -54,8 +60,27 @@ impl Default for Hydration {
     }
 }
 
+/// Chunks read from the local file at a time.
+const READS_IN_FLIGHT: usize = 4;
+
+/// Reads a chunk of a file of `file_size` bytes.
+async fn read_chunk(
+    local: &dyn LocalDatabase,
+    index: u64,
+    file_size: u64,
+) -> Result<(u64, Bytes), LocalError> {
+    let range = chunk_range(index, file_size);
+    let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let raw = stepped("read chunk", index, local.read_chunk(index, length)).await?;
+    if raw.len() != length {
+        return Err(LocalError::lasting(format!("chunk {index} has {} bytes, expected {length}", raw.len())));
+    }
+    Ok((index, raw))
+}
+
 /// What a hydration built.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Hydrated {
     /// The branch was never published: no file was made.
     Empty,
@@ -65,6 +90,9 @@ pub enum Hydrated {
         position: Position,
         /// Size of the file in bytes.
         file_size: u64,
+        /// Bytes of WAL beside it, at its path with `.wal` appended; no file is made for none. They must be replayed,
+        /// checkpointed and published before anything else is written.
+        wal: u64,
         /// DuckDB's id of the file.
         database_id: DatabaseId,
         /// Version of the engine that wrote it.

@@ -4,12 +4,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::read::LoadedState;
+use super::ship::{Named, Streams};
+use super::upload::Placed;
 use super::{BranchStore, HydrateError, Hydrated, Hydration, Proof, ProveError, hydrate};
 use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::json::{self, Document};
+use crate::local::Frozen;
 use crate::object::{Changed, ETag, ObjectError};
-use crate::position::Position;
+use crate::position::{Position, StreamId};
+use crate::stream::End;
 use crate::tenant::Progress;
 
 /// A branch that this process took over: the right to publish it until another epoch appears. Share it by `Arc`.
@@ -18,8 +22,11 @@ pub struct OwnedBranch {
     pub(super) at: BranchStore,
     first_proof: Proof,
     state: Mutex<OwnerState>,
-    /// Held by a publish, seal or relinquishment from its start to its end.
-    pub(super) publishing: tokio::sync::Mutex<()>,
+    /// Held by a publish, seal or relinquishment from its start to its end: what was frozen and is not published.
+    pub(super) publishing: tokio::sync::Mutex<Option<Frozen>>,
+    /// Held while a segment is on its way.
+    pub(super) shipping: tokio::sync::Mutex<()>,
+    pub(super) streams: Mutex<Streams>,
 }
 
 /// What the owner knows of its branch.
@@ -35,7 +42,8 @@ pub(super) struct OwnerState {
 pub(super) const FENCED: &str = "another epoch took the branch over";
 pub(super) const UNDECIDED: &str = "a write of HEAD has no known outcome";
 pub(super) const SEALED: &str = "it sealed the branch";
-pub(super) const ABANDONED: &str = "a publish was dropped before it ended";
+pub(super) const ABANDONED: &str = "a write was dropped before it ended";
+pub(super) const GIVEN_UP: &str = "it gave the branch up";
 pub(super) const FOREIGN: &str = "the local database is not the published one";
 
 impl OwnedBranch {
@@ -46,8 +54,18 @@ impl OwnedBranch {
         first_proof: Proof,
         loaded: Option<LoadedState>,
     ) -> Self {
+        let named = named(&head, loaded.as_ref());
+        let packed = loaded.as_ref().map(LoadedState::overlaid_in_packs).unwrap_or_default();
+        let streams = Streams { named, next: None, packed, next_packed: Placed::new() };
         let state = OwnerState { head, etag, loaded: loaded.map(Arc::new), ended: None };
-        Self { at, first_proof, state: Mutex::new(state), publishing: tokio::sync::Mutex::new(()) }
+        Self {
+            at,
+            first_proof,
+            state: Mutex::new(state),
+            publishing: tokio::sync::Mutex::default(),
+            shipping: tokio::sync::Mutex::default(),
+            streams: Mutex::new(streams),
+        }
     }
 
     /// Builds the branch's file at `path`, which must not exist: parallel range GETs, every chunk's hash
@@ -92,9 +110,17 @@ impl OwnedBranch {
         self.first_proof
     }
 
-    /// The position that HEAD names (a published one, or the source of a new branch); none if empty.
+    /// The last position that is durable; none if the branch is empty.
     pub fn position(&self) -> Option<Position> {
-        self.lock().head.state().cloned()
+        let known = self.known();
+        let base = known.head.state()?.clone();
+        let streams = self.streams();
+        let end = &streams.named.end;
+        if !streams.named.writable || end.sequence == 0 {
+            return Some(known.loaded.map_or(base, |loaded| loaded.position()));
+        }
+        let (sequence, offset, stream_epoch) = (end.sequence, end.length, Some(end.id.epoch));
+        Some(Position { sequence, offset, stream_epoch, ..base })
     }
 
     /// HEAD as this owner last knew it.
@@ -128,6 +154,26 @@ impl OwnedBranch {
     pub(super) fn lock(&self) -> MutexGuard<'_, OwnerState> {
         // Each change is one assignment, so a panicking holder leaves the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream that HEAD names right after a takeover. It may be written if the branch was sealed, and published before.
+fn named(head: &Head, loaded: Option<&LoadedState>) -> Named {
+    let own = StreamId { lineage: head.lineage, epoch: head.epoch, manifest: head.number() };
+    let id = head.stream.unwrap_or(own);
+    let recovered = loaded.and_then(|loaded| loaded.wal.as_ref()).filter(|wal| wal.stream.end.id == id);
+    let end = recovered.map_or_else(|| End::empty(id), |wal| wal.stream.end.clone());
+    Named { end, owned: id == own, writable: head.manifest.is_some() && id == own }
+}
+
+/// Ends the owner if it is dropped before it is taken back: a write of its may then still be under way.
+pub(super) struct EndIfDropped<'a>(pub(super) Option<&'a OwnedBranch>);
+
+impl Drop for EndIfDropped<'_> {
+    fn drop(&mut self) {
+        if let Some(owner) = self.0 {
+            owner.end(ABANDONED);
+        }
     }
 }
 

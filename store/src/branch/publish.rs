@@ -4,27 +4,28 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use super::owned::{ABANDONED, FENCED, FOREIGN, OwnedBranch, OwnerState, SEALED, UNDECIDED, describe};
+use super::owned::{
+    EndIfDropped, FENCED, FOREIGN, GIVEN_UP, OwnedBranch, OwnerState, SEALED, UNDECIDED, describe,
+};
 use super::read::LoadedState;
+use super::ship::Named;
 use super::upload::{self, Made, UploadError};
-use super::{PublishError, Published};
+use super::{PublishError, Published, READS_IN_FLIGHT, read_chunk};
 use crate::bucket::{Settled, WriteError};
 use crate::chunk::{MAX_FILE_BYTES, chunk_count, chunk_range};
 use crate::format::head::Head;
 use crate::format::json;
 use crate::format::manifest::{MAX_LINEAGES, Manifest};
 use crate::identity::{ObjectId, PutId};
-use crate::local::{Freeze, Frozen, LocalDatabase, LocalError};
+use crate::local::{Freeze, Frozen, LocalDatabase};
 use crate::object::Condition;
 use crate::position::StreamId;
 use crate::step::stepped;
-
-/// Chunks read from the local file at a time.
-const READS_IN_FLIGHT: usize = 4;
+use crate::stream::End;
 
 impl OwnedBranch {
     /// Freezes the database and makes its state the branch's: packs, pages, manifest, then HEAD. One at a
-    /// time; others wait. When HEAD was not touched, the dirty set is given back and a later call may succeed;
+    /// time; others wait. When HEAD was not touched a later call goes on with what was frozen;
     /// on [`crate::Advice::GiveUp`] the process must stop answering and exit.
     ///
     /// Let the future end: one that is dropped after the freeze ends this owner.
@@ -38,35 +39,65 @@ impl OwnedBranch {
     }
 
     /// Seals HEAD at its last publish; whatever the local database holds beyond it is dropped. For an owner
-    /// that never served (a failed start, a failed initial script).
+    /// that never served (a failed start, a failed initial script). WAL that the owner before left is not dropped:
+    /// HEAD then stays as it is, for whoever takes over next.
     pub async fn relinquish(&self) -> Result<(), PublishError> {
         let _turn = self.publishing.lock().await;
         let known = self.still_owner()?;
+        if self.streams().named.has_data() {
+            self.end(GIVEN_UP);
+            return Ok(());
+        }
         let head =
             Head { put_id: PutId::random(&self.at.bucket.environment), sealed: true, ..known.head.clone() };
         self.swap(&known, head, known.loaded.clone()).await
     }
 
     async fn run(&self, local: &dyn LocalDatabase, purpose: Freeze) -> Result<Published, PublishError> {
-        let _turn = stepped("turn", "", self.publishing.lock()).await;
-        let known = self.still_owner()?;
-        // Whoever drops this future after the freeze has lost the dirty set: nothing may be published then.
-        let mut abandoned = EndIfDropped(Some(self));
-        let frozen = match stepped("freeze", "", local.freeze(purpose)).await {
-            Ok(frozen) => frozen,
-            Err(error) => {
-                abandoned.0 = None;
-                return Err(error.into());
+        let mut frozen = stepped("turn", "", self.publishing.lock()).await;
+        // What an earlier call froze comes first: a second freeze would put commits both into a manifest and into
+        // the WAL that follows it.
+        if let Some(earlier) = &*frozen {
+            let published = self.finish(local, earlier, Freeze::Publish).await?;
+            *frozen = None;
+            if purpose == Freeze::Publish {
+                return Ok(published);
             }
-        };
-        let made = self.make(local, &known, &frozen).await;
-        let result = match made {
-            Ok(made) => self.name_in_head(&known, &frozen, made, purpose).await,
+        }
+        self.prepare_next_stream(&self.still_owner()?.head);
+        let mut abandoned = EndIfDropped(Some(self));
+        let result = stepped("freeze", "", local.freeze(purpose)).await;
+        abandoned.0 = None;
+        let now = frozen.insert(result?);
+        // Nothing is on its way to the stream before from here on: its end is known.
+        drop(self.shipping.lock().await);
+        let published = self.finish(local, now, purpose).await?;
+        *frozen = None;
+        Ok(published)
+    }
+
+    /// Commits go to the next manifest's stream as soon as the WAL rotates; none of them is durable before HEAD names
+    /// it.
+    fn prepare_next_stream(&self, head: &Head) {
+        let id = StreamId { lineage: head.lineage, epoch: head.epoch, manifest: head.number() + 1 };
+        self.streams().next = Some(End::empty(id));
+    }
+
+    /// Makes a frozen state the branch's.
+    async fn finish(
+        &self,
+        local: &dyn LocalDatabase,
+        frozen: &Frozen,
+        purpose: Freeze,
+    ) -> Result<Published, PublishError> {
+        let known = self.still_owner()?;
+        let mut abandoned = EndIfDropped(Some(self));
+        let result = match self.make(local, &known, frozen).await {
+            Ok(made) => self.name_in_head(&known, frozen, made, purpose).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &result {
             tracing::warn!(branch = %self.at.name, %error, chunks = frozen.dirty.len(), "publish failed");
-            stepped("restore", "", local.restore(frozen.dirty)).await;
         }
         abandoned.0 = None;
         result
@@ -108,25 +139,20 @@ impl OwnedBranch {
             number: known.head.number() + 1,
         };
         let chunks = stream::iter(wanted)
-            .map(|index| async move {
-                let range = chunk_range(index, frozen.file_size);
-                let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-                let raw = stepped("read chunk", index, local.read_chunk(index, length)).await?;
-                if raw.len() != length {
-                    let message = format!("chunk {index} has {} bytes, expected {length}", raw.len());
-                    return Err(LocalError::lasting(message).into());
-                }
-                Ok((index, raw))
-            })
+            .map(|index| async move { Ok(read_chunk(local, index, frozen.file_size).await?) })
             .buffered(READS_IN_FLIGHT);
-        let made = maker.upload(chunks, base, frozen.file_size).await.map_err(|error| match error {
-            UploadError::Local(error) => PublishError::Local(error),
-            UploadError::Read(error) => PublishError::Read(error),
-            UploadError::Object(error) => PublishError::Write(error.into()),
-        })?;
+        let packed = self.streams().packed.clone();
+        let made =
+            maker.upload(chunks, base, &packed, frozen.file_size).await.map_err(|error| match error {
+                UploadError::Local(error) => PublishError::Local(error),
+                UploadError::Read(error) => PublishError::Read(error),
+                UploadError::Object(error) => PublishError::Write(error.into()),
+            })?;
         let same =
             base.is_some_and(|b| b.manifest.file_size == frozen.file_size && b.manifest.pages == made.refs);
-        if frozen.file_size == 0 || (same && known.head.manifest.is_some()) {
+        let must =
+            frozen.rotated || base.is_some_and(|base| base.wal.is_some()) || known.head.manifest.is_none();
+        if frozen.file_size == 0 || (same && !must) {
             return Ok(Attempt { made, manifest: None, bytes: 0 });
         }
         let manifest = self.manifest(known, frozen, &made)?;
@@ -152,8 +178,8 @@ impl OwnedBranch {
             epoch: head.epoch,
             number: head.number() + 1,
             id: ObjectId::random(environment),
-            parent: head.state().cloned(),
-            parent_end: None,
+            parent: known.loaded.as_deref().map(LoadedState::position),
+            parent_end: head.manifest.is_some().then(|| self.streams().named.end.record()),
             lineages,
             file_size: frozen.file_size,
             database_id: frozen.database_id,
@@ -161,7 +187,10 @@ impl OwnedBranch {
             storage_version: frozen.storage_version.clone(),
             pages: made.refs.clone(),
             boot: Vec::new(),
-            last_commit: frozen.last_commit.max(head.last_commit),
+            last_commit: frozen
+                .last_commit
+                .max(head.last_commit)
+                .max(known.loaded.as_deref().and_then(LoadedState::last_commit)),
             written: environment.clock.now(),
         })
     }
@@ -186,7 +215,7 @@ impl OwnedBranch {
             head.last_commit = manifest.last_commit;
             let (lineage, epoch) = (head.lineage, head.epoch);
             head.stream = Some(StreamId { lineage, epoch, manifest: manifest.number });
-            loaded = Some(Arc::new(LoadedState { manifest, pages: made.pages }));
+            loaded = Some(Arc::new(LoadedState { manifest, pages: made.pages, wal: None }));
         }
         let published = Published {
             position: head.manifest.clone(),
@@ -204,6 +233,18 @@ impl OwnedBranch {
         Ok(published)
     }
 
+    /// HEAD names another stream: what was shipped to it meanwhile is durable.
+    fn name_next_stream(&self, head: &Head) {
+        let Some(id) = head.stream else { return };
+        let mut streams = self.streams();
+        if streams.named.end.id == id {
+            return;
+        }
+        let end = streams.next.take().unwrap_or_else(|| End::empty(id));
+        streams.named = Named { end, owned: true, writable: true };
+        streams.packed = std::mem::take(&mut streams.next_packed);
+    }
+
     /// Replaces HEAD. Afterwards it is ours as written, or this owner has ended, or it was certainly refused.
     async fn swap(
         &self,
@@ -215,6 +256,7 @@ impl OwnedBranch {
         match self.at.bucket.settle(&key, &head, &Condition::IfMatch(known.etag.clone())).await {
             Ok(Settled::Mine(etag)) => {
                 let ended = head.sealed.then_some(SEALED);
+                self.name_next_stream(&head);
                 let mut state = self.lock();
                 let ended = state.ended.or(ended);
                 *state = OwnerState { head, etag, loaded, ended };
@@ -242,21 +284,13 @@ struct Attempt {
     bytes: u64,
 }
 
-struct EndIfDropped<'a>(Option<&'a OwnedBranch>);
-
-impl Drop for EndIfDropped<'_> {
-    fn drop(&mut self) {
-        if let Some(owner) = self.0 {
-            owner.end(ABANDONED);
-        }
-    }
-}
-
 /// Dirty chunks, and those that the parent does not have or has with another length.
 fn chunks_to_read(base: Option<&LoadedState>, frozen: &Frozen) -> Vec<u64> {
     let old_size = base.map_or(0, |base| base.manifest.file_size);
+    let overlaid = base.map(LoadedState::overlaid).unwrap_or_default();
     let (old, new) = (chunk_count(old_size), chunk_count(frozen.file_size));
     let mut wanted = frozen.dirty.clone();
+    wanted.union(&overlaid);
     for index in old.min(new)..new {
         wanted.insert(index);
     }

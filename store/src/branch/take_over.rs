@@ -1,7 +1,9 @@
 //! Becoming the owner of a branch.
 
+use std::sync::Arc;
+
 use super::owned::OwnedBranch;
-use super::read::{self, LoadedState};
+use super::read::{self, LoadedState, LoadedWal};
 use super::{BranchStore, Proof, TakeOverError, Takeover};
 use crate::bucket::Settled;
 use crate::format::ReadError;
@@ -10,6 +12,7 @@ use crate::format::tenant::TenantRecord;
 use crate::identity::{Holder, PutId};
 use crate::object::{Condition, ETag, ObjectError};
 use crate::position::StreamId;
+use crate::stream::{self, SealError};
 
 /// How often the previous holder may publish between our read of HEAD and our write.
 const MAX_RACES: usize = 16;
@@ -38,7 +41,10 @@ impl BranchStore {
             let (settled, state) =
                 futures::join!(self.bucket.settle(&key, &next, &condition), self.load_state(&head));
             match settled? {
-                Settled::Mine(etag) => return self.own(next, etag, Proof { sent }, state).await,
+                Settled::Mine(etag) => {
+                    let state = self.recover(&next, state).await;
+                    return self.own(next, etag, Proof { sent }, state?).await;
+                }
                 Settled::Other(None) => return Err(TakeOverError::NotFound(self.name.clone())),
                 // The previous holder published or sealed: once more, on its newer HEAD.
                 Settled::Other(Some((other, newer)))
@@ -60,7 +66,8 @@ impl BranchStore {
         if head.deleting {
             return Err(TakeOverError::BeingDeleted(self.name.clone()));
         }
-        if !head.sealed && takeover == Takeover::OnlySealed {
+        // Nobody holds a restored branch, which has WAL and was never opened.
+        if !head.sealed && head.holder.is_some() && takeover == Takeover::OnlySealed {
             return Err(TakeOverError::NotSealed { branch: self.name.clone(), holder: head.holder.clone() });
         }
         Ok(())
@@ -70,6 +77,33 @@ impl BranchStore {
         match head.state() {
             Some(position) => read::load(&self.bucket, &self.keys, position).await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Ends the stream that the owner before left, and adds what it holds to the state. The outer error ends the
+    /// attempt and leaves HEAD as it is: that stream is part of the branch.
+    async fn recover(
+        &self,
+        head: &Head,
+        state: Result<Option<LoadedState>, ReadError>,
+    ) -> Result<Result<Option<LoadedState>, ReadError>, TakeOverError> {
+        let left = head.stream.filter(|stream| stream.epoch < head.epoch && head.manifest.is_some());
+        let Some(id) = left else { return Ok(state) };
+        let mut state = match state {
+            Ok(Some(state)) => state,
+            other => return Ok(other),
+        };
+        match stream::seal(&self.bucket, &self.keys, &self.name, id, head.epoch, head.last_commit).await {
+            Ok(stream) => {
+                let offset = stream.end.length;
+                state.wal = Some(LoadedWal { stream: Arc::new(stream), offset });
+                Ok(Ok(Some(state)))
+            }
+            Err(SealError::Lost(epoch)) => {
+                Err(TakeOverError::Lost { branch: self.name.clone(), epoch, holder: None })
+            }
+            Err(SealError::Read(error)) => Err(error.into()),
+            Err(SealError::Write(error)) => Err(error.into()),
         }
     }
 

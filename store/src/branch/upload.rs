@@ -54,7 +54,7 @@ impl From<ObjectError> for UploadError {
 }
 impl From<FormatError> for UploadError {
     fn from(error: FormatError) -> Self {
-        Self::Local(LocalError::lasting(error.to_string()))
+        Self::Local(error.into())
     }
 }
 
@@ -68,6 +68,24 @@ pub(crate) struct Maker<'a> {
     pub(crate) number: u64,
 }
 
+/// What became of chunks that were to be in packs.
+pub(crate) struct Packs {
+    pub(crate) placed: Placed,
+    pub(crate) read: u64,
+    pub(crate) uploaded: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What a chunk needs.
+enum Encoded {
+    /// Nothing: the base has the same content.
+    Unchanged,
+    /// Only a page's entry: it is in a pack already.
+    Packed(u64, (Arc<ObjectName>, PackedChunk)),
+    /// To be put into a pack.
+    New(u64, Vec<u8>, [u8; 32]),
+}
+
 /// What was made: all pages of the new state, old and new.
 pub(crate) struct Made {
     pub(crate) pages: Vec<Arc<Page>>,
@@ -77,29 +95,34 @@ pub(crate) struct Made {
     pub(crate) bytes: u64,
 }
 
-type Placed = BTreeMap<u64, (Arc<ObjectName>, PackedChunk)>;
+/// Where chunks were put.
+pub(crate) type Placed = BTreeMap<u64, (Arc<ObjectName>, PackedChunk)>;
 
 impl Maker<'_> {
-    /// Uploads those `chunks` that differ from `base`, in packs, and the pages that change.
+    /// Uploads those `chunks` that differ from `base` and are not `packed` yet, and the pages that change.
     pub(crate) async fn upload(
         &self,
         chunks: impl Stream<Item = Result<(u64, Bytes), UploadError>>,
         base: Option<&LoadedState>,
+        packed: &Placed,
         file_size: u64,
     ) -> Result<Made, UploadError> {
-        let (placed, read, pack_bytes) = self.upload_packs(chunks, base).await?;
+        let Packs { placed, read, uploaded, bytes } = self.upload_packs(chunks, base, packed).await?;
         let (pages, refs, page_bytes) = self.upload_pages(&placed, base, file_size).await?;
-        Ok(Made { pages, refs, read, uploaded: placed.len() as u64, bytes: pack_bytes + page_bytes })
+        Ok(Made { pages, refs, read, uploaded, bytes: bytes + page_bytes })
     }
 
-    async fn upload_packs(
+    /// Uploads those `chunks` that differ from `base` and are not `packed` yet, in packs.
+    pub(crate) async fn upload_packs(
         &self,
         chunks: impl Stream<Item = Result<(u64, Bytes), UploadError>>,
         base: Option<&LoadedState>,
-    ) -> Result<(Placed, u64, u64), UploadError> {
-        let (mut placed, mut read, mut bytes) = (Placed::new(), 0, 0);
-        let encoded =
-            chunks.map(|chunk| async { self.encode(chunk?, base).await }).buffered(ENCODINGS_IN_FLIGHT);
+        packed: &Placed,
+    ) -> Result<Packs, UploadError> {
+        let mut made = Packs { placed: Placed::new(), read: 0, uploaded: 0, bytes: 0 };
+        let encoded = chunks
+            .map(|chunk| async { self.encode(chunk?, base, packed).await })
+            .buffered(ENCODINGS_IN_FLIGHT);
         let mut encoded = pin!(encoded);
         let mut uploads = FuturesUnordered::new();
         let mut open: Option<PackBuilder> = None;
@@ -109,14 +132,22 @@ impl Maker<'_> {
                 biased;
                 Some(done) = uploads.next(), if !uploads.is_empty() => {
                     let (name, size, index): (ObjectName, u64, Vec<PackedChunk>) = done?;
-                    bytes += size;
+                    made.bytes += size;
+                    made.uploaded += index.len() as u64;
                     let name = Arc::new(name);
-                    placed.extend(index.into_iter().map(|chunk| (chunk.index, (name.clone(), chunk))));
+                    made.placed.extend(index.into_iter().map(|chunk| (chunk.index, (name.clone(), chunk))));
                 }
                 chunk = encoded.next(), if more && uploads.len() < PACKS_IN_FLIGHT => {
                     if let Some(chunk) = chunk {
-                        read += 1;
-                        let Some((index, stored, hash)) = chunk? else { continue };
+                        made.read += 1;
+                        let (index, stored, hash) = match chunk? {
+                            Encoded::Unchanged => continue,
+                            Encoded::Packed(index, place) => {
+                                made.placed.insert(index, place);
+                                continue;
+                            }
+                            Encoded::New(index, stored, hash) => (index, stored, hash),
+                        };
                         let mut pack = open.take().unwrap_or_else(|| PackBuilder::new(self.name()));
                         pack.push(index, &stored, hash);
                         if pack.is_full() {
@@ -131,23 +162,29 @@ impl Maker<'_> {
                 }
             }
         }
-        Ok((placed, read, bytes))
+        Ok(made)
     }
 
-    /// Hash and stored form of a chunk; none if the base has the same content.
+    /// What a chunk needs.
     async fn encode(
         &self,
         (index, raw): (u64, Bytes),
         base: Option<&LoadedState>,
-    ) -> Result<Option<(u64, Vec<u8>, [u8; 32])>, UploadError> {
+        packed: &Placed,
+    ) -> Result<Encoded, UploadError> {
         let before = base.and_then(|base| base.chunk(index)).map(|(pack, entry)| (pack.lineage, entry.hash));
+        let packed = packed.get(&index).cloned();
         let lineage = self.lineage;
         let work = move || {
             if before.is_some_and(|(lineage, hash)| pack::chunk_hash(lineage, index, &raw) == hash) {
-                return Ok(None);
+                return Ok(Encoded::Unchanged);
             }
             let hash = pack::chunk_hash(lineage, index, &raw);
-            Ok(Some((index, pack::compress(&raw)?, hash)))
+            match packed {
+                // Its hash is of the lineage of its pack; a pack of another lineage is never the same.
+                Some(place) if place.1.hash == hash => Ok(Encoded::Packed(index, place)),
+                _ => Ok(Encoded::New(index, pack::compress(&raw)?, hash)),
+            }
         };
         self.bucket.environment.compute(work).await
     }

@@ -29,6 +29,13 @@ impl<'a> Reader<'a> {
     pub(super) fn u32(&mut self) -> Result<u32, FormatError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
+    pub(super) fn i64(&mut self) -> Result<i64, FormatError> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+    /// A 32-bit number of things.
+    pub(super) fn count(&mut self) -> Result<usize, FormatError> {
+        usize::try_from(self.u32()?).map_err(|_| FormatError::Damaged("a count is out of range".into()))
+    }
     pub(super) fn u64(&mut self) -> Result<u64, FormatError> {
         Ok(u64::from_le_bytes(self.array()?))
     }

@@ -28,7 +28,8 @@ pub struct Head {
     pub manifest: Option<Position>,
     /// Where a branch that has not published yet starts; none for an empty database.
     pub source: Option<Position>,
-    /// The WAL stream after the manifest (later releases write it).
+    /// The WAL stream after the manifest. After a takeover without a seal it stays that of the owner before, until
+    /// the first publish.
     pub stream: Option<StreamId>,
     /// Whether the holder ended by itself: the manifest is the whole state.
     pub sealed: bool,

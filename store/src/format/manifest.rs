@@ -42,7 +42,7 @@ pub struct Manifest {
     pub id: ObjectId,
     /// The state before it: the previous manifest, or the point where the branch started.
     pub parent: Option<Position>,
-    /// Where the parent's WAL stream ended (later releases write it).
+    /// Where the parent's WAL stream ended.
     pub parent_end: Option<StreamEnd>,
     /// This lineage first, then its ancestors: whose packs and pages it may refer to.
     pub lineages: Vec<Lineage>,
@@ -81,6 +81,7 @@ impl Manifest {
             id: self.id,
             sequence: 0,
             offset: 0,
+            stream_epoch: None,
         }
     }
 

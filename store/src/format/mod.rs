@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod pack;
 pub mod page;
 pub mod pin;
+pub mod segment;
 pub mod tenant;
 
 mod bytes;

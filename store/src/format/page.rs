@@ -179,23 +179,30 @@ pub(super) fn check_start(input: &mut Reader<'_>, magic: [u8; 8], supported: u16
 }
 
 pub(super) fn put_name(out: &mut Vec<u8>, name: &ObjectName) {
-    let branch = name.branch.as_str().as_bytes();
-    out.push(u8::try_from(branch.len()).unwrap_or(u8::MAX));
-    out.extend_from_slice(branch);
+    put_branch(out, &name.branch);
     out.extend_from_slice(name.lineage.as_bytes());
     out.extend_from_slice(&name.epoch.to_le_bytes());
     out.extend_from_slice(&name.manifest.to_le_bytes());
     out.extend_from_slice(name.id.as_bytes());
 }
 
-pub(super) fn take_name(input: &mut Reader<'_>) -> Result<ObjectName, FormatError> {
+pub(super) fn put_branch(out: &mut Vec<u8>, branch: &BranchName) {
+    let branch = branch.as_str().as_bytes();
+    out.push(u8::try_from(branch.len()).unwrap_or(u8::MAX));
+    out.extend_from_slice(branch);
+}
+
+pub(super) fn take_branch(input: &mut Reader<'_>) -> Result<BranchName, FormatError> {
     let length = input.u8()?;
-    let branch = String::from_utf8(input.take(length.into())?.to_vec())
+    String::from_utf8(input.take(length.into())?.to_vec())
         .ok()
         .and_then(|name| BranchName::new(name).ok())
-        .ok_or_else(|| FormatError::Damaged("a branch name is not valid".into()))?;
+        .ok_or_else(|| FormatError::Damaged("a branch name is not valid".into()))
+}
+
+pub(super) fn take_name(input: &mut Reader<'_>) -> Result<ObjectName, FormatError> {
     Ok(ObjectName {
-        branch,
+        branch: take_branch(input)?,
         lineage: Lineage::from_bytes(input.array()?),
         epoch: input.u64()?,
         manifest: input.u64()?,

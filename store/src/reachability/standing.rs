@@ -9,7 +9,8 @@ use crate::format::head::Head;
 use crate::format::page::ObjectName;
 use crate::format::pin::{Pin, PinKind};
 use crate::format::tenant::{Stage, TenantRecord};
-use crate::identity::BranchName;
+use crate::identity::{BranchName, Lineage};
+use crate::position::StreamId;
 
 /// What an unreferenced object is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,28 +41,33 @@ impl Roots {
         if relative == "tenant.json" || self.unread.contains(relative) {
             return None;
         }
-        let name = match relative.split_once('/') {
-            Some(("packs" | "pages", name)) => name,
-            Some(("branches", rest)) => match rest.split_once('/') {
-                Some((branch, "HEAD")) if BranchName::new(branch).is_ok() => return None,
-                // `<number>-<name>`; the name's branch must be the folder's.
-                Some((branch, rest)) => rest
-                    .strip_prefix("manifests/")
-                    .and_then(|numbered| numbered.split_once('-'))
-                    .map(|(_, name)| name)
-                    .filter(|name| name.split('.').next() == Some(branch))
-                    .unwrap_or_default(),
-                None => "",
-            },
+        let made = match relative.split_once('/') {
+            Some(("packs", name)) => name.parse().ok().map(Made::of_pack),
+            Some(("pages", name)) => name.parse().ok().map(Made::of_publish),
+            Some(("branches", rest)) => {
+                let Some((branch, rest)) = rest.split_once('/') else { return Some(unknown()) };
+                match (BranchName::new(branch), rest.split_once('/')) {
+                    (Ok(_), None) if rest == "HEAD" => return None,
+                    (Ok(branch), Some(("manifests", numbered))) => {
+                        let name = numbered.split_once('-').and_then(|(_, name)| name.parse().ok());
+                        name.filter(|name: &ObjectName| name.branch == branch).map(Made::of_publish)
+                    }
+                    (Ok(branch), Some(("wal", slot))) => {
+                        let stream = slot.split_once('/').and_then(|(stream, _)| stream.parse().ok());
+                        stream.map(|stream| Made::of_stream(branch, stream))
+                    }
+                    _ => None,
+                }
+            }
             Some(("pins", _)) if self.pins.contains_key(relative) => return self.unused(relative),
             Some(("catalogue", _)) if self.catalogue.contains_key(relative) => return None,
-            _ => "",
+            _ => None,
         };
-        Some(name.parse().map_or_else(|_| unknown(), |name| self.attempt(&name)))
+        Some(made.map_or_else(unknown, |made| self.attempt(&made)))
     }
 
     /// Whether the attempt that made an object has ended: never by its age, only by what HEAD says.
-    fn attempt(&self, name: &ObjectName) -> Standing {
+    fn attempt(&self, name: &Made) -> Standing {
         let Some(head) = self.heads.get(&name.branch) else {
             let creating = self.record.as_ref().is_some_and(|record| record.stage == Stage::Creating);
             // A restore writes everything before HEAD.
@@ -75,6 +81,13 @@ impl Roots {
             return Standing::Ended(format!("branch {} has another history", name.branch));
         }
         let (epoch, number) = (name.epoch, name.manifest);
+        // While HEAD names a stream, whoever writes it may still put something there: a higher epoch ends nothing.
+        if let Some(stream) = name.stream
+            && head.stream == Some(stream)
+            && !head.sealed
+        {
+            return Standing::UnderWay(format!("for the stream after manifest {}", stream.manifest));
+        }
         if epoch < head.epoch {
             return Standing::Ended(format!("epoch {epoch} is over, {} follows", head.epoch));
         }
@@ -111,6 +124,38 @@ impl Roots {
     }
 }
 
+/// What an object's name says of the attempt that made it.
+struct Made {
+    branch: BranchName,
+    lineage: Lineage,
+    epoch: u64,
+    /// The manifest that ends the attempt when HEAD names it, or a later one.
+    manifest: u64,
+    /// The stream that may still come to refer to it.
+    stream: Option<StreamId>,
+}
+
+impl Made {
+    /// A page or manifest: made for one publish.
+    fn of_publish(name: ObjectName) -> Self {
+        let ObjectName { branch, lineage, epoch, manifest, .. } = name;
+        Self { branch, lineage, epoch, manifest, stream: None }
+    }
+
+    /// A pack: made for a publish, or for the stream before it, whose chunks that publish takes over.
+    fn of_pack(name: ObjectName) -> Self {
+        let manifest = name.manifest.saturating_sub(1);
+        let stream = StreamId { lineage: name.lineage, epoch: name.epoch, manifest };
+        Self { stream: Some(stream), ..Self::of_publish(name) }
+    }
+
+    /// A slot of a stream, which is over when HEAD names the manifest after it.
+    fn of_stream(branch: BranchName, stream: StreamId) -> Self {
+        let StreamId { lineage, epoch, manifest } = stream;
+        Self { branch, lineage, epoch, manifest: manifest + 1, stream: Some(stream) }
+    }
+}
+
 fn unknown() -> Standing {
     Standing::Unknown("not a name that Roost gives".into())
 }
@@ -140,6 +185,7 @@ mod tests {
             id: ObjectId::from_bytes([7; 16]),
             sequence: 0,
             offset: 0,
+            stream_epoch: None,
         };
         let head = Head {
             put_id: PutId::from_bytes([2; 16]),
@@ -150,7 +196,7 @@ mod tests {
             holder: Some(Holder { name: "rt-1".into(), id: "1".into() }),
             manifest: Some(position.clone()),
             source: None,
-            stream: None,
+            stream: Some(stream(3, 5)),
             sealed,
             deleting: false,
             last_commit: None,
@@ -191,6 +237,10 @@ mod tests {
         }
     }
 
+    fn stream(epoch: u64, manifest: u64) -> StreamId {
+        StreamId { lineage: LINEAGE, epoch, manifest }
+    }
+
     fn kind(standing: Option<&Standing>) -> &'static str {
         match standing {
             None => "root",
@@ -207,6 +257,7 @@ mod tests {
         let manifest = |branch: &str, epoch, number: u64| {
             format!("branches/{branch}/manifests/{number:010}-{}", name("main", LINEAGE, epoch, number))
         };
+        let slot = |branch: &str, stream: StreamId| format!("branches/{branch}/wal/{stream}/0000000001");
         let other = Lineage::from_bytes([9; 16]);
         let table = [
             ("tenant.json".to_owned(), "root"),
@@ -226,6 +277,12 @@ mod tests {
             (manifest("main", 2, 6), "ended"),
             (manifest("main", 3, 6), "under way"),
             (manifest("dev", 3, 6), "unknown"),
+            (slot("main", stream(2, 5)), "ended"),
+            (slot("main", stream(3, 4)), "ended"),
+            (slot("main", stream(3, 5)), "under way"),
+            (slot("main", stream(3, 6)), "under way"),
+            (slot("gone", stream(3, 6)), "ended"),
+            ("branches/main/wal/x/0000000001".to_owned(), "unknown"),
             ("branches/main/notes.txt".to_owned(), "unknown"),
             ("packs/x".to_owned(), "unknown"),
             ("pins/mine".to_owned(), "unknown"),
@@ -234,6 +291,14 @@ mod tests {
         for (key, expected) in table {
             assert_eq!(kind(roots(false).standing(&key).as_ref()), expected, "{key}");
         }
-        assert_eq!(kind(roots(true).standing(&pack("main", LINEAGE, 3, 6)).as_ref()), "ended");
+        let sealed = roots(true);
+        assert_eq!(kind(sealed.standing(&pack("main", LINEAGE, 3, 6)).as_ref()), "ended");
+        assert_eq!(kind(sealed.standing(&slot("main", stream(3, 5))).as_ref()), "ended");
+        // Taken over without a seal: the owner before may still be at work on its stream, and on nothing else.
+        let mut taken = roots(false);
+        taken.heads.get_mut(&BranchName::main()).unwrap().stream = Some(stream(2, 5));
+        assert_eq!(kind(taken.standing(&pack("main", LINEAGE, 2, 6)).as_ref()), "under way");
+        assert_eq!(kind(taken.standing(&slot("main", stream(2, 5))).as_ref()), "under way");
+        assert_eq!(kind(taken.standing(&pack("main", LINEAGE, 2, 7)).as_ref()), "ended");
     }
 }

@@ -14,6 +14,7 @@ use crate::identity::{BranchName, TenantPath};
 use crate::keys::Keys;
 use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
+use crate::stream::{self, LoadedStream};
 
 /// Walks one tenant's prefix: roots first, then the listing, so that what is published meanwhile is never called a
 /// leftover of an ended attempt. Reads HEADs, pins, catalogue, manifests and pages; packs are only looked for.
@@ -116,7 +117,18 @@ impl Walk {
                 continue;
             }
             match read::load(&self.bucket, &self.keys, position).await {
-                Ok(state) => self.reach(&state, &needed_by, &mut reached, &mut packs),
+                Ok(state) => {
+                    self.reach(&state, &needed_by, &mut reached, &mut packs);
+                    if let Some(wal) = &state.wal {
+                        self.reach_stream(
+                            &position.branch,
+                            &wal.stream,
+                            &needed_by,
+                            &mut reached,
+                            &mut packs,
+                        );
+                    }
+                }
                 Err(ReadError::Object(error)) if !matches!(error, ObjectError::NotFound { .. }) => {
                     return Err(error.into());
                 }
@@ -126,7 +138,33 @@ impl Walk {
                 }
             }
         }
+        for (branch, head) in &roots.heads {
+            let Some(id) = head.stream.filter(|_| !head.sealed) else { continue };
+            let needed_by = format!("branch {branch}");
+            match stream::to_end(&self.bucket, &self.keys, branch, id).await {
+                Ok(loaded) => self.reach_stream(branch, &loaded, &needed_by, &mut reached, &mut packs),
+                Err(ReadError::Object(error)) => return Err(error.into()),
+                Err(damage) => findings.push(Finding { needed_by, problem: damage.to_string() }),
+            }
+        }
         Ok((reached, packs))
+    }
+
+    fn reach_stream(
+        &self,
+        branch: &BranchName,
+        loaded: &LoadedStream,
+        needed_by: &str,
+        reached: &mut BTreeSet<String>,
+        packs: &mut Vec<(String, String)>,
+    ) {
+        reached.extend((1..loaded.next()).map(|number| self.keys.slot(branch, &loaded.end.id, number)));
+        for pack in loaded.segments.iter().flat_map(|segment| &segment.packs) {
+            let key = self.keys.pack(pack);
+            if reached.insert(key.clone()) {
+                packs.push((key, needed_by.to_owned()));
+            }
+        }
     }
 
     fn reach(

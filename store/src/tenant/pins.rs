@@ -5,6 +5,7 @@ use crate::format::ReadError;
 use crate::format::pin::{Condemned, Pin, PinKind};
 use crate::identity::{BranchName, MAX_NAME, check_label};
 use crate::position::{DatedPosition, Position};
+use crate::stream;
 
 /// Most pins of one tenant that are read when those of one name are looked for.
 pub const MAX_PINS: usize = 10_000;
@@ -12,7 +13,7 @@ pub const MAX_PINS: usize = 10_000;
 pub const MAX_CONDEMNED_LISTS: usize = 100;
 
 impl TenantStore {
-    /// Pins the last publish of a branch (for a worker that exports it). Remove it with [`Self::unpin`].
+    /// Pins the last commit of a branch that is durable (for a worker that exports it). Remove it with [`Self::unpin`].
     pub async fn pin(
         &self,
         kind: PinKind,
@@ -22,18 +23,28 @@ impl TenantStore {
     ) -> Result<Pinned, TenantError> {
         self.prove_owner().await?;
         let source =
-            self.last_publish(branch).await?.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?;
+            self.last_durable(branch).await?.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?;
         self.pin_position(kind, name, uid, &source).await
     }
 
     /// What opening a branch now would give; none if it is empty.
-    pub(super) async fn last_publish(
+    pub(super) async fn last_durable(
         &self,
         branch: &BranchName,
     ) -> Result<Option<DatedPosition>, TenantError> {
         let head = self.head(branch).await?;
-        let last_commit = head.last_commit;
-        Ok(head.state().map(|position| DatedPosition { position: position.clone(), last_commit }))
+        let Some(base) = head.state().cloned() else { return Ok(None) };
+        let published = DatedPosition { position: base.clone(), last_commit: head.last_commit };
+        let Some(id) = head.stream.filter(|_| !head.sealed && head.manifest.is_some()) else {
+            return Ok(Some(published));
+        };
+        let Some(last) = stream::last(&self.bucket, &self.keys, branch, id).await? else {
+            return Ok(Some(published));
+        };
+        let (sequence, offset, stream_epoch) = (last.sequence, last.end(), Some(id.epoch));
+        let last_commit = last.commits.last().map(|commit| commit.time);
+        let position = Position { sequence, offset, stream_epoch, ..base };
+        Ok(Some(DatedPosition { position, last_commit }))
     }
 
     /// Writes the pin, then reads every condemned list, then checks that the manifest exists: in this order,

@@ -1,13 +1,13 @@
 //! Filling a new tenant from another tenant's native snapshot. Nothing is shared afterwards.
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
 use crate::branch::read::{self, LoadedState};
-use crate::branch::upload::{Made, Maker, UploadError};
+use crate::branch::upload::{Made, Maker, Placed, UploadError};
 use crate::bucket::Settled;
-use crate::chunk::chunk_count;
+use crate::chunk::chunk_at;
 use crate::format::ReadError;
 use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
@@ -16,6 +16,8 @@ use crate::format::pin::PinKind;
 use crate::format::tenant::Stage;
 use crate::identity::{BranchName, Lineage, ObjectId, TenantPath};
 use crate::object::{Condition, ObjectError};
+use crate::position::StreamId;
+use crate::stream;
 
 /// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
 const RUNS_IN_FLIGHT: usize = 4;
@@ -104,20 +106,22 @@ impl TenantStore {
             number: 1,
         };
         let from = &state.manifest;
-        let mut done = Progress { chunks_done: 0, chunks_total: chunk_count(from.file_size), bytes_done: 0 };
+        let file_size = state.file_size();
+        let mut done = Progress { chunks_done: 0, chunks_total: state.chunks_stored(), bytes_done: 0 };
         let chunks = source.chunks(state).inspect_ok(|(_, raw)| {
             done.chunks_done += 1;
             done.bytes_done += raw.len() as u64;
             progress(done);
         });
-        let made: Made = maker.upload(chunks, None, from.file_size).await.map_err(|error| match error {
-            UploadError::Read(error) => TenantError::Read(error),
-            UploadError::Object(error) => TenantError::Write(error.into()),
-            UploadError::Local(error) => {
-                let message = error.message;
-                TenantError::Write(ObjectError::Rejected { key: self.keys.root().into(), message }.into())
-            }
-        })?;
+        let made: Made =
+            maker.upload(chunks, None, &Placed::new(), file_size).await.map_err(|error| match error {
+                UploadError::Read(error) => TenantError::Read(error),
+                UploadError::Object(error) => TenantError::Write(error.into()),
+                UploadError::Local(error) => {
+                    let message = error.message;
+                    TenantError::Write(ObjectError::Rejected { key: self.keys.root().into(), message }.into())
+                }
+            })?;
         let manifest = Manifest {
             put_id: self.put_id(),
             branch: branch.clone(),
@@ -128,6 +132,7 @@ impl TenantStore {
             parent: None,
             parent_end: None,
             lineages: vec![lineage],
+            file_size,
             pages: made.refs,
             boot: Vec::new(),
             written: self.bucket.environment.clock.now(),
@@ -136,23 +141,30 @@ impl TenantStore {
         self.bucket.create(&self.keys.manifest(&manifest.position()), &manifest).await?;
         let head = self.new_head(&branch, None, None);
         let position = manifest.position();
-        Ok(Head { lineage, manifest: Some(position), last_commit: manifest.last_commit, ..head })
+        let head = Head { lineage, manifest: Some(position), last_commit: manifest.last_commit, ..head };
+        let Some(wal) = &state.wal else { return Ok(head) };
+        // Whoever opens it first replays this, as after a holder that ended without a seal.
+        let id = StreamId { lineage, epoch: RESTORE_EPOCH, manifest: 1 };
+        stream::copy(&self.bucket, &self.keys, &branch, wal, id).await?;
+        Ok(Head { stream: Some(id), sealed: false, ..head })
     }
 
     /// Every chunk of a position, in the order of its packs.
     fn chunks(&self, state: &LoadedState) -> impl Stream<Item = Result<(u64, Bytes), UploadError>> {
-        let file_size = state.manifest.file_size;
-        stream::iter(read::plan_runs(state))
+        let inline = read::inline_chunks(&self.keys, state)
+            .map(|chunk| Ok(chunk.map(|(place, raw)| (chunk_at(place.start), raw.into()))?));
+        let packed = futures::stream::iter(read::plan_runs(state))
             .map(move |run| async move {
                 let fetched = read::fetch(&self.bucket, &self.keys, run).await?;
-                let work = move || fetched.chunks(file_size).collect::<Result<Vec<_>, _>>();
+                let work = move || fetched.chunks().collect::<Result<Vec<_>, _>>();
                 self.bucket.environment.compute(work).await
             })
             .buffered(RUNS_IN_FLIGHT)
             .map_ok(|chunks| {
-                stream::iter(chunks.into_iter().map(|(index, raw)| Ok((index, Bytes::from(raw)))))
+                futures::stream::iter(chunks.into_iter().map(|(_, index, raw)| Ok((index, Bytes::from(raw)))))
             })
             .try_flatten()
-            .map_err(UploadError::Read)
+            .map_err(UploadError::Read);
+        futures::stream::iter(inline).chain(packed)
     }
 }

@@ -11,7 +11,7 @@ use crate::object::{Condition, ObjectError};
 use crate::position::DatedPosition;
 
 impl TenantStore {
-    /// Takes a native snapshot of a branch's last publish: a pin and a catalogue entry. Idempotent by uid.
+    /// Takes a native snapshot of all of a branch that is durable: a pin and a catalogue entry. Idempotent by uid.
     pub async fn snapshot(
         &self,
         name: &str,

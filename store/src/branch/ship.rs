@@ -1,0 +1,221 @@
+//! Shipping: the WAL of the running database becomes segments of the branch's stream.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use futures::{StreamExt, stream};
+
+use super::owned::{EndIfDropped, FENCED, OwnedBranch};
+use super::upload::{Maker, Placed, UploadError};
+use super::{READS_IN_FLIGHT, ShipError, read_chunk};
+use crate::bucket::Settled;
+use crate::format::pack;
+use crate::format::page::ObjectName;
+use crate::format::segment::{CarriedChunk, ChunkPlace, MAX_INLINE_CHUNKS, Segment, Slot};
+use crate::identity::PutId;
+use crate::local::{LocalDatabase, LocalError};
+use crate::object::Condition;
+use crate::stream::{Cut, End, Lsn};
+
+/// The streams that an owner writes.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// The one that HEAD names.
+    pub(super) named: Named,
+    /// The one of the publish under way.
+    pub(super) next: Option<End>,
+    /// The chunks that segments of `named` put into packs: its publish need not upload them again.
+    pub(super) packed: Placed,
+    /// The same of `next`.
+    pub(super) next_packed: Placed,
+}
+
+/// The stream that HEAD names.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) end: End,
+    /// Whether it is this owner's.
+    pub(super) owned: bool,
+    /// Whether it is this owner's, and follows a manifest.
+    pub(super) writable: bool,
+}
+
+impl Named {
+    /// Whether the branch is more than its manifest: what this owner shipped, or whatever one before it may have.
+    pub(super) fn has_data(&self) -> bool {
+        !self.owned || self.end.sequence > 0
+    }
+}
+
+impl OwnedBranch {
+    /// Puts the next segment into the bucket: its chunks first, then the segment, one at a time. Returns the last
+    /// commit that is durable now. While the bucket is away it tries on; nothing else may take its place.
+    ///
+    /// # Errors
+    /// After each the process must stop answering and exit. Let the future end: one that is dropped ends this owner.
+    pub async fn ship(&self, cut: &Cut, local: &dyn LocalDatabase) -> Result<Lsn, ShipError> {
+        let _turn = self.shipping.lock().await;
+        if let Some(reason) = self.known().ended {
+            return Err(ShipError::Ended(reason));
+        }
+        let mut abandoned = EndIfDropped(Some(self));
+        let end = self.end_for(cut)?;
+        let (segment, packed) = self.segment(cut, &end, local).await?;
+        let end = end.after(&segment.wal);
+        let key = self.at.keys.slot(&self.at.name, &end.id, end.sequence);
+        let slot = Slot::Segment(segment);
+        let settled = self.at.bucket.settle_at_last(&key, &slot, &Condition::IfAbsent).await?;
+        if let Settled::Other(other) = settled {
+            self.end(FENCED);
+            let found = other.map_or("nothing".to_owned(), |(slot, _)| match slot {
+                Slot::Seal(seal) => format!("the seal of epoch {}", seal.epoch),
+                Slot::Segment(_) => "another segment".to_owned(),
+            });
+            return Err(ShipError::Fenced { branch: self.at.name.clone(), found });
+        }
+        abandoned.0 = None;
+        self.shipped(end, packed);
+        Ok(self.durable())
+    }
+
+    /// The last commit that is durable: in the bucket, in a stream that HEAD names.
+    pub fn durable(&self) -> Lsn {
+        let Named { end, writable, .. } = &self.streams().named;
+        // What an owner before left is not this owner's WAL.
+        Lsn { manifest: end.id.manifest, offset: if *writable { end.length } else { 0 } }
+    }
+
+    /// Whether nothing can be shipped before the first publish: the branch was never published in this lineage, or
+    /// its holder before ended without a seal.
+    pub fn must_publish_first(&self) -> bool {
+        !self.streams().named.writable
+    }
+
+    /// The end of the stream that a cut continues.
+    fn end_for(&self, cut: &Cut) -> Result<End, ShipError> {
+        let streams = self.streams();
+        let named = streams.named.writable.then_some(&streams.named.end);
+        let end = named
+            .into_iter()
+            .chain(&streams.next)
+            .find(|end| end.id.manifest == cut.manifest && end.length == cut.wal.start);
+        end.cloned().ok_or_else(|| {
+            let (wal, number, named) = (&cut.wal, cut.manifest, &streams.named.end);
+            let message = format!(
+                "WAL {wal:?} after manifest {number} does not continue the stream {} of {} bytes",
+                named.id, named.length
+            );
+            LocalError::lasting(message).into()
+        })
+    }
+
+    fn shipped(&self, end: End, packed: Placed) {
+        let mut streams = self.streams();
+        if streams.named.end.id == end.id {
+            streams.named.end = end;
+            streams.packed.extend(packed);
+        } else {
+            streams.next = Some(end);
+            streams.next_packed.extend(packed);
+        }
+    }
+
+    async fn segment(
+        &self,
+        cut: &Cut,
+        end: &End,
+        local: &dyn LocalDatabase,
+    ) -> Result<(Segment, Placed), ShipError> {
+        let wal = local.read_wal(cut.wal.clone()).await?;
+        if wal.len() as u64 != cut.wal.end - cut.wal.start {
+            return Err(LocalError::lasting(format!("the WAL has no bytes {:?}", cut.wal)).into());
+        }
+        let after = end.after(&wal);
+        let few = cut.chunks.len() <= MAX_INLINE_CHUNKS as u64;
+        let (packs, chunks, packed) = if few {
+            (Vec::new(), self.inline(cut, local).await?, Placed::new())
+        } else {
+            let packed = self.pack(cut, end, local).await?;
+            let (packs, chunks) = listed(&packed);
+            (packs, chunks, packed)
+        };
+        let segment = Segment {
+            put_id: PutId::random(&self.at.bucket.environment),
+            branch: self.at.name.clone(),
+            stream: end.id,
+            sequence: after.sequence,
+            base: end.length,
+            wal,
+            wal_hash: *after.hasher.finalize().as_bytes(),
+            commits: cut.commits.clone(),
+            file_size: cut.file_size,
+            packs,
+            chunks,
+        };
+        Ok((segment, packed))
+    }
+
+    async fn inline(&self, cut: &Cut, local: &dyn LocalDatabase) -> Result<Vec<CarriedChunk>, ShipError> {
+        let lineage = self.known().head.lineage;
+        let mut chunks = Vec::new();
+        for index in cut.chunks.iter() {
+            let (index, raw) = read_chunk(local, index, cut.file_size).await?;
+            let work =
+                move || Ok::<_, LocalError>((pack::chunk_hash(lineage, index, &raw), pack::compress(&raw)?));
+            let (hash, stored) = self.at.bucket.environment.compute(work).await?;
+            chunks.push(CarriedChunk { index, hash, place: ChunkPlace::Inline(stored.into()) });
+        }
+        Ok(chunks)
+    }
+
+    /// Uploads the chunks in packs, named as the next publish's, which takes them over.
+    async fn pack(&self, cut: &Cut, end: &End, local: &dyn LocalDatabase) -> Result<Placed, ShipError> {
+        let known = self.known();
+        let maker = Maker {
+            bucket: &self.at.bucket,
+            keys: &self.at.keys,
+            branch: &self.at.name,
+            lineage: known.head.lineage,
+            epoch: known.head.epoch,
+            number: end.id.manifest + 1,
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let chunks = stream::iter(cut.chunks.iter())
+                .map(|index| async move { Ok(read_chunk(local, index, cut.file_size).await?) })
+                .buffered(READS_IN_FLIGHT);
+            match maker.upload_packs(chunks, None, &Placed::new()).await {
+                Ok(packs) => return Ok(packs.placed),
+                Err(UploadError::Local(error)) => return Err(error.into()),
+                Err(UploadError::Read(error)) => return Err(error.into()),
+                Err(UploadError::Object(error)) => {
+                    tracing::warn!(branch = %self.at.name, attempt, %error, "a pack was not uploaded; trying on");
+                    self.at.bucket.back_off(attempt).await;
+                }
+            }
+        }
+    }
+
+    pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
+        // Each change leaves it whole.
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Packs and chunks as a segment lists them.
+fn listed(packed: &Placed) -> (Vec<ObjectName>, Vec<CarriedChunk>) {
+    let mut numbers: BTreeMap<Arc<ObjectName>, u16> = BTreeMap::new();
+    let mut packs = Vec::new();
+    let chunks = packed.values().map(|(name, chunk)| {
+        let number = *numbers.entry(name.clone()).or_insert_with(|| {
+            packs.push(name.as_ref().clone());
+            // At most one pack per chunk, so fewer than 65,536.
+            u16::try_from(packs.len() - 1).unwrap_or(u16::MAX)
+        });
+        let place = ChunkPlace::Packed { pack: number, offset: chunk.offset, length: chunk.length };
+        CarriedChunk { index: chunk.index, hash: chunk.hash, place }
+    });
+    let chunks = chunks.collect();
+    (packs, chunks)
+}

@@ -1,0 +1,192 @@
+//! Reading a stream and checking that nothing in it is missing, doubled or foreign.
+
+use futures::{StreamExt, stream};
+
+use super::End;
+use crate::bucket::Bucket;
+use crate::format::ReadError;
+use crate::format::segment::{Seal, Segment, Slot};
+use crate::identity::BranchName;
+use crate::keys::Keys;
+use crate::object::ObjectError;
+use crate::position::StreamId;
+
+/// Most slots of a stream: publishes end it long before.
+const MAX_SLOTS: usize = 1_000_000;
+/// Slots fetched at a time.
+const SLOTS_IN_FLIGHT: usize = 8;
+
+/// One stream from its beginning on.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadedStream {
+    pub(crate) segments: Vec<Segment>,
+    /// What follows the segments: each owner that took over puts one, until a publish begins another stream.
+    pub(crate) seals: Vec<Seal>,
+    pub(crate) end: End,
+}
+
+impl LoadedStream {
+    pub(super) fn empty(id: StreamId) -> Self {
+        Self { segments: Vec::new(), seals: Vec::new(), end: End::empty(id) }
+    }
+
+    /// The number that was not read yet.
+    pub(crate) fn next(&self) -> u64 {
+        self.end.sequence + self.seals.len() as u64 + 1
+    }
+
+    /// Adds what is at the next number.
+    pub(super) fn take(&mut self, key: &str, slot: Slot) -> Result<(), ReadError> {
+        match slot {
+            Slot::Segment(segment) => self.push(key, segment),
+            Slot::Seal(seal) => {
+                self.seals.push(seal);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds the next segment after checking that it continues the stream.
+    fn push(&mut self, key: &str, segment: Segment) -> Result<(), ReadError> {
+        let next = self.end.after(&segment.wal);
+        let mismatch = |why: &str| Err(ReadError::Mismatch { key: key.into(), why: why.into() });
+        if !self.seals.is_empty() || segment.sequence != next.sequence || segment.base != self.end.length {
+            return mismatch("it does not continue the stream before it");
+        }
+        if *next.hasher.finalize().as_bytes() != segment.wal_hash {
+            return mismatch("the WAL up to it is not the one that it was written after");
+        }
+        self.end = next;
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    /// The WAL up to `offset`, piece by piece.
+    pub(crate) fn wal(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(move |segment| {
+            let wanted = usize::try_from(offset.saturating_sub(segment.base)).unwrap_or(usize::MAX);
+            &segment.wal[..wanted.min(segment.wal.len())]
+        })
+    }
+}
+
+/// Reads a slot and checks that it is where it belongs; none if nothing is there.
+async fn slot(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+    sequence: u64,
+) -> Result<Option<Slot>, ReadError> {
+    let key = keys.slot(branch, &id, sequence);
+    let Some((slot, _)) = bucket.find::<Slot>(&key).await? else { return Ok(None) };
+    check_place(&key, &slot, branch, id, sequence)?;
+    Ok(Some(slot))
+}
+
+pub(super) fn check_place(
+    key: &str,
+    slot: &Slot,
+    branch: &BranchName,
+    id: StreamId,
+    sequence: u64,
+) -> Result<(), ReadError> {
+    let (found_branch, found, number) = slot.place();
+    if found.lineage != id.lineage {
+        let (found, expected) = (found.lineage.to_string(), id.lineage.to_string());
+        return Err(ReadError::WrongLineage { key: key.into(), found, expected });
+    }
+    if (found_branch, found, number) != (branch, id, sequence) {
+        let why = format!("it is number {number} of stream {found:?} of branch {found_branch}");
+        return Err(ReadError::Mismatch { key: key.into(), why });
+    }
+    Ok(())
+}
+
+/// The slots from `first` on, in order, several requests ahead.
+fn slots<'a>(
+    bucket: &'a Bucket,
+    keys: &'a Keys,
+    branch: &'a BranchName,
+    id: StreamId,
+    first: u64,
+    last: u64,
+) -> impl futures::Stream<Item = Result<Option<Slot>, ReadError>> + 'a {
+    stream::iter(first..=last)
+        .map(move |sequence| slot(bucket, keys, branch, id, sequence))
+        .buffered(SLOTS_IN_FLIGHT)
+}
+
+/// Reads on until nothing is there.
+pub(super) async fn read_on(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    loaded: &mut LoadedStream,
+) -> Result<(), ReadError> {
+    let (id, first) = (loaded.end.id, loaded.next());
+    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, first, u64::MAX));
+    while let Some(slot) = found.next().await {
+        let Some(slot) = slot? else { break };
+        loaded.take(&keys.slot(branch, &id, loaded.next()), slot)?;
+    }
+    Ok(())
+}
+
+/// Reads a stream as far as it goes now.
+pub(crate) async fn to_end(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+) -> Result<LoadedStream, ReadError> {
+    let mut loaded = LoadedStream::empty(id);
+    read_on(bucket, keys, branch, &mut loaded).await?;
+    Ok(loaded)
+}
+
+/// The last segment of a stream as far as it goes now: one LIST and usually one GET, however long it is.
+pub(crate) async fn last(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+) -> Result<Option<Segment>, ReadError> {
+    let listed = bucket.list(&keys.slots(branch, &id), None, MAX_SLOTS).await?;
+    // Seals may follow it, one for each owner that took over.
+    for sequence in (1..=listed.len() as u64).rev() {
+        if let Some(Slot::Segment(segment)) = slot(bucket, keys, branch, id, sequence).await? {
+            return Ok(Some(segment));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a stream up to a number that is known to hold a segment, and an offset in it that ends a commit.
+pub(crate) async fn up_to(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+    sequence: u64,
+    offset: u64,
+) -> Result<LoadedStream, ReadError> {
+    let mut loaded = LoadedStream::empty(id);
+    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, 1, sequence));
+    while let Some(slot) = found.next().await {
+        let key = keys.slot(branch, &id, loaded.end.sequence + 1);
+        match slot? {
+            Some(Slot::Segment(segment)) => loaded.push(&key, segment)?,
+            Some(Slot::Seal(_)) => {
+                return Err(ReadError::Mismatch { key, why: "a seal is there instead of a segment".into() });
+            }
+            None => return Err(ObjectError::NotFound { key }.into()),
+        }
+    }
+    let ends = |segment: &Segment| segment.commits.iter().any(|commit| commit.end == offset);
+    if !loaded.segments.last().map_or(offset == 0, ends) {
+        let key = keys.slot(branch, &id, sequence);
+        return Err(ReadError::Mismatch { key, why: format!("no commit in it ends at {offset}") });
+    }
+    Ok(loaded)
+}
