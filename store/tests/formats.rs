@@ -9,6 +9,7 @@ use roost_store::format::manifest::{Manifest, PageRef};
 use roost_store::format::pack::{self, PackBuilder};
 use roost_store::format::page::{self, ChunkEntry, ObjectName, Page};
 use roost_store::format::pin::{Condemned, Pin, PinKind};
+use roost_store::format::segment::{self, CarriedChunk, ChunkPlace, Commit, Seal, Segment, Slot};
 use roost_store::format::tenant::{Stage, TenantRecord};
 use roost_store::identity::{ObjectId, PutId};
 use roost_store::position::{StreamEnd, StreamId};
@@ -117,6 +118,39 @@ fn small_pack() -> Vec<u8> {
     builder.finish().1
 }
 
+fn small_segment() -> Segment {
+    let wal: &[u8] = b"a commit, another commit";
+    let (stored, raw) = (pack::compress(&[4; 500]).unwrap(), [4; 500]);
+    let place = ChunkPlace::Inline(stored.into());
+    let inline = CarriedChunk { index: 3, hash: pack::chunk_hash(LINEAGE, 3, &raw), place };
+    let place = ChunkPlace::Packed { pack: 0, offset: 90, length: 100 };
+    let later = time() + jiff::SignedDuration::from_micros(1);
+    Segment {
+        put_id: PUT_ID,
+        branch: BranchName::new("dev").unwrap(),
+        stream: StreamId { lineage: LINEAGE, epoch: 4, manifest: 7 },
+        sequence: 2,
+        base: 50,
+        wal: wal.into(),
+        wal_hash: [7; 32],
+        commits: vec![Commit { end: 58, time: time() }, Commit { end: 74, time: later }],
+        file_size: 12_288 + 9 * 262_144,
+        packs: vec![name(LINEAGE, 2)],
+        chunks: vec![inline, CarriedChunk { index: 8, hash: [9; 32], place }],
+    }
+}
+
+fn seal() -> Seal {
+    Seal {
+        put_id: PUT_ID,
+        branch: BranchName::new("dev").unwrap(),
+        stream: StreamId { lineage: LINEAGE, epoch: 4, manifest: 7 },
+        sequence: 3,
+        epoch: 5,
+        last_commit: Some(time()),
+    }
+}
+
 /// Compares with the golden file; `ROOST_BLESS=1` writes it (only for a new kind or version).
 fn golden(file: &str, bytes: &[u8]) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
@@ -196,6 +230,40 @@ fn binary_objects_are_as_documented() {
         assert!(pack::restore(stored, LINEAGE, chunk.index, 499, &chunk.hash).is_err(), "another length");
     }
     damaged(&kept, |bytes| pack::decode(bytes).map(drop));
+}
+
+#[test]
+fn slots_are_as_documented() {
+    let slots = [
+        ("segment.bin", Slot::Segment(small_segment())),
+        ("seal.bin", Slot::Seal(seal())),
+        ("seal-of-nothing.bin", Slot::Seal(Seal { last_commit: None, ..seal() })),
+    ];
+    for (file, slot) in slots {
+        let kept = golden(file, &segment::encode(&slot).unwrap());
+        assert_eq!(segment::decode(&kept).unwrap(), slot);
+        damaged(&kept, |bytes| segment::decode(bytes).map(drop));
+    }
+}
+
+#[test]
+fn a_segment_whose_members_disagree_is_refused() {
+    let breaks: [fn(&mut Segment); 9] = [
+        |s| s.sequence = 0,
+        |s| s.commits.clear(),
+        |s| s.commits[1].end -= 1,
+        |s| s.commits[0].end = s.base,
+        |s| s.commits[1].time = s.commits[0].time,
+        |s| s.commits.swap(0, 1),
+        |s| s.chunks.reverse(),
+        |s| s.packs.clear(),
+        |s| s.file_size = u64::MAX,
+    ];
+    for (number, change) in breaks.into_iter().enumerate() {
+        let mut segment = small_segment();
+        change(&mut segment);
+        assert!(segment::encode(&Slot::Segment(segment)).is_err(), "{number}");
+    }
 }
 
 /// Replaces the checksum, so that only what the checksum does not cover can object.

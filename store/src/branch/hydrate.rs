@@ -44,7 +44,7 @@ pub(super) async fn build(
     let (manifest, file_size) = (&state.manifest, state.file_size());
     let (file, mut unfinished) = create(bucket, path, file_size).await?;
     let file = Arc::new(file);
-    let mut done = Progress { chunks_done: 0, chunks_total: state.chunks_stored(), bytes_done: 0 };
+    let mut done = Progress { chunks_done: 0, chunks_total: state.chunks_stored().len(), bytes_done: 0 };
     progress(done);
     for chunk in read::inline_chunks(keys, state) {
         let (place, raw) = chunk?;

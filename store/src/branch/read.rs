@@ -82,10 +82,10 @@ impl LoadedState {
     }
 
     /// Chunks that are in the bucket. The file may have more: blocks of transactions that were still open.
-    pub(crate) fn chunks_stored(&self) -> u64 {
+    pub(crate) fn chunks_stored(&self) -> ChunkSet {
         let mut stored: ChunkSet = (0..chunk_count(self.manifest.file_size)).collect();
         stored.union(&self.overlaid());
-        stored.len()
+        stored
     }
 
     /// Numbers of the chunks that the WAL's segments carry.

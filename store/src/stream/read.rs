@@ -1,6 +1,8 @@
 //! Reading a stream and checking that nothing in it is missing, doubled or foreign.
 
-use futures::{StreamExt, stream};
+use std::ops::RangeInclusive;
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::End;
 use crate::bucket::Bucket;
@@ -103,16 +105,15 @@ pub(super) fn check_place(
     Ok(())
 }
 
-/// The slots from `first` on, in order, several requests ahead.
+/// The slots with these numbers, several requests at a time.
 fn slots<'a>(
     bucket: &'a Bucket,
     keys: &'a Keys,
     branch: &'a BranchName,
     id: StreamId,
-    first: u64,
-    last: u64,
+    numbers: RangeInclusive<u64>,
 ) -> impl futures::Stream<Item = Result<Option<Slot>, ReadError>> + 'a {
-    stream::iter(first..=last)
+    stream::iter(numbers)
         .map(move |sequence| slot(bucket, keys, branch, id, sequence))
         .buffered(SLOTS_IN_FLIGHT)
 }
@@ -124,13 +125,30 @@ pub(super) async fn read_on(
     branch: &BranchName,
     loaded: &mut LoadedStream,
 ) -> Result<(), ReadError> {
-    let (id, first) = (loaded.end.id, loaded.next());
-    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, first, u64::MAX));
-    while let Some(slot) = found.next().await {
-        let Some(slot) = slot? else { break };
-        loaded.take(&keys.slot(branch, &id, loaded.next()), slot)?;
+    let id = loaded.end.id;
+    let mut gap_before = None;
+    loop {
+        let first = loaded.next();
+        let window = first..=first + SLOTS_IN_FLIGHT as u64 - 1;
+        let found: Vec<_> = slots(bucket, keys, branch, id, window).try_collect().await?;
+        let there = found.iter().flatten().count();
+        for slot in found.into_iter().map_while(std::convert::identity) {
+            loaded.take(&keys.slot(branch, &id, loaded.next()), slot)?;
+        }
+        match loaded.next() - first {
+            read if read == there as u64 && there < SLOTS_IN_FLIGHT => return Ok(()),
+            read if read == there as u64 => {}
+            // Its owner may have put both meanwhile. If it is still not there now, the bucket lost it.
+            _ if gap_before != Some(loaded.next()) => gap_before = Some(loaded.next()),
+            _ => {
+                let key = keys.slot(branch, &id, loaded.next());
+                return Err(ReadError::Mismatch {
+                    key,
+                    why: "it is missing, and a later one is there".into(),
+                });
+            }
+        }
     }
-    Ok(())
 }
 
 /// Reads a stream as far as it goes now.
@@ -172,7 +190,7 @@ pub(crate) async fn up_to(
     offset: u64,
 ) -> Result<LoadedStream, ReadError> {
     let mut loaded = LoadedStream::empty(id);
-    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, 1, sequence));
+    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, 1..=sequence));
     while let Some(slot) = found.next().await {
         let key = keys.slot(branch, &id, loaded.end.sequence + 1);
         match slot? {

@@ -216,3 +216,117 @@ impl Tail {
         self.pending.back().map_or(self.cut, |last| last.commit.end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: u64 = 10 * 274_432;
+
+    fn at(microsecond: i64) -> Timestamp {
+        Timestamp::from_microsecond(microsecond).unwrap()
+    }
+
+    fn tail() -> Tail {
+        Tail::new(7, Some(at(100)))
+    }
+
+    /// Appends and commits `length` bytes.
+    fn commit(tail: &mut Tail, length: u64) -> Lsn {
+        tail.wal_written(tail.length(), length).unwrap();
+        tail.wal_synced(at(0), MAIN)
+    }
+
+    fn chunks(cut: &Cut) -> Vec<u64> {
+        cut.chunks.iter().collect()
+    }
+
+    #[test]
+    fn a_cut_takes_whole_commits_up_to_its_target() {
+        let mut tail = tail();
+        assert_eq!(tail.cut(1_000), None);
+        for length in [30, 30, 30] {
+            commit(&mut tail, length);
+        }
+        tail.wal_written(90, 5).unwrap();
+        let cut = tail.cut(60).unwrap();
+        assert_eq!((cut.manifest, cut.wal.clone(), cut.commits.len()), (7, 0..60, 2));
+        // One commit is taken however long it is, and nothing of one that has not ended.
+        assert_eq!(tail.cut(1).unwrap().wal, 60..90);
+        assert_eq!(tail.cut(1_000), None);
+        assert_eq!((tail.backlog(), tail.committed()), (5, Lsn { manifest: 7, offset: 90 }));
+    }
+
+    #[test]
+    fn commit_times_never_go_back() {
+        let mut tail = tail();
+        for now in [50, 500, 400] {
+            tail.wal_written(tail.length(), 1).unwrap();
+            tail.wal_synced(at(now), MAIN);
+            // A sync of nothing new is no commit.
+            tail.wal_synced(at(now + 1_000), MAIN);
+        }
+        let times: Vec<_> = tail.cut(u64::MAX).unwrap().commits.iter().map(|commit| commit.time).collect();
+        assert_eq!(times, [at(101), at(500), at(501)]);
+        tail.rotate();
+        assert_eq!(commit(&mut tail, 1), Lsn { manifest: 8, offset: 1 });
+        assert_eq!(tail.last_commit(), Some(at(502)));
+    }
+
+    #[test]
+    fn only_chunks_that_were_synced_before_a_commit_go_with_it() {
+        let mut tail = tail();
+        tail.main_written(12_288, 262_144);
+        tail.main_synced();
+        // Of a transaction that is still open.
+        tail.main_written(12_288 + 262_144, 262_144);
+        commit(&mut tail, 10);
+        assert_eq!(chunks(&tail.cut(u64::MAX).unwrap()), [1]);
+        commit(&mut tail, 10);
+        assert_eq!(chunks(&tail.cut(u64::MAX).unwrap()), [0_u64; 0]);
+        tail.main_synced();
+        commit(&mut tail, 10);
+        assert_eq!(chunks(&tail.cut(u64::MAX).unwrap()), [2]);
+    }
+
+    #[test]
+    fn a_carried_chunk_that_is_written_again_ends_the_segment_before() {
+        let mut tail = tail();
+        tail.main_written(12_288, 1);
+        tail.main_synced();
+        commit(&mut tail, 10);
+        assert_eq!(chunks(&tail.cut(u64::MAX).unwrap()), [1]);
+        commit(&mut tail, 10);
+        tail.main_written(12_288, 1);
+        tail.main_synced();
+        commit(&mut tail, 10);
+        assert_eq!(tail.cut(u64::MAX).unwrap().wal, 10..20);
+        let last = tail.cut(u64::MAX).unwrap();
+        assert_eq!((last.wal.clone(), chunks(&last)), (20..30, vec![1]));
+    }
+
+    #[test]
+    fn a_failed_commit_may_take_back_only_its_own_bytes() {
+        let mut tail = tail();
+        commit(&mut tail, 10);
+        tail.wal_written(10, 7).unwrap();
+        tail.wal_truncated(10).unwrap();
+        assert_eq!(tail.wal_truncated(9), Err(TailError::Truncated { length: 9, commit: 10 }));
+        assert_eq!(tail.wal_written(11, 1), Err(TailError::NotAppended { offset: 11, end: 10 }));
+        commit(&mut tail, 5);
+        assert_eq!(tail.cut(u64::MAX).unwrap().wal, 0..15);
+    }
+
+    #[test]
+    fn a_commit_that_no_segment_holds_waits_for_a_publish() {
+        let mut tail = tail();
+        commit(&mut tail, 10);
+        commit(&mut tail, MAX_SEGMENT_WAL as u64 + 1);
+        assert_eq!(tail.cut(u64::MAX).unwrap().wal, 0..10);
+        assert!(tail.needs_publish());
+        assert_eq!(tail.cut(u64::MAX), None);
+        tail.rotate();
+        assert!(!tail.needs_publish());
+        assert_eq!(tail.committed(), Lsn { manifest: 8, offset: 0 });
+    }
+}

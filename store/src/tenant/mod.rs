@@ -198,6 +198,6 @@ impl TenantStore {
     async fn check_exists(&self, position: &Position) -> Result<bool, ReadError> {
         let found =
             self.bucket.find::<crate::format::manifest::Manifest>(&self.keys.manifest(position)).await?;
-        Ok(found.is_some_and(|(manifest, _)| manifest.position() == *position))
+        Ok(found.is_some_and(|(manifest, _)| manifest.position() == position.base()))
     }
 }

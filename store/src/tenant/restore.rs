@@ -7,7 +7,7 @@ use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore}
 use crate::branch::read::{self, LoadedState};
 use crate::branch::upload::{Made, Maker, Placed, UploadError};
 use crate::bucket::Settled;
-use crate::chunk::chunk_at;
+use crate::chunk::{chunk_at, chunk_count, chunk_range};
 use crate::format::ReadError;
 use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
@@ -107,7 +107,7 @@ impl TenantStore {
         };
         let from = &state.manifest;
         let file_size = state.file_size();
-        let mut done = Progress { chunks_done: 0, chunks_total: state.chunks_stored(), bytes_done: 0 };
+        let mut done = Progress { chunks_done: 0, chunks_total: chunk_count(file_size), bytes_done: 0 };
         let chunks = source.chunks(state).inspect_ok(|(_, raw)| {
             done.chunks_done += 1;
             done.bytes_done += raw.len() as u64;
@@ -149,10 +149,13 @@ impl TenantStore {
         Ok(Head { stream: Some(id), sealed: false, ..head })
     }
 
-    /// Every chunk of a position, in the order of its packs.
+    /// Every chunk of a position as its file has it: what is in the bucket, and zeros elsewhere.
     fn chunks(&self, state: &LoadedState) -> impl Stream<Item = Result<(u64, Bytes), UploadError>> {
+        let (file_size, stored) = (state.file_size(), state.chunks_stored());
+        let holes = (0..chunk_count(file_size)).filter(move |index| !stored.contains(*index));
+        let holes = holes.map(|index| Ok((index, Vec::new())));
         let inline = read::inline_chunks(&self.keys, state)
-            .map(|chunk| Ok(chunk.map(|(place, raw)| (chunk_at(place.start), raw.into()))?));
+            .map(|chunk| Ok(chunk.map(|(place, raw)| (chunk_at(place.start), raw))?));
         let packed = futures::stream::iter(read::plan_runs(state))
             .map(move |run| async move {
                 let fetched = read::fetch(&self.bucket, &self.keys, run).await?;
@@ -161,10 +164,17 @@ impl TenantStore {
             })
             .buffered(RUNS_IN_FLIGHT)
             .map_ok(|chunks| {
-                futures::stream::iter(chunks.into_iter().map(|(_, index, raw)| Ok((index, Bytes::from(raw)))))
+                futures::stream::iter(chunks.into_iter().map(|(_, index, raw)| Ok((index, raw))))
             })
             .try_flatten()
             .map_err(UploadError::Read);
-        futures::stream::iter(inline).chain(packed)
+        futures::stream::iter(inline).chain(packed).chain(futures::stream::iter(holes)).map_ok(
+            move |(index, mut raw): (u64, Vec<u8>)| {
+                // The last chunk of a file that has grown since was shorter.
+                let range = chunk_range(index, file_size);
+                raw.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0);
+                (index, Bytes::from(raw))
+            },
+        )
     }
 }
