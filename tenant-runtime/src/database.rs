@@ -1,44 +1,59 @@
 //! The running database as its publisher sees it: the engine's write gate and checkpoint, and the file's changes.
 
-use crate::files::{LocalFiles, Taken};
+use crate::{
+    files::{LocalFiles, Unpublished},
+    shipper::Shipper,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_engine::{ClosedGate, Engine, GateError};
-use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range, step::stepped};
+use roost_store::{Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range, step::stepped};
 use std::{
-    sync::{Mutex, PoisonError},
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 /// How long transactions that write may hold a publish up before they are rolled back.
 pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long commits may take to be shipped while a publish holds writers back.
+const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
 /// DuckDB's version, as manifests name the engine.
 pub const ENGINE_VERSION: &str = "1.5.5";
 /// DuckDB's storage version of new files.
 pub const STORAGE_VERSION: &str = "v1.5.0";
 
+/// A publish under way, or one that failed and is to be tried again.
+struct Publishing {
+    /// Time of the oldest commit in it.
+    since: Option<jiff::Timestamp>,
+}
+
 /// Engine and file system of one tenant, joined.
 pub struct ServedDatabase {
     engine: Engine,
     files: LocalFiles,
-    /// Time of the oldest commit that a publish under way has taken.
-    publishing_since: Mutex<Option<jiff::Timestamp>>,
+    shipper: Arc<Shipper>,
+    /// What was frozen and is not published yet.
+    publishing: Mutex<Option<Publishing>>,
     /// Keeps the gate closed after the last freeze.
     sealed: Mutex<Option<ClosedGate>>,
 }
 
 impl ServedDatabase {
     /// Joins an engine with the files that it runs on.
-    pub fn new(engine: Engine, files: LocalFiles) -> Self {
-        Self { engine, files, publishing_since: Mutex::default(), sealed: Mutex::default() }
+    pub fn new(engine: Engine, files: LocalFiles, shipper: Arc<Shipper>) -> Self {
+        Self { engine, files, shipper, publishing: Mutex::default(), sealed: Mutex::default() }
     }
 
-    /// When the oldest commit that is not published yet was made; none when all are.
-    pub fn oldest_unpublished(&self) -> Option<jiff::Timestamp> {
-        match (*self.publishing(), self.files.oldest_unpublished()) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
+    /// What no manifest holds yet.
+    pub fn unpublished(&self) -> Unpublished {
+        let mut unpublished = self.files.unpublished();
+        if let Some(Publishing { since }) = &*self.publishing() {
+            unpublished.since = since.or(unpublished.since);
+            unpublished.needs_publish = true;
         }
+        unpublished
     }
 
     /// A publish that took the changes succeeded.
@@ -51,8 +66,8 @@ impl ServedDatabase {
         self.files.main_size().unwrap_or(0)
     }
 
-    fn publishing(&self) -> std::sync::MutexGuard<'_, Option<jiff::Timestamp>> {
-        self.publishing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn publishing(&self) -> std::sync::MutexGuard<'_, Option<Publishing>> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn close_gate(&self) -> Result<ClosedGate, LocalError> {
@@ -63,7 +78,8 @@ impl ServedDatabase {
         })
     }
 
-    async fn checkpoint(&self, gate: &ClosedGate) -> Result<Taken, LocalError> {
+    /// Checkpoints, and takes what that leaves: from then on there is no way back but to publish it.
+    async fn checkpoint(&self, gate: &ClosedGate) -> Result<Frozen, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
         let checkpointed = stepped("checkpoint", "", self.engine.checkpoint(gate)).await;
         drop(window);
@@ -75,15 +91,17 @@ impl ServedDatabase {
                 LocalError::retryable(message)
             }
         })?;
-        Ok(self.files.take_changes())
-    }
-
-    fn describe(&self, taken: &Taken) -> std::io::Result<Frozen> {
+        let unreadable = |error| LocalError::retryable(format!("the database file cannot be read: {error}"));
+        let file_size = self.files.main_size().map_err(unreadable)?;
+        let database_id = self.files.database_id().map_err(unreadable)?;
+        let taken = self.files.take_changes();
+        *self.publishing() = Some(Publishing { since: taken.first_commit });
         Ok(Frozen {
-            file_size: self.files.main_size()?,
-            dirty: taken.chunks.clone(),
-            database_id: self.files.database_id()?,
+            file_size,
+            dirty: taken.chunks,
+            database_id,
             last_commit: taken.last_commit,
+            rotated: taken.rotated,
             engine_version: ENGINE_VERSION.into(),
             storage_version: STORAGE_VERSION.into(),
         })
@@ -93,19 +111,19 @@ impl ServedDatabase {
 #[async_trait]
 impl LocalDatabase for ServedDatabase {
     async fn freeze(&self, purpose: Freeze) -> Result<Frozen, LocalError> {
-        // A failed seal may be tried again: the gate is closed already, and nothing can have changed but the
-        // dirty set, which was given back.
+        // A failed seal may be tried again: the gate is closed already, and nothing can have changed.
         let held = self.sealed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let gate = match held {
             Some(gate) => gate,
             None => self.close_gate().await?,
         };
-        let taken = self.checkpoint(&gate).await?;
-        *self.publishing() = taken.first_commit;
-        let frozen = self.describe(&taken).map_err(|error| {
-            self.files.give_back(&taken.chunks, taken.first_commit);
-            LocalError::retryable(format!("the database file cannot be read: {error}"))
-        })?;
+        let drained = tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.drained());
+        let Ok(_turn) = stepped("drain", "", drained).await else {
+            return Err(LocalError::retryable(
+                "commits could not be shipped in time, so nothing was checkpointed",
+            ));
+        };
+        let frozen = self.checkpoint(&gate).await?;
         if purpose == Freeze::Seal {
             gate.seal();
             *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
@@ -127,8 +145,13 @@ impl LocalDatabase for ServedDatabase {
         }
     }
 
-    async fn restore(&self, dirty: ChunkSet) {
-        let since = self.publishing().take();
-        self.files.give_back(&dirty, since);
+    async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError> {
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || files.read_wal(range).map(Bytes::from));
+        match read.await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => Err(LocalError::lasting(format!("the WAL cannot be read: {error}"))),
+            Err(stopped) => Err(LocalError::lasting(format!("the WAL was not read: {stopped}"))),
+        }
     }
 }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod admission;
 pub mod config;
+pub mod confirmation;
 pub mod database;
 pub mod encode;
 pub mod ending;
@@ -22,6 +23,7 @@ pub mod process;
 pub mod prover;
 pub mod publisher;
 pub mod serving;
+pub mod shipper;
 pub mod site;
 pub mod standalone;
 pub mod storage;

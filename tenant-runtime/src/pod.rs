@@ -197,6 +197,7 @@ impl PodSite {
             admission: Arc::clone(&served.admission),
             engine: served.engine.clone(),
             prover: Arc::clone(&served.prover),
+            shipper: Arc::clone(&served.shipper),
             statement_timeout: grant.engine.statement_timeout,
             metrics: metrics.clone(),
             environment: served.environment.clone(),

@@ -1,24 +1,29 @@
-//! When the database is published: a minute after the first commit that is not, when asked to, and at the end.
+//! When the database is published: when its WAL would take long to replay, when asked to, and at the end.
 //!
-//! Until the WAL is shipped, a crash loses what was committed since the last publish. So when none succeeds for
-//! two minutes, writes are refused until one does.
+//! What was committed is in the bucket before its publish, as WAL. When commits have not been for two minutes, writes
+//! are refused until they are.
 
-use crate::{database::ServedDatabase, metrics::PublishMetrics};
+use crate::{database::ServedDatabase, files::Unpublished, metrics::PublishMetrics, shipper::Shipper};
 use roost_engine::Engine;
 use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
-/// How long commits may stay unpublished.
+/// How long commits may stay unpublished, and undurable.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// A publish begins when the oldest unpublished commit is this old.
     pub interval: Duration,
-    /// Writes are refused when it is this old.
+    /// Writes are refused when the oldest commit that is not durable is this old.
     pub writes_refused_after: Duration,
 }
 
-/// How often the age of unpublished commits is looked at.
+/// Bytes of WAL after which a publish begins, whatever its age.
+const MAX_WAL_BYTES: u64 = 16 * 1024 * 1024;
+/// Commits after which one does: small ones take longer to replay than their bytes tell.
+const MAX_WAL_COMMITS: u64 = 20_000;
+
+/// How often what is unpublished is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// Pause after a publish that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
@@ -27,6 +32,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub struct Publisher {
     branch: Arc<OwnedBranch>,
     database: Arc<ServedDatabase>,
+    shipper: Arc<Shipper>,
     engine: Engine,
     environment: Environment,
     patience: Patience,
@@ -39,21 +45,30 @@ impl Publisher {
     pub fn new(
         branch: Arc<OwnedBranch>,
         database: Arc<ServedDatabase>,
+        shipper: Arc<Shipper>,
         engine: Engine,
         environment: Environment,
         patience: Patience,
         metrics: PublishMetrics,
     ) -> Self {
-        Self { branch, database, engine, environment, patience, one_at_a_time: Mutex::default(), metrics }
+        let one_at_a_time = Mutex::default();
+        Self { branch, database, shipper, engine, environment, patience, one_at_a_time, metrics }
     }
 
-    /// Age of the oldest commit that is not published yet; zero when all are.
+    /// Age of the oldest commit that is not in the bucket yet; zero when all are.
     pub fn durable_lag(&self) -> Duration {
-        let now = self.environment.clock.now();
-        self.database
-            .oldest_unpublished()
-            .and_then(|since| Duration::try_from(now.duration_since(since)).ok())
-            .unwrap_or_default()
+        self.shipper.oldest().map_or(Duration::ZERO, |since| self.age(since))
+    }
+
+    fn age(&self, since: jiff::Timestamp) -> Duration {
+        Duration::try_from(self.environment.clock.now().duration_since(since)).unwrap_or_default()
+    }
+
+    fn is_due(&self, Unpublished { since, wal_bytes, commits, needs_publish }: Unpublished) -> bool {
+        since.is_some_and(|since| self.age(since) >= self.patience.interval)
+            || wal_bytes >= MAX_WAL_BYTES
+            || commits >= MAX_WAL_COMMITS
+            || needs_publish
     }
 
     /// Publishes while the tenant is served; ends with the error after which this process must go.
@@ -65,11 +80,12 @@ impl Publisher {
             self.metrics.observe_lag(lag);
             if lag > self.patience.writes_refused_after {
                 self.engine.refuse_writes(Some(format!(
-                    "nothing could be published to object storage for {} seconds",
+                    "object storage has not taken commits for {} seconds",
                     lag.as_secs()
                 )));
             }
-            if lag < self.patience.interval || self.environment.clock.monotonic() < not_before {
+            let due = self.is_due(self.database.unpublished());
+            if !due || self.environment.clock.monotonic() < not_before {
                 continue;
             }
             match self.publish("commits are waiting").await {
@@ -80,15 +96,24 @@ impl Publisher {
         }
     }
 
-    /// Brings everything committed before this call into the bucket; does nothing when it is there.
+    /// Puts everything committed before this call into a manifest; does nothing when it is.
     pub async fn publish(&self, cause: &'static str) -> Result<Option<Published>, PublishError> {
         let _turn = self.one_at_a_time.lock().await;
-        if self.database.oldest_unpublished().is_none() && self.branch.has_data() {
+        let Unpublished { since, needs_publish, .. } = self.database.unpublished();
+        if since.is_none() && !needs_publish && !self.branch.must_publish_first() {
             return Ok(None);
         }
         let started = self.environment.clock.monotonic();
         let result = stepped("publish", cause, self.branch.publish(&*self.database)).await;
         self.finish(result, started, cause).map(Some)
+    }
+
+    /// Publishes before anything is served: a new database, or what an owner before left as WAL.
+    pub async fn publish_first(&self) -> Result<Published, PublishError> {
+        let _turn = self.one_at_a_time.lock().await;
+        let started = self.environment.clock.monotonic();
+        let result = stepped("first publish", "", self.branch.publish(&*self.database)).await;
+        self.finish(result, started, "taking over")
     }
 
     /// The last publish: seals HEAD. Tries again until `deadline`, a monotonic time.
@@ -117,6 +142,7 @@ impl Publisher {
         match &result {
             Ok(published) => {
                 self.database.published();
+                self.shipper.advance(self.branch.durable());
                 self.engine.refuse_writes(None);
                 self.metrics.succeeded(published, took);
                 self.metrics.observe_lag(self.durable_lag());

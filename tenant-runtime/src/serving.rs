@@ -12,7 +12,7 @@ use roost_protocol::{
     status::{Ending, RuntimeState, RuntimeStatus},
     time::UnixMillis,
 };
-use roost_store::PublishError;
+use roost_store::{PublishError, ShipError};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,10 @@ pub async fn serve(
         let publisher = Arc::clone(&served.publisher);
         async move { publisher.run().await }
     });
+    let shipping = tokio::spawn({
+        let (shipper, database) = (Arc::clone(&served.shipper), Arc::clone(&served.database));
+        async move { shipper.run(&*database).await }
+    });
     let proving = tokio::spawn({
         let prover = Arc::clone(&served.prover);
         async move { prover.run().await }
@@ -66,6 +70,13 @@ pub async fn serve(
             Err(stopped) => Cause::Failed(Problem::new(ErrorCode::Internal, stopped.to_string())),
         }
     };
+    let not_shipped = async {
+        match shipping.await {
+            Ok(error @ (ShipError::Fenced { .. } | ShipError::Ended(_))) => Cause::Fenced(error.to_string()),
+            Ok(error) => Cause::Failed(Problem::new(ErrorCode::Internal, error.to_string())),
+            Err(stopped) => Cause::Failed(Problem::new(ErrorCode::Internal, stopped.to_string())),
+        }
+    };
     let life = async {
         match until_draining(served, lifecycle, bedtime, stop).await {
             Cause::Drain => drain_and_seal(served, bedtime).await,
@@ -76,6 +87,7 @@ pub async fn serve(
         biased;
         cause = fenced => cause,
         cause = life => cause,
+        cause = not_shipped => cause,
         cause = given_up => cause,
     };
     end(served, lifecycle, cause)

@@ -1,6 +1,6 @@
 //! One tenant as its clients meet it: who may ask, who is in, what answers.
 
-use crate::{access::Access, admission::Admission, metrics::Metrics, prover::Prover};
+use crate::{access::Access, admission::Admission, metrics::Metrics, prover::Prover, shipper::Shipper};
 use roost_engine::Engine;
 use roost_protocol::time::UnixMillis;
 use roost_store::Environment;
@@ -36,6 +36,8 @@ pub struct Site {
     pub engine: Engine,
     /// Whether it may answer.
     pub prover: Arc<Prover>,
+    /// Whether what it tells is durable.
+    pub shipper: Arc<Shipper>,
     /// Longest time of one request.
     pub statement_timeout: Duration,
     /// Metrics.

@@ -88,6 +88,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         admission: Arc::clone(&served.admission),
         engine: served.engine.clone(),
         prover: Arc::clone(&served.prover),
+        shipper: Arc::clone(&served.shipper),
         statement_timeout: config.statement_timeout,
         metrics,
         environment,

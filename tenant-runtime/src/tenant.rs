@@ -10,13 +10,16 @@ use crate::{
     problems,
     prover::Prover,
     publisher::{Patience, Publisher},
+    shipper::Shipper,
 };
 use roost_engine::{Engine, EngineConfig, OpenError};
 use roost_protocol::{
     problem::{ErrorCode, Problem},
     status::RuntimeState,
 };
-use roost_store::{BranchStore, Environment, Holder, Hydrated, Hydration, OwnedBranch, Takeover};
+use roost_store::{
+    BranchStore, Environment, Holder, Hydrated, Hydration, OwnedBranch, Takeover, stream::Tail,
+};
 use std::{
     collections::BTreeMap,
     io,
@@ -73,6 +76,8 @@ pub struct Served {
     pub database: Arc<ServedDatabase>,
     /// The engine.
     pub engine: Engine,
+    /// Ships what is committed.
+    pub shipper: Arc<Shipper>,
     /// Publishes.
     pub publisher: Arc<Publisher>,
     /// Proves ownership.
@@ -131,20 +136,23 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         .hydrate(&folders.main, Hydration::default(), &|_| {})
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
-    let access = match hydrated {
-        Hydrated::Empty => FileAccess::Create,
-        Hydrated::Restored { file_size, .. } => {
+    let number = branch.head().number();
+    let (access, tail) = match hydrated {
+        Hydrated::Empty => (FileAccess::Create, Tail::new(number, branch.head().last_commit)),
+        Hydrated::Restored { file_size, wal, last_commit, .. } => {
             opening.metrics.wake.database_bytes.set(i64::try_from(file_size).unwrap_or(i64::MAX));
-            tracing::info!(bytes = file_size, "hydrated");
-            FileAccess::ReadWrite
+            tracing::info!(bytes = file_size, wal, "hydrated");
+            (FileAccess::ReadWrite, Tail::after(number, wal, last_commit))
         }
     };
     let (engine, files) =
-        open_engine(&opening.engine, folders, access, None, opening.environment.clone()).await?;
-    let database = Arc::new(ServedDatabase::new(engine.clone(), files));
+        open_engine(&opening.engine, folders, access, tail, None, opening.environment.clone()).await?;
+    let shipper = Arc::new(Shipper::new(Arc::clone(&branch), files.clone()));
+    let database = Arc::new(ServedDatabase::new(engine.clone(), files, Arc::clone(&shipper)));
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&branch),
         Arc::clone(&database),
+        Arc::clone(&shipper),
         engine.clone(),
         opening.environment.clone(),
         opening.patience,
@@ -155,12 +163,15 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
             .run_script(script, INIT_SCRIPT_TIMEOUT)
             .await
             .map_err(|error| problems::of_init_script(script, &error))?;
-        publisher.publish("the init script").await.map_err(|error| problems::of_publish(&error))?;
+    }
+    // A new database, or what an owner before left as WAL: nothing can be shipped before a manifest of ours.
+    if branch.must_publish_first() {
+        publisher.publish_first().await.map_err(|error| problems::of_publish(&error))?;
     }
     let prover = Arc::new(Prover::new(Arc::clone(&branch), opening.environment.clone()));
     let admission = Arc::new(Admission::new(opening.environment.clock.monotonic()));
     let environment = opening.environment.clone();
-    Ok(Served { branch, database, engine, publisher, prover, admission, environment })
+    Ok(Served { branch, database, engine, shipper, publisher, prover, admission, environment })
 }
 
 /// The folders of one process.
@@ -191,15 +202,17 @@ pub fn cache_problem(error: &io::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
 }
 
-/// Opens the engine over the hydrated file. `export` is the folder that a worker may write to.
+/// Opens the engine over the hydrated file and its WAL. `export` is the folder that a worker may write to.
 pub async fn open_engine(
     setup: &EngineSetup,
     folders: Folders,
     access: FileAccess,
+    tail: Tail,
     export: Option<PathBuf>,
     environment: Environment,
 ) -> Result<(Engine, LocalFiles), Problem> {
-    let files = LocalFiles::new(&folders.data, access, environment).map_err(|error| cache_problem(&error))?;
+    let files =
+        LocalFiles::new(&folders.data, access, tail, environment).map_err(|error| cache_problem(&error))?;
     let config = EngineConfig {
         main_path: MAIN_PATH.into(),
         memory_limit_bytes: setup.sizing.memory_bytes,

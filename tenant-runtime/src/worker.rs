@@ -12,7 +12,9 @@ use roost_protocol::{
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
 };
-use roost_store::{Claim, Environment, Hydration, ObjectStore, Position, SnapshotFolder};
+use roost_store::{
+    Claim, Environment, Hydrated, Hydration, ObjectStore, Position, SnapshotFolder, stream::Tail,
+};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
 
@@ -147,14 +149,26 @@ async fn open(
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
-    readable
+    let hydrated = readable
         .hydrate(&folders.main, Hydration::default(), &|_| {})
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
+    let wal = match hydrated {
+        Hydrated::Restored { wal, .. } => wal,
+        Hydrated::Empty => 0,
+    };
     let export = cache.join("export");
     let parts = export.join("parts");
     std::fs::create_dir_all(&parts).map_err(|error| cache_problem(&error))?;
-    let (engine, _) = open_engine(setup, folders, Access::ReadOnly, Some(export), environment).await?;
+    let (engine, _) = open_engine(
+        setup,
+        folders,
+        Access::ReadOnly,
+        Tail::after(position.manifest, wal, None),
+        Some(export),
+        environment,
+    )
+    .await?;
     Ok((engine, parts))
 }
 

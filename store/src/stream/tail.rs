@@ -72,6 +72,7 @@ pub struct Tail {
     manifest: u64,
     length: u64,
     cut: u64,
+    commits: u64,
     pending: VecDeque<Pending>,
     last_commit: Option<Timestamp>,
     /// Written since the main file was last synced.
@@ -85,10 +86,16 @@ pub struct Tail {
 impl Tail {
     /// The empty WAL after a manifest; `last_commit` is the time of the last commit in the branch's history.
     pub fn new(manifest: u64, last_commit: Option<Timestamp>) -> Self {
+        Self::after(manifest, 0, last_commit)
+    }
+
+    /// A WAL of which `length` bytes are in the bucket, left by an owner before. Only a checkpoint may follow.
+    pub fn after(manifest: u64, length: u64, last_commit: Option<Timestamp>) -> Self {
         Self {
             manifest,
-            length: 0,
-            cut: 0,
+            length,
+            cut: length,
+            commits: 0,
             pending: VecDeque::new(),
             last_commit,
             written: ChunkSet::new(),
@@ -114,6 +121,7 @@ impl Tail {
             self.last_commit = Some(time);
             let chunks = std::mem::take(&mut self.synced);
             let commit = Commit { end: self.length, time };
+            self.commits += 1;
             self.pending.push_back(Pending { commit, chunks, file_size, last_of_segment: false });
         }
         self.committed()
@@ -162,6 +170,16 @@ impl Tail {
     /// Bytes of WAL that no segment has taken yet.
     pub fn backlog(&self) -> u64 {
         self.length - self.cut
+    }
+
+    /// Time of the first commit that no segment has taken yet.
+    pub fn oldest_pending(&self) -> Option<Timestamp> {
+        self.pending.front().map(|first| first.commit.time)
+    }
+
+    /// Commits in this WAL.
+    pub fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Bytes of WAL.

@@ -37,6 +37,8 @@ impl VfsFile for MainFile {
         // Recorded first: a chunk that is dirty without need costs an upload, the other way costs the data.
         self.0.changes().chunks.insert_bytes(offset, data.len() as u64);
         self.0.0.main.write_all_at(data, offset)?;
+        // Recorded after: a sync of another thread may come in between, and what it covers must be written.
+        self.0.changes().tail.main_written(offset, data.len() as u64);
         Ok(())
     }
 
@@ -45,7 +47,8 @@ impl VfsFile for MainFile {
     }
 
     fn sync(&self) -> Result<(), VfsError> {
-        // The disk is a cache; a publish makes durable.
+        // The disk is a cache. What the sync orders is kept: the next commit depends on what was written before.
+        self.0.changes().tail.main_synced();
         Ok(())
     }
 

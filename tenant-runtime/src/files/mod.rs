@@ -1,7 +1,7 @@
 //! The files that DuckDB sees under `roost://`: one database file with its WAL, in the pod's cache folder.
 //!
-//! The disk is a cache: nothing is fsynced, and what counts is only what a publish brought into the bucket. What
-//! this file system adds is a record of which chunks were written and since when commits wait. The interlock in
+//! The disk is a cache: nothing is fsynced, and what counts is only what is in the bucket. What this file system adds
+//! is a record of which chunks were written, of the commits in the WAL, and of what each of them depends on. The interlock in
 //! front of it (each file opens only as the storage manager opens it, headers change and WALs go only within our
 //! own checkpoint) is the engine layer's.
 
@@ -10,7 +10,10 @@ mod wal;
 
 use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, InterlockedVfs};
 use roost_engine::{OpenFlags, Vfs, VfsError, VfsFile};
-use roost_store::{ChunkSet, DatabaseId, Environment};
+use roost_store::{
+    ChunkSet, DatabaseId, Environment,
+    stream::{Cut, Lsn, Tail, TailError},
+};
 use std::{
     fs::File,
     io,
@@ -21,6 +24,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
 };
+use tokio::sync::watch;
 
 /// The path under which the engine attaches the tenant's database.
 pub const MAIN_PATH: &str = "roost://main";
@@ -39,24 +43,39 @@ pub enum Access {
 }
 
 /// What was written since the last freeze.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Changes {
     chunks: ChunkSet,
+    /// The WAL.
+    tail: Tail,
     /// When the oldest commit that is in no manifest was made.
     first_commit: Option<jiff::Timestamp>,
-    /// When the last one was.
-    last_commit: Option<jiff::Timestamp>,
 }
 
-/// What one freeze took: given back if its publish fails.
+/// What one freeze took.
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// Chunks written since the last freeze.
     pub chunks: ChunkSet,
     /// When the oldest commit among them was made.
     pub first_commit: Option<jiff::Timestamp>,
-    /// Time of the last commit since the database was opened.
+    /// Time of the last commit in the branch's history.
     pub last_commit: Option<jiff::Timestamp>,
+    /// Whether anything was written.
+    pub rotated: bool,
+}
+
+/// What no manifest holds yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpublished {
+    /// When the oldest commit was made.
+    pub since: Option<jiff::Timestamp>,
+    /// Bytes of WAL.
+    pub wal_bytes: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Whether a commit waits that no segment can hold.
+    pub needs_publish: bool,
 }
 
 struct Shared {
@@ -69,6 +88,7 @@ struct Shared {
     /// Our checkpoint runs, with the write gate closed.
     checkpointing: AtomicBool,
     changes: Mutex<Changes>,
+    commits: watch::Sender<Lsn>,
     environment: Environment,
 }
 
@@ -77,8 +97,8 @@ struct Shared {
 pub struct LocalFiles(Arc<Shared>);
 
 impl LocalFiles {
-    /// Over the folder, which holds `main` if there is anything to open, and nothing else of interest.
-    pub fn new(folder: &Path, access: Access, environment: Environment) -> io::Result<Self> {
+    /// Over the folder, which holds `main` if there is anything to open, and its WAL if `tail` has any.
+    pub fn new(folder: &Path, access: Access, tail: Tail, environment: Environment) -> io::Result<Self> {
         let path = folder.join(file_name(DatabaseFile::Main));
         let main = match access {
             Access::Create => File::options().read(true).write(true).create_new(true).open(path)?,
@@ -92,16 +112,18 @@ impl LocalFiles {
                 Access::ReadOnly => interlock::Access::ReadOnly,
             },
         );
-        // A hydrated file has no WAL: a manifest is a checkpoint.
         let exists: [AtomicBool; 4] = Default::default();
         exists[DatabaseFile::Main as usize].store(access != Access::Create, SeqCst);
+        exists[DatabaseFile::Wal as usize].store(tail.length() > 0, SeqCst);
+        let commits = watch::Sender::new(tail.committed());
         Ok(Self(Arc::new(Shared {
             folder: folder.to_owned(),
             main,
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
-            changes: Mutex::default(),
+            changes: Mutex::new(Changes { chunks: ChunkSet::new(), tail, first_commit: None }),
+            commits,
             environment,
         })))
     }
@@ -125,27 +147,58 @@ impl LocalFiles {
         Ok(Checkpoint { files: self.clone(), _window: window })
     }
 
-    /// Takes what was written since the last freeze. Only while the write gate is closed.
+    /// Takes what was written since the last freeze, and begins the next WAL. Only while the write gate is closed, after
+    /// a checkpoint.
     pub fn take_changes(&self) -> Taken {
         let mut changes = self.changes();
-        let last_commit = changes.last_commit;
-        let taken = std::mem::replace(&mut *changes, Changes { last_commit, ..Changes::default() });
-        Taken { chunks: taken.chunks, first_commit: taken.first_commit, last_commit }
+        let chunks = std::mem::take(&mut changes.chunks);
+        let first_commit = changes.first_commit.take();
+        let last_commit = changes.tail.last_commit();
+        let rotated = changes.tail.length() > 0 || !chunks.is_empty();
+        if rotated {
+            changes.tail.rotate();
+            self.0.commits.send_replace(changes.tail.committed());
+        }
+        Taken { chunks, first_commit, last_commit, rotated }
     }
 
-    /// What a failed publish took is unpublished again.
-    pub fn give_back(&self, chunks: &ChunkSet, first_commit: Option<jiff::Timestamp>) {
-        let mut changes = self.changes();
-        changes.chunks.union(chunks);
-        changes.first_commit = match (first_commit, changes.first_commit) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+    /// What no freeze has taken.
+    pub fn unpublished(&self) -> Unpublished {
+        let changes = self.changes();
+        Unpublished {
+            since: changes.first_commit,
+            wal_bytes: changes.tail.length(),
+            commits: changes.tail.commits(),
+            needs_publish: changes.tail.needs_publish(),
+        }
     }
 
-    /// When the oldest commit that no freeze has taken was made; none when there is none.
-    pub fn oldest_unpublished(&self) -> Option<jiff::Timestamp> {
-        self.changes().first_commit
+    /// The last commit, as it changes.
+    pub fn commits(&self) -> watch::Receiver<Lsn> {
+        self.0.commits.subscribe()
+    }
+
+    /// The last commit.
+    pub fn committed(&self) -> Lsn {
+        self.changes().tail.committed()
+    }
+
+    /// Takes the commits of the next segment. See [`Tail::cut`].
+    pub fn cut(&self, target: u64) -> Option<Cut> {
+        self.changes().tail.cut(target)
+    }
+
+    /// Time of the oldest commit that no segment has taken.
+    pub fn oldest_uncut(&self) -> Option<jiff::Timestamp> {
+        self.changes().tail.oldest_pending()
+    }
+
+    /// Reads bytes of the WAL; all of them or an error.
+    pub fn read_wal(&self, range: std::ops::Range<u64>) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        File::open(self.path_of(DatabaseFile::Wal))?.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
     }
 
     /// Size of the database file in bytes.
@@ -169,15 +222,28 @@ impl LocalFiles {
         self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
-    fn note_commit(&self) {
+    /// What happens to the WAL, unless it is our checkpoint's own doing.
+    fn note_wal(&self, note: impl FnOnce(&mut Tail) -> Result<(), TailError>) -> Result<(), VfsError> {
         if self.0.checkpointing.load(SeqCst) {
-            return;
+            return Ok(());
+        }
+        note(&mut self.changes().tail).map_err(|error| VfsError::fatal(error.to_string()))
+    }
+
+    /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
+    fn note_commit(&self) -> Result<(), VfsError> {
+        if self.0.checkpointing.load(SeqCst) {
+            return Ok(());
         }
         let now = self.0.environment.clock.now();
+        let size = self.main_size()?;
         let mut changes = self.changes();
-        changes.first_commit.get_or_insert(now);
-        changes.last_commit = Some(now);
+        let lsn = changes.tail.wal_synced(now, size);
+        let time = changes.tail.last_commit().unwrap_or(now);
+        changes.first_commit.get_or_insert(time);
+        // Under the lock: a later commit may not be told of before an earlier one.
+        self.0.commits.send_replace(lsn);
+        Ok(())
     }
 
     fn path_of(&self, file: DatabaseFile) -> PathBuf {

@@ -54,6 +54,7 @@ impl VfsFile for WalFile {
     fn append(&self, data: &[u8]) -> Result<(), VfsError> {
         let mut extent = self.extent();
         self.file.write_all_at(data, extent.size).map_err(|error| broken(&error))?;
+        self.files.note_wal(|tail| tail.wal_written(extent.size, data.len() as u64))?;
         extent.size += data.len() as u64;
         Ok(())
     }
@@ -62,7 +63,7 @@ impl VfsFile for WalFile {
         let mut extent = self.extent();
         if extent.size > extent.committed {
             extent.committed = extent.size;
-            self.files.note_commit();
+            self.files.note_commit()?;
         }
         Ok(())
     }
@@ -73,6 +74,7 @@ impl VfsFile for WalFile {
             return Err(VfsError::fatal("committed WAL was to be truncated outside of our checkpoint"));
         }
         self.file.set_len(size).map_err(|error| broken(&error))?;
+        self.files.note_wal(|tail| tail.wal_truncated(size))?;
         extent.size = size;
         extent.committed = extent.committed.min(size);
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::{
     admission::Ticket,
+    confirmation::Confirmation,
     encode::{EncodeError, Encoder, Failure},
     metrics::QueryMetrics,
     problems,
@@ -60,6 +61,7 @@ pub struct Answer {
     /// First row of the first received batch that is not encoded yet.
     next_row: usize,
     prover: Arc<Prover>,
+    confirmation: Confirmation,
     accounting: Accounting,
 }
 
@@ -86,6 +88,7 @@ impl Answer {
         mut stream: QueryStream,
         encoder: Box<dyn Encoder>,
         prover: Arc<Prover>,
+        confirmation: Confirmation,
         accounting: Accounting,
     ) -> Result<Self, (Problem, Accounting)> {
         let (mut received, mut ended) = (VecDeque::new(), false);
@@ -97,11 +100,13 @@ impl Answer {
             }
         }
         let encoder = Some(encoder);
-        Ok(Self { id, stream, encoder, begun: false, received, ended, next_row: 0, prover, accounting })
+        let (begun, next_row) = (false, 0);
+        Ok(Self { id, stream, encoder, begun, received, ended, next_row, prover, confirmation, accounting })
     }
 
-    /// The body: whole at once when all of it is there and small, else streamed at the reader's pace.
-    pub async fn into_body(mut self) -> Body {
+    /// The body: whole at once when all of it is there and small, else streamed at the reader's pace. Its end waits
+    /// until what it tells is durable; a problem in place of the body if nothing of it was sent.
+    pub async fn into_body(mut self) -> Result<Body, Problem> {
         let mut first = self.piece().await;
         while first.last.is_none() && self.ended && first.bytes.len() < PIECE_BYTES {
             let more = self.piece().await;
@@ -109,11 +114,18 @@ impl Answer {
             first.last = more.last;
         }
         if let Some(Last::Whole) = first.last {
-            return Body::from(first.bytes);
+            self.confirmed().await?;
+            return Ok(Body::from(first.bytes));
         }
-        Body::from_stream(async_stream::stream! {
+        Ok(Body::from_stream(async_stream::stream! {
             let mut piece = first;
             loop {
+                if let Some(Last::Whole) = piece.last
+                    && let Err(problem) = self.confirmed().await
+                {
+                    yield Err(io::Error::other(problem.detail));
+                    return;
+                }
                 // The last look before bytes leave: after a long pause of this process they may be stale.
                 if let Err(problem) = self.prover.before_answering().await {
                     self.accounting.ended(Some(problem.code));
@@ -132,7 +144,16 @@ impl Answer {
                     }
                 }
             }
-        })
+        }))
+    }
+
+    async fn confirmed(&mut self) -> Result<(), Problem> {
+        let wrote = self.stream.outcome().is_some_and(|outcome| outcome.committed_writes);
+        let confirmed = self.confirmation.wait(wrote).await;
+        if let Err(problem) = &confirmed {
+            self.accounting.ended(Some(problem.code));
+        }
+        confirmed
     }
 
     async fn piece(&mut self) -> Piece {

@@ -4,7 +4,7 @@ use super::{
     body::{Accounting, Answer},
     respond::{Refused, id_header, json},
 };
-use crate::{access::Caller, encode, problems, site::Site};
+use crate::{access::Caller, confirmation::Confirmation, encode, problems, site::Site};
 use axum::{
     Router,
     body::Body,
@@ -125,16 +125,20 @@ async fn answer(
             return Err(problem);
         }
     };
+    // The snapshot that the last statement reads was taken before its header came.
+    let deadline = site.monotonic() + timeout;
+    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), deadline);
     let encoder = encode::encoder(format, stream.columns.clone(), Arc::clone(&stream.schema))
         .map_err(|error| Problem::new(ErrorCode::QueryFailed, error.to_string()))?;
-    let answer = match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), accounting).await {
-        Ok(answer) => answer,
-        Err((problem, mut accounting)) => {
-            accounting.ended(Some(problem.code));
-            return Err(problem);
-        }
-    };
-    let body = answer.into_body().await;
+    let answer =
+        match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), confirmation, accounting).await {
+            Ok(answer) => answer,
+            Err((problem, mut accounting)) => {
+                accounting.ended(Some(problem.code));
+                return Err(problem);
+            }
+        };
+    let body = answer.into_body().await?;
     site.prover.before_answering().await.map_err(|problem| after_execution(caller, problem))?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();

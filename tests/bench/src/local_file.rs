@@ -7,7 +7,7 @@ use roost_store::{
     ChunkSet, DatabaseId, Freeze, Frozen, LocalDatabase, LocalError,
     chunk::{chunk_count, chunk_range},
 };
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
 
 /// A file that nobody writes any more.
 pub struct LocalFile {
@@ -32,6 +32,7 @@ impl LocalDatabase for LocalFile {
             dirty: (0..chunk_count(self.size)).collect::<ChunkSet>(),
             database_id: DatabaseId::from_bytes([7; 16]),
             last_commit: None,
+            rotated: true,
             engine_version: "1.5.5".into(),
             storage_version: "v1.5.0".into(),
         })
@@ -44,5 +45,7 @@ impl LocalDatabase for LocalFile {
         Ok(chunk.into())
     }
 
-    async fn restore(&self, _: ChunkSet) {}
+    async fn read_wal(&self, _: Range<u64>) -> Result<Bytes, LocalError> {
+        Err(LocalError::lasting("a finished file has no WAL"))
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     scan::ITEMS,
 };
 use anyhow::{Result, ensure};
-use roost_store::Environment;
+use roost_store::{Environment, stream::Tail};
 use roost_tests::Roost;
 use serde_json::json;
 use std::{collections::BTreeMap, path::Path, time::Instant};
@@ -75,9 +75,10 @@ async fn export(file: &Path, cache: &Path) -> Result<f64> {
         max_sessions: 1,
     };
     let export = Some(cache.join("export"));
-    let (engine, _files) = open_engine(&setup, folders, Access::ReadOnly, export, Environment::system())
-        .await
-        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let (engine, _files) =
+        open_engine(&setup, folders, Access::ReadOnly, Tail::new(1, None), export, Environment::system())
+            .await
+            .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let begun = Instant::now();
     let summary = engine.export_parquet(&parts, |_| ()).await?;
     let took = begun.elapsed().as_secs_f64();

@@ -1,0 +1,46 @@
+//! Answers wait until what they tell is in the bucket; the engine never does.
+
+use crate::shipper::Shipper;
+use roost_protocol::problem::{ErrorCode, Problem};
+use roost_store::{Environment, stream::Lsn};
+use std::{sync::Arc, time::Duration};
+
+/// What one answer has to wait for before its end leaves.
+pub struct Confirmation {
+    shipper: Arc<Shipper>,
+    environment: Environment,
+    /// The last commit that the request can have seen.
+    seen: Lsn,
+    /// Monotonic time until which it waits.
+    deadline: Duration,
+}
+
+impl Confirmation {
+    /// For a request whose snapshot of the database was taken before this call.
+    pub fn new(shipper: Arc<Shipper>, environment: Environment, deadline: Duration) -> Self {
+        let seen = shipper.committed();
+        Self { shipper, environment, seen, deadline }
+    }
+
+    /// Waits until what the request saw is durable and, if it committed something itself, all that was committed
+    /// before this call.
+    pub async fn wait(&self, committed_writes: bool) -> Result<(), Problem> {
+        let wanted = if committed_writes { self.shipper.committed() } else { self.seen };
+        let patience = self.deadline.saturating_sub(self.environment.clock.monotonic());
+        tokio::select! {
+            biased;
+            () = self.shipper.until_durable(wanted) => Ok(()),
+            () = self.environment.clock.sleep(patience) => Err(unconfirmed(committed_writes)),
+        }
+    }
+}
+
+fn unconfirmed(committed_writes: bool) -> Problem {
+    if committed_writes {
+        let detail = "the statement was committed, but object storage did not confirm it in time; it is visible now, \
+                      and may survive; look before you send it again";
+        return Problem::new(ErrorCode::OutcomeUnknown, detail);
+    }
+    let detail = "the result shows commits that object storage did not confirm in time, so it is kept back";
+    Problem::new(ErrorCode::StorageUnreachable, detail).retry_after(5)
+}
