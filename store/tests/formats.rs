@@ -186,7 +186,11 @@ fn damaged(whole: &[u8], decode: impl Fn(&[u8]) -> Result<(), FormatError>) {
 
 #[test]
 fn json_objects_are_as_documented() {
-    golden_document("head.json", &head());
+    golden_document("head-awake.json", &head());
+    golden_document("head-asleep.json", &Head { sealed: true, ..head() });
+    // What version 0.1.0 wrote of a branch that was awake.
+    let kept = include_bytes!("golden/head.json");
+    assert_eq!(json::decode::<Head>(kept).unwrap(), head());
     golden_document("manifest.json", &manifest());
     manifest().check().unwrap();
     golden_document("catalogue.json", &entry());
@@ -274,11 +278,12 @@ fn resealed(text: &str) -> Vec<u8> {
 
 #[test]
 fn newer_versions_are_named_and_unknown_members_tolerated() {
+    let head = || Head { sealed: true, ..head() };
     let text = String::from_utf8(json::encode(&head())).unwrap();
     let more = resealed(&text.replacen("\"epoch\"", "\"color\":[1],\"epoch\"", 1));
     assert_eq!(json::decode::<Head>(&more).unwrap(), head());
-    let newer = resealed(&text.replacen("\"version\":1", "\"version\":2", 1));
-    assert_eq!(json::decode::<Head>(&newer).unwrap_err(), FormatError::Version { found: 2, supported: 1 });
+    let newer = resealed(&text.replacen("\"version\":1", "\"version\":3", 1));
+    assert_eq!(json::decode::<Head>(&newer).unwrap_err(), FormatError::Version { found: 3, supported: 2 });
     assert!(matches!(json::decode::<Pin>(text.as_bytes()), Err(FormatError::Damaged(_))), "another kind");
     for (at, value, encrypted) in [(8, 2, false), (10, 1, true)] {
         let mut bytes = page::encode(&small_page());

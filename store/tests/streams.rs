@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use roost_store::stream::Lsn;
 use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Holder, Hydrated, Hydration, MemoryStore, ObjectStore,
-    OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantStore,
+    OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError, TenantStore,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -198,6 +198,47 @@ async fn a_branch_and_a_snapshot_of_a_running_tenant_hold_what_is_durable_then()
     let holder = Holder { name: "pod".into(), id: "pod".into() };
     let copied = copy.branch(&main).take_over(&holder, Takeover::OnlySealed).await.unwrap();
     assert_eq!(world.content(&copied).await, world.state(shipped));
+}
+
+/// Every moment of a history with publishes, takeovers and a branch gives exactly the last commit at or before it.
+#[tokio::test]
+async fn every_past_moment_can_be_branched() {
+    let world = world().await;
+    let mut commits = Vec::new();
+    let (owned, database) = world.writer().await;
+    for round in 0..4 {
+        commits.push(database.commit(&[2]));
+        commits.push(database.commit(&[1]));
+        ship(&owned, &database).await.unwrap();
+        commits.push(database.commit(&[2]));
+        ship(&owned, &database).await.unwrap();
+        if round % 2 == 0 {
+            owned.publish(&database).await.unwrap();
+        }
+    }
+    // A crash, and another life.
+    let (owned, database, _) = world.open("main").await;
+    owned.publish(&database).await.unwrap();
+    commits.push(database.commit(&[1]));
+    ship(&owned, &database).await.unwrap();
+
+    let main = BranchName::main();
+    let latest = world.tenant.position_at(&main, ModelDatabase::time_of(u64::MAX >> 20)).await.unwrap();
+    assert_eq!(latest.last_commit, Some(ModelDatabase::time_of(*commits.last().unwrap())));
+    for (number, commit) in commits.iter().enumerate() {
+        let moment = BranchSource::Moment(main.clone(), ModelDatabase::time_of(*commit));
+        let name = format!("at-{number}");
+        world.tenant.create_branch(&branch(&name), &name, &moment).await.unwrap();
+        let (at, after, _) = world.open(&name).await;
+        assert_eq!(world.content(&at).await, world.state(*commit), "moment of commit {commit}");
+        // A branch's own past reaches back into its source's.
+        after.commit(&[1]);
+        at.publish(&after).await.unwrap();
+        let early = world.tenant.position_at(&branch(&name), ModelDatabase::time_of(commits[0])).await;
+        assert_eq!(early.unwrap().last_commit, Some(ModelDatabase::time_of(commits[0])));
+    }
+    let before = world.tenant.position_at(&main, jiff::Timestamp::MIN).await.unwrap_err();
+    assert!(matches!(before, TenantError::BeforeHistory { .. }), "{before}");
 }
 
 #[tokio::test]

@@ -13,12 +13,7 @@ mod support;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use roost_tests::mortal::SIGNAL;
 use serde_json::{Value, json};
-use std::{
-    fs,
-    os::unix::process::ExitStatusExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, os::unix::process::ExitStatusExt as _, path::Path, time::Duration};
 use support::{Process, fate, head, if_mortal, manifest, standalone};
 
 /// More steps than any publish here has.

@@ -42,8 +42,12 @@ pub struct Head {
 
 impl Document for Head {
     const FORMAT: &'static str = "roost-head";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const LIMIT: u64 = 64 * 1024;
+    /// Readers of version 1 take the manifest for the whole state, which it is only of a sealed branch.
+    fn version(&self) -> u32 {
+        if self.sealed { 1 } else { 2 }
+    }
 }
 
 impl Head {

@@ -17,10 +17,14 @@ const TAIL: usize = TAIL_START.len() + HASH_CHARS + TAIL_END.len();
 pub trait Document: Serialize + DeserializeOwned {
     /// The value of its `format` member.
     const FORMAT: &'static str;
-    /// The version that this release writes and the newest that it reads.
+    /// The newest version that this release reads.
     const VERSION: u32;
     /// Largest accepted object in bytes.
     const LIMIT: u64;
+    /// The version that this one is written as: the oldest whose readers would not mistake it.
+    fn version(&self) -> u32 {
+        Self::VERSION
+    }
 }
 
 #[derive(Serialize)]
@@ -39,7 +43,7 @@ struct Kind {
 
 /// Writes a document.
 pub fn encode<T: Document>(document: &T) -> Vec<u8> {
-    let written = Written { format: T::FORMAT, version: T::VERSION, document };
+    let written = Written { format: T::FORMAT, version: document.version(), document };
     // Documents are plain structs with string keys, for which serde_json has no failing case.
     let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
     bytes.pop();

@@ -180,6 +180,24 @@ pub(crate) async fn last(
     Ok(None)
 }
 
+/// Reads a number that is known to hold a segment.
+pub(crate) async fn segment(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+    sequence: u64,
+) -> Result<Segment, ReadError> {
+    let key = keys.slot(branch, &id, sequence);
+    match slot(bucket, keys, branch, id, sequence).await? {
+        Some(Slot::Segment(segment)) => Ok(segment),
+        Some(Slot::Seal(_)) => {
+            Err(ReadError::Mismatch { key, why: "a seal is there instead of a segment".into() })
+        }
+        None => Err(ObjectError::NotFound { key }.into()),
+    }
+}
+
 /// Reads a stream up to a number that is known to hold a segment, and an offset in it that ends a commit.
 pub(crate) async fn up_to(
     bucket: &Bucket,
@@ -190,16 +208,11 @@ pub(crate) async fn up_to(
     offset: u64,
 ) -> Result<LoadedStream, ReadError> {
     let mut loaded = LoadedStream::empty(id);
-    let mut found = std::pin::pin!(slots(bucket, keys, branch, id, 1..=sequence));
-    while let Some(slot) = found.next().await {
-        let key = keys.slot(branch, &id, loaded.end.sequence + 1);
-        match slot? {
-            Some(Slot::Segment(segment)) => loaded.push(&key, segment)?,
-            Some(Slot::Seal(_)) => {
-                return Err(ReadError::Mismatch { key, why: "a seal is there instead of a segment".into() });
-            }
-            None => return Err(ObjectError::NotFound { key }.into()),
-        }
+    let segments = stream::iter(1..=sequence).map(|number| segment(bucket, keys, branch, id, number));
+    let mut segments = std::pin::pin!(segments.buffered(SLOTS_IN_FLIGHT));
+    while let Some(segment) = segments.next().await {
+        let key = keys.slot(branch, &id, loaded.next());
+        loaded.push(&key, segment?)?;
     }
     let ends = |segment: &Segment| segment.commits.iter().any(|commit| commit.end == offset);
     if !loaded.segments.last().map_or(offset == 0, ends) {

@@ -70,6 +70,7 @@ impl TenantStore {
     async fn resolve(&self, source: &BranchSource) -> Result<Option<DatedPosition>, TenantError> {
         match source {
             BranchSource::Branch(branch) => self.last_durable(branch).await,
+            BranchSource::Moment(branch, time) => self.position_at(branch, *time).await.map(Some),
             BranchSource::Position(position) => Ok(Some(position.clone())),
             BranchSource::Snapshot(name) => {
                 let entry = self.find_snapshot(name).await?;

@@ -67,6 +67,16 @@ pub enum TenantError {
     /// The branch has never been published, so there is nothing to copy.
     #[error("branch {0} has no published state yet; connect to it once, then try again")]
     NothingPublished(BranchName),
+    /// Nothing that is kept is so old.
+    #[error("branch {branch} can be read back to {oldest}, not to {time}; choose a later moment")]
+    BeforeHistory {
+        /// The branch.
+        branch: BranchName,
+        /// What was asked for.
+        time: jiff::Timestamp,
+        /// The oldest moment that can be read.
+        oldest: jiff::Timestamp,
+    },
     /// What was to be copied is no longer kept.
     #[error("the source position (branch {}, manifest {}) is no longer kept", .0.branch, .0.manifest)]
     SourceExpired(Box<Position>),
@@ -138,6 +148,7 @@ impl TenantError {
             Self::BranchNotFound(_)
             | Self::BranchNameTaken { .. }
             | Self::BranchDiffers { .. }
+            | Self::BeforeHistory { .. }
             | Self::SourceExpired(_)
             | Self::SnapshotExists { .. }
             | Self::SnapshotNotFound(_)

@@ -18,6 +18,7 @@ mod branches;
 mod deletion;
 mod error;
 mod initialize;
+mod moment;
 mod pins;
 mod reattach;
 mod restore;
@@ -70,8 +71,10 @@ pub struct Pinned {
 /// What a new branch starts from.
 #[derive(Debug, Clone)]
 pub enum BranchSource {
-    /// The last publish of a branch.
+    /// All of a branch that is durable.
     Branch(BranchName),
+    /// A branch as it was right after its last commit at or before a moment.
+    Moment(BranchName, jiff::Timestamp),
     /// A native snapshot of this tenant.
     Snapshot(String),
     /// Any position of this tenant.

@@ -69,7 +69,10 @@ impl TenantStore {
             (BranchSource::Branch(branch), Some(began)) => began.branch == *branch,
             (BranchSource::Snapshot(name), Some(began)) => self.find_snapshot(name).await?.position == *began,
             (BranchSource::Position(position), Some(began)) => position.position == *began,
-            (BranchSource::Snapshot(_) | BranchSource::Position(_), None) => false,
+            (BranchSource::Moment(branch, time), Some(began)) => {
+                self.position_at(branch, *time).await?.position == *began
+            }
+            (BranchSource::Snapshot(_) | BranchSource::Moment(..) | BranchSource::Position(_), None) => false,
         })
     }
 

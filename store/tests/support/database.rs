@@ -136,7 +136,6 @@ struct Model {
     dirty: ChunkSet,
     frozen: Option<Content>,
     sealed: bool,
-    now: i64,
 }
 
 impl Model {
@@ -171,7 +170,6 @@ impl ModelDatabase {
             dirty: ChunkSet::new(),
             frozen: None,
             sealed: false,
-            now: 0,
         };
         let id = DatabaseId::from_bytes([1; 16]);
         Self {
@@ -211,12 +209,15 @@ impl ModelDatabase {
             state.content.set(*chunk, commit);
         }
         state.append(&record(FLUSH, 0, state.content.versions.len() as u64));
-        state.now += 1;
-        let now = Timestamp::from_microsecond(state.now).unwrap();
-        state.tail.wal_synced(now, state.disk.file_size);
+        state.tail.wal_synced(Self::time_of(commit), state.disk.file_size);
         state.history.push(commit);
         ledger.states.insert(commit, (state.content.clone(), state.history.clone()));
         commit
+    }
+
+    /// When a commit was made.
+    pub fn time_of(commit: u64) -> Timestamp {
+        Timestamp::from_microsecond(1_800_000_000_000_000 + commit as i64).unwrap()
     }
 
     /// A transaction that wrote a chunk to the main file, and records to the WAL, and failed.
@@ -288,7 +289,7 @@ impl LocalDatabase for ModelDatabase {
             file_size: state.disk.file_size,
             dirty: std::mem::take(&mut state.dirty),
             database_id: self.id,
-            last_commit: None,
+            last_commit: state.tail.last_commit(),
             rotated,
             engine_version: "1.5.5".into(),
             storage_version: "v1.5.0".into(),
