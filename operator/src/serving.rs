@@ -49,8 +49,8 @@ impl Serving {
             (OperatingMode::Suspended, _) => (Reason::Suspended, "its pod publishes and seals"),
             (OperatingMode::Running, ServingState::Serving) if self.publish_fails() => (
                 Reason::PublishFailing,
-                "nothing could be published to the bucket for two minutes: writes are refused until a publish \
-                 succeeds, reads are served, and a crash would lose what durableLag says. The runtime's log says why",
+                "the bucket has taken no commits for two minutes: writes are refused until it does; what durableLag \
+                 says was answered as unknown, not as done. The runtime's log says why",
             ),
             (OperatingMode::Running, ServingState::Serving) => (Reason::Serving, "a pod answers queries"),
             (OperatingMode::Running, ServingState::Waking) => (Reason::Waking, "a pod is starting"),

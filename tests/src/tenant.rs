@@ -138,13 +138,6 @@ impl TestNamespace {
         .await
     }
 
-    /// Publishes what was committed: a branch holds what was committed before it was asked for.
-    pub async fn publish(&self, tenant: &str) -> Result<()> {
-        self.apply("Branch", "mark", json!({"tenantName": tenant})).await?;
-        self.condition("Branch", "mark", "Ready", "True", None).await?;
-        Ok(())
-    }
-
     /// Waits until no pod of the tenant is left.
     pub async fn asleep(&self, tenant_uid: &str, patience: Duration) -> Result<()> {
         eventually(&format!("no pod of tenant {tenant_uid}"), patience, || async {

@@ -11,7 +11,7 @@ const EVICTION: Duration = Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
-async fn a_pod_that_ran_out_of_memory_is_replaced_and_opens_at_its_last_publish() -> Result<()> {
+async fn a_pod_that_ran_out_of_memory_is_replaced_and_loses_nothing() -> Result<()> {
     let _cluster = crate::shared().await;
     let roost = Roost::connect().await?;
     let class = roost
@@ -23,7 +23,6 @@ async fn a_pod_that_ran_out_of_memory_is_replaced_and_opens_at_its_last_publish(
     let shop = roost.namespace("oom").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE t AS SELECT 42 AS i").await?;
-    shop.publish("acme").await?;
     let pod = roost.pod_of(&uid).await?;
     // One value that the engine's memory limit does not count.
     let answer = shop.query("acme", "SELECT length(repeat('x', 1000000000))").await?;
@@ -48,8 +47,7 @@ async fn a_database_that_outgrows_its_cache_volume_is_told_and_lost_nothing() ->
     ensure!(spill.body.to_string().contains("24.0 MiB"), "{}", spill.body);
     let grow = "CREATE TABLE t AS SELECT 42 AS i, hash(r) AS h FROM range(8000000) t(r)";
     shop.run("acme", grow).await?;
-    shop.publish("acme").await?;
-    // The kubelet ends the pod, which has the time to seal: it is told, and nothing is lost.
+    // The kubelet ends the pod: it is told, and nothing is lost.
     roost.event(&shop.name, "CacheFull", "50331648 bytes").await?;
     shop.asleep(&uid, EVICTION).await?;
     roost.change_class(&class, &json!({"runtime": {"cacheSize": "1Gi"}})).await?;
