@@ -13,6 +13,8 @@ use crate::identity::DatabaseId;
 /// Why a database is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freeze {
+    /// The first one of an owner that may not ship before: a new WAL begins in any case. Writers go on after it.
+    First,
     /// Writers go on after the freeze.
     Publish,
     /// The last freeze: the write gate stays closed for ever.
@@ -31,7 +33,8 @@ pub struct Frozen {
     pub database_id: DatabaseId,
     /// Time of the last commit in this state, if there was one since the database was opened.
     pub last_commit: Option<Timestamp>,
-    /// Whether the WAL that follows is a new one. False only if nothing was written since the last freeze.
+    /// Whether the WAL that follows is a new one. False only if nothing was written since the last freeze, and it was
+    /// not the first.
     pub rotated: bool,
     /// Version of the engine that wrote the file, such as `1.5.5`.
     pub engine_version: String,

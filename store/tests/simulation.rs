@@ -25,7 +25,7 @@ use roost_store::{
 };
 use support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
 
-const DEFAULT_SEEDS: u64 = 600;
+const DEFAULT_SEEDS: u64 = 400;
 const ACTORS: u64 = 3;
 const LIVES: u64 = 3;
 /// Yields after which a run that makes no progress is a failure.

@@ -145,6 +145,19 @@ async fn owners_that_die_before_their_first_publish_lose_nothing_of_those_before
 }
 
 #[tokio::test]
+async fn an_owner_that_finds_nothing_to_replay_ships_after_its_first_publish() {
+    let world = world().await;
+    let (_first, _) = world.writer().await;
+    let (owned, database, wal) = world.open("main").await;
+    assert!(wal == 0 && owned.must_publish_first());
+    owned.publish(&database).await.unwrap();
+    let commit = database.commit(&[2]);
+    ship(&owned, &database).await.unwrap();
+    let (next, _, _) = world.open("main").await;
+    assert_eq!(world.content(&next).await, world.state(commit));
+}
+
+#[tokio::test]
 async fn what_is_committed_during_a_publish_is_durable_when_head_names_its_stream() {
     let world = world().await;
     let (owned, database) = world.writer().await;

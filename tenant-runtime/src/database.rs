@@ -79,7 +79,7 @@ impl ServedDatabase {
     }
 
     /// Checkpoints, and takes what that leaves: from then on there is no way back but to publish it.
-    async fn checkpoint(&self, gate: &ClosedGate) -> Result<Frozen, LocalError> {
+    async fn checkpoint(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
         let checkpointed = stepped("checkpoint", "", self.engine.checkpoint(gate)).await;
         drop(window);
@@ -94,7 +94,7 @@ impl ServedDatabase {
         let unreadable = |error| LocalError::retryable(format!("the database file cannot be read: {error}"));
         let file_size = self.files.main_size().map_err(unreadable)?;
         let database_id = self.files.database_id().map_err(unreadable)?;
-        let taken = self.files.take_changes();
+        let taken = self.files.take_changes(purpose == Freeze::First);
         *self.publishing() = Some(Publishing { since: taken.first_commit });
         Ok(Frozen {
             file_size,
@@ -123,7 +123,7 @@ impl LocalDatabase for ServedDatabase {
                 "commits could not be shipped in time, so nothing was checkpointed",
             ));
         };
-        let frozen = self.checkpoint(&gate).await?;
+        let frozen = self.checkpoint(&gate, purpose).await?;
         if purpose == Freeze::Seal {
             gate.seal();
             *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);

@@ -60,11 +60,13 @@ impl OwnedBranch {
         if let Some(earlier) = &*frozen {
             let published = self.finish(local, earlier, Freeze::Publish).await?;
             *frozen = None;
-            if purpose == Freeze::Publish {
+            if purpose != Freeze::Seal {
                 return Ok(published);
             }
         }
         self.prepare_next_stream(&self.still_owner()?.head);
+        let first = purpose == Freeze::Publish && self.must_publish_first();
+        let purpose = if first { Freeze::First } else { purpose };
         let mut abandoned = EndIfDropped(Some(self));
         let result = stepped("freeze", "", local.freeze(purpose)).await;
         abandoned.0 = None;

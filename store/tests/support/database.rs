@@ -280,7 +280,8 @@ impl LocalDatabase for ModelDatabase {
         state.disk = state.content.clone();
         state.frozen = Some(state.disk.clone());
         // An empty file has no state to publish.
-        let rotated = state.disk.file_size > 0 && (!state.wal.is_empty() || !state.dirty.is_empty());
+        let written = purpose == Freeze::First || !state.wal.is_empty() || !state.dirty.is_empty();
+        let rotated = state.disk.file_size > 0 && written;
         if rotated {
             state.wal.clear();
             state.tail.rotate();

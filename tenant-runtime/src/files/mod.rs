@@ -148,13 +148,13 @@ impl LocalFiles {
     }
 
     /// Takes what was written since the last freeze, and begins the next WAL. Only while the write gate is closed, after
-    /// a checkpoint.
-    pub fn take_changes(&self) -> Taken {
+    /// a checkpoint. A WAL in which nothing was written goes on, unless a new one `must` begin.
+    pub fn take_changes(&self, must: bool) -> Taken {
         let mut changes = self.changes();
         let chunks = std::mem::take(&mut changes.chunks);
         let first_commit = changes.first_commit.take();
         let last_commit = changes.tail.last_commit();
-        let rotated = changes.tail.length() > 0 || !chunks.is_empty();
+        let rotated = must || changes.tail.length() > 0 || !chunks.is_empty();
         if rotated {
             changes.tail.rotate();
             self.0.commits.send_replace(changes.tail.committed());
