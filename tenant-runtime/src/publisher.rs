@@ -78,12 +78,9 @@ impl Publisher {
             self.environment.clock.sleep(TICK).await;
             let lag = self.durable_lag();
             self.metrics.observe_lag(lag);
-            if lag > self.patience.writes_refused_after {
-                self.engine.refuse_writes(Some(format!(
-                    "object storage has not taken commits for {} seconds",
-                    lag.as_secs()
-                )));
-            }
+            let late = lag > self.patience.writes_refused_after;
+            let why = || format!("object storage has not taken commits for {} seconds", lag.as_secs());
+            self.engine.refuse_writes(late.then(why));
             let due = self.is_due(self.database.unpublished());
             if !due || self.environment.clock.monotonic() < not_before {
                 continue;
@@ -143,7 +140,6 @@ impl Publisher {
             Ok(published) => {
                 self.database.published();
                 self.shipper.advance(self.branch.durable());
-                self.engine.refuse_writes(None);
                 self.metrics.succeeded(published, took);
                 self.metrics.observe_lag(self.durable_lag());
                 tracing::info!(

@@ -58,7 +58,8 @@ impl Shipper {
         if let Some(first) = cut.commits.first() {
             self.on_their_way().push_back((last, first.time));
         }
-        let durable = stepped("ship", cut.wal.end, self.branch.ship(&cut, local)).await?;
+        let durable =
+            stepped("ship", format!("WAL to {}", cut.wal.end), self.branch.ship(&cut, local)).await?;
         self.advance(durable);
         Ok(true)
     }

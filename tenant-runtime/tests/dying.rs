@@ -240,10 +240,11 @@ async fn write_until_killed(mut process: Process, rng: &mut StdRng, have: i64) -
             "begin; insert into ledger select {n}, range, repeat('{n}', 100) from range({parts}); \
              insert into ledger values ({n}, -{parts}, ''); commit"
         );
-        match process.post(&json!({"sql": sql})).await {
-            Ok(answer) if answer.status() == 200 && answer.bytes().await.is_ok() => acknowledged = n,
-            _ => break,
+        let Ok(answer) = process.post(&json!({"sql": sql})).await else { break };
+        if answer.status() != 200 || answer.bytes().await.is_err() {
+            break;
         }
+        acknowledged = n;
     }
     killer.await.unwrap();
     process.wait_status();
