@@ -57,9 +57,10 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         TenantError::DataMissing { .. } => Reason::DataMissing,
         TenantError::BeingDeleted { .. } => Reason::Initializing,
         TenantError::RestoreUnfinished(_) => Reason::Restoring,
-        TenantError::BranchNotFound(_) | TenantError::SourceExpired(_) | TenantError::SnapshotNotFound(_) => {
-            Reason::SourceNotFound
-        }
+        TenantError::BranchNotFound(_)
+        | TenantError::BeforeHistory { .. }
+        | TenantError::SourceExpired(_)
+        | TenantError::SnapshotNotFound(_) => Reason::SourceNotFound,
         TenantError::BranchNameTaken { .. } | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
         TenantError::NothingPublished(_) => Reason::SourceNotReady,
         TenantError::SnapshotExists { .. } => Reason::SnapshotFailed,

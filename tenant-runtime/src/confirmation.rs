@@ -5,32 +5,34 @@ use roost_protocol::problem::{ErrorCode, Problem};
 use roost_store::{Environment, stream::Lsn};
 use std::{sync::Arc, time::Duration};
 
+/// Longest time that an answer waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What one answer has to wait for before its end leaves.
 pub struct Confirmation {
     shipper: Arc<Shipper>,
     environment: Environment,
     /// The last commit that the request can have seen.
     seen: Lsn,
-    /// Monotonic time until which it waits.
-    deadline: Duration,
+    /// How long it waits.
+    patience: Duration,
 }
 
 impl Confirmation {
-    /// For a request whose snapshot of the database was taken before this call.
-    pub fn new(shipper: Arc<Shipper>, environment: Environment, deadline: Duration) -> Self {
+    /// For a request whose snapshot of the database was taken before this call. It waits no longer than `timeout`.
+    pub fn new(shipper: Arc<Shipper>, environment: Environment, timeout: Duration) -> Self {
         let seen = shipper.committed();
-        Self { shipper, environment, seen, deadline }
+        Self { shipper, environment, seen, patience: timeout.min(PATIENCE) }
     }
 
     /// Waits until what the request saw is durable and, if it committed something itself, all that was committed
     /// before this call.
     pub async fn wait(&self, committed_writes: bool) -> Result<(), Problem> {
         let wanted = if committed_writes { self.shipper.committed() } else { self.seen };
-        let patience = self.deadline.saturating_sub(self.environment.clock.monotonic());
         tokio::select! {
             biased;
             () = self.shipper.until_durable(wanted) => Ok(()),
-            () = self.environment.clock.sleep(patience) => Err(unconfirmed(committed_writes)),
+            () = self.environment.clock.sleep(self.patience) => Err(unconfirmed(committed_writes)),
         }
     }
 }

@@ -126,8 +126,7 @@ async fn answer(
         }
     };
     // The snapshot that the last statement reads was taken before its header came.
-    let deadline = site.monotonic() + timeout;
-    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), deadline);
+    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout);
     let encoder = encode::encoder(format, stream.columns.clone(), Arc::clone(&stream.schema))
         .map_err(|error| Problem::new(ErrorCode::QueryFailed, error.to_string()))?;
     let answer =

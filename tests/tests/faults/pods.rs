@@ -1,6 +1,6 @@
 //! Pods that end otherwise than they should: killed, drained with their node.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
