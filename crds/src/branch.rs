@@ -82,18 +82,22 @@ pub struct BranchSpec {
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
-/// Where a branch begins: exactly one member.
+/// Where a branch begins: in another branch, at its end or at a moment, or in a snapshot.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.branchName), has(self.snapshotName)].filter(given, given).size() == 1")
-        .message("from has exactly one member: write either branchName or snapshotName")
+    validation = Rule::new("has(self.snapshotName) != (has(self.branchName) || has(self.time))")
+        .message("from names one origin: write either snapshotName, or branchName, time or both")
 )]
 pub struct BranchOrigin {
-    /// The end of this branch of the tenant, as it is when the Branch is made.
+    /// This branch of the tenant: its end when the Branch is made, unless there is a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = schema::DNS_LABEL))]
     pub branch_name: Option<String>,
+    /// The branch (main if none is named) as it was right after its last commit at or before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub time: Option<Time>,
     /// A Snapshot of the same namespace and tenant, of format Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_LABEL))]

@@ -178,12 +178,38 @@ pub fn creations() -> Vec<Creation> {
     case(
         "from nothing",
         branch("dev", json!({"tenantName": "acme", "from": {}})),
-        Refused("write either branchName or snapshotName"),
+        Refused("write either snapshotName, or branchName"),
+    );
+    case(
+        "from a moment of main",
+        branch("dev", json!({"tenantName": "acme", "from": {"time": "2026-11-20T10:00:00.5Z"}})),
+        Accepted,
+    );
+    case(
+        "from a moment of a branch",
+        branch(
+            "dev",
+            json!({"tenantName": "acme", "from": {"branchName": "b", "time": "2026-11-20T10:00:00Z"}}),
+        ),
+        Accepted,
+    );
+    case(
+        "from what is no moment",
+        branch("dev", json!({"tenantName": "acme", "from": {"time": "yesterday"}})),
+        Refused("spec.from.time"),
+    );
+    case(
+        "from a moment of a snapshot",
+        branch(
+            "dev",
+            json!({"tenantName": "acme", "from": {"snapshotName": "s", "time": "2026-11-20T10:00:00Z"}}),
+        ),
+        Refused("write either snapshotName, or branchName"),
     );
     case(
         "from two",
         branch("dev", json!({"tenantName": "acme", "from": {"branchName": "main", "snapshotName": "s"}})),
-        Refused("write either branchName or snapshotName"),
+        Refused("write either snapshotName, or branchName"),
     );
 
     case("a snapshot", snapshot("s", json!({"tenantName": "acme"})), Accepted);

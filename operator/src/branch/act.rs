@@ -82,32 +82,26 @@ async fn create(
     acted: &mut Acted,
 ) -> Result<(), ReconcileError> {
     let Some(location) = &observed.location else { return Ok(()) };
-    let invalid =
-        |error: roost_store::identity::InvalidName| Fault::new(Reason::InvalidSpec, error.to_string());
     let source = match origin {
         Origin::Branch(name) => {
             if let Err(fault) = flush(&elected.context, &location.tenant_uid, name).await? {
                 acted.fault = Some(fault);
                 return Ok(());
             }
-            match BranchName::new(name) {
-                Ok(name) => BranchSource::Branch(name),
-                Err(error) => {
-                    acted.fault = Some(invalid(error));
-                    return Ok(());
-                }
-            }
+            BranchName::new(name).map(BranchSource::Branch)
         }
-        Origin::Snapshot(name) => BranchSource::Snapshot(name.clone()),
+        Origin::Moment(name, time) => BranchName::new(name).map(|name| BranchSource::Moment(name, *time)),
+        Origin::Snapshot(name) => Ok(BranchSource::Snapshot(name.clone())),
         Origin::Awaited(fault) => {
             acted.fault = Some(fault.clone());
             return Ok(());
         }
     };
-    let name = match BranchName::new(observed.branch.branch_name()) {
-        Ok(name) => name,
+    let names = source.and_then(|source| Ok((source, BranchName::new(observed.branch.branch_name())?)));
+    let (source, name) = match names {
+        Ok(names) => names,
         Err(error) => {
-            acted.fault = Some(invalid(error));
+            acted.fault = Some(Fault::new(Reason::InvalidSpec, error.to_string()));
             return Ok(());
         }
     };

@@ -1,5 +1,6 @@
 //! Reads the world around a Branch.
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use roost_crds::{
     Branch, ConditionType, OperatingMode, Reason, Snapshot, SnapshotFormat, StorageLocation, Tenant,
@@ -20,8 +21,10 @@ use crate::{
 /// Where the branch starts, once it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The last publish of a branch.
+    /// The end of a branch.
     Branch(String),
+    /// A branch as it was at a moment.
+    Moment(String, Timestamp),
     /// A native snapshot of the tenant.
     Snapshot(String),
     /// Not yet, or never.
@@ -162,10 +165,23 @@ pub(crate) async fn data_is_gone(
 async fn origin(elected: &Elected, branch: &Branch, namespace: &str) -> Result<Origin, ReconcileError> {
     let from = branch.spec.from.clone().unwrap_or_default();
     let Some(name) = from.snapshot_name else {
-        return Ok(Origin::Branch(from.branch_name.unwrap_or_else(|| MAIN_BRANCH.to_owned())));
+        let name = from.branch_name.unwrap_or_else(|| MAIN_BRANCH.to_owned());
+        return Ok(match from.time {
+            Some(time) => judge_moment(name, time.0, elected.context.now()),
+            None => Origin::Branch(name),
+        });
     };
     let api: Api<Snapshot> = Api::namespaced(elected.context.client.clone(), namespace);
     Ok(judge_snapshot(&branch.spec.tenant_name, &name, api.get_opt(&name).await?.as_ref()))
+}
+
+/// A moment that has not come yet is waited for: until then nobody knows what was committed before it.
+fn judge_moment(branch: String, time: Timestamp, now: Timestamp) -> Origin {
+    if time > now {
+        let message = format!("waits for {time}, a moment that is to come");
+        return Origin::Awaited(Fault::new(Reason::SourceNotReady, message));
+    }
+    Origin::Moment(branch, time)
 }
 
 fn judge_snapshot(tenant: &str, name: &str, snapshot: Option<&Snapshot>) -> Origin {
@@ -190,5 +206,22 @@ fn judge_snapshot(tenant: &str, name: &str, snapshot: Option<&Snapshot>) -> Orig
         Origin::Snapshot(name.to_owned())
     } else {
         awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_passed_can_be_branched_from() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-20T10:00:00Z");
+        let passed = at("2026-11-20T09:59:59.9Z");
+        assert_eq!(judge_moment("dev".into(), passed, now), Origin::Moment("dev".into(), passed));
+        let Origin::Awaited(fault) = judge_moment("dev".into(), at("2026-11-20T10:00:01Z"), now) else {
+            panic!("a moment that nobody knows was accepted")
+        };
+        assert!(fault.message.contains("2026-11-20T10:00:01Z"), "{fault:?}");
     }
 }

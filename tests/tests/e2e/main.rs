@@ -10,6 +10,7 @@ mod deletion;
 mod gitops;
 mod images;
 mod life;
+mod moments;
 mod objects;
 mod reachability;
 mod sql;
