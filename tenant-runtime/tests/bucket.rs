@@ -62,8 +62,10 @@ async fn a_tenant_lives_in_a_bucket() {
     let (status, published) = pod.order(&command(Order::Publish)).await;
     assert_eq!((status, published["durableLagMillis"].as_u64()), (200, Some(0)), "{published}");
 
-    // A worker exports the position, beside the serving pod.
+    // A worker exports a position in the WAL, beside the serving pod.
+    assert_eq!(pod.query("insert into t values (2), (-2)").await.0, 200);
     let pin = tenant.pin(PinKind::Reader, "snap", "snap-uid", &BranchName::main()).await.unwrap();
+    assert!(pin.position.sequence > 0, "{:?}", pin.position);
     let task = Task::ExportParquet(ExportParquet {
         snapshot: "snap".into(),
         snapshot_uid: "snap-uid".into(),
@@ -79,7 +81,7 @@ async fn a_tenant_lives_in_a_bucket() {
         let digest = ending.snapshot.unwrap();
         assert_eq!(
             (digest["tableCount"].as_u64(), digest["rowCount"].as_u64()),
-            (Some(1), Some(2)),
+            (Some(1), Some(4)),
             "{digest}"
         );
         assert_eq!(digest["largestTables"][0]["name"], "t");
