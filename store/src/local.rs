@@ -74,7 +74,7 @@ impl From<FormatError> for LocalError {
 #[async_trait]
 pub trait LocalDatabase: Send + Sync {
     /// Closes the write gate, waits until no [`crate::stream::Cut`] is being shipped, checkpoints, swaps the dirty set for an empty one, begins a new WAL, and (unless
-    /// sealing) opens the gate again. On an error the dirty set is as it was. Not called again before what it
+    /// sealing) opens the gate again. Whatever is cut later is of the new WAL. On an error the dirty set is as it was. Not called again before what it
     /// returned is published.
     async fn freeze(&self, purpose: Freeze) -> Result<Frozen, LocalError>;
 

@@ -78,6 +78,21 @@ impl ServedDatabase {
         })
     }
 
+    /// Waits until all is shipped that can be, and checkpoints.
+    async fn freeze_behind(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
+        let drained = tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.drained());
+        let Ok(_turn) = stepped("drain", "", drained).await else {
+            return Err(LocalError::retryable(
+                "commits could not be shipped in time, so nothing was checkpointed",
+            ));
+        };
+        self.checkpoint(gate, purpose).await
+    }
+
+    fn sealed(&self) -> std::sync::MutexGuard<'_, Option<ClosedGate>> {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Checkpoints, and takes what that leaves: from then on there is no way back but to publish it.
     async fn checkpoint(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
@@ -111,24 +126,19 @@ impl ServedDatabase {
 #[async_trait]
 impl LocalDatabase for ServedDatabase {
     async fn freeze(&self, purpose: Freeze) -> Result<Frozen, LocalError> {
-        // A failed seal may be tried again: the gate is closed already, and nothing can have changed.
-        let held = self.sealed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A failed seal may be tried again: the gate is closed for ever already, and nothing can have changed.
+        let held = self.sealed().take();
+        let was_sealed = held.is_some();
         let gate = match held {
             Some(gate) => gate,
             None => self.close_gate().await?,
         };
-        let drained = tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.drained());
-        let Ok(_turn) = stepped("drain", "", drained).await else {
-            return Err(LocalError::retryable(
-                "commits could not be shipped in time, so nothing was checkpointed",
-            ));
-        };
-        let frozen = self.checkpoint(&gate, purpose).await?;
-        if purpose == Freeze::Seal {
+        let frozen = self.freeze_behind(&gate, purpose).await;
+        if was_sealed || (purpose == Freeze::Seal && frozen.is_ok()) {
             gate.seal();
-            *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+            *self.sealed() = Some(gate);
         }
-        Ok(frozen)
+        frozen
     }
 
     async fn read_chunk(&self, index: u64, length: usize) -> Result<Bytes, LocalError> {

@@ -5,7 +5,7 @@
 
 use crate::{database::ServedDatabase, files::Unpublished, metrics::PublishMetrics, shipper::Shipper};
 use roost_engine::Engine;
-use roost_store::{Advice, Environment, OwnedBranch, PublishError, Published, step::stepped};
+use roost_store::{Advice, Environment, LocalError, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
@@ -73,7 +73,14 @@ impl Publisher {
 
     /// Publishes while the tenant is served; ends with the error after which this process must go.
     pub async fn run(&self) -> PublishError {
-        let mut not_before = Duration::ZERO;
+        tokio::select! {
+            error = self.publish_when_due() => error,
+            // Beside it: a publish may wait long for the bucket.
+            never = self.refuse_writes_while_late() => match never {},
+        }
+    }
+
+    async fn refuse_writes_while_late(&self) -> std::convert::Infallible {
         loop {
             self.environment.clock.sleep(TICK).await;
             let lag = self.durable_lag();
@@ -81,6 +88,13 @@ impl Publisher {
             let late = lag > self.patience.writes_refused_after;
             let why = || format!("object storage has not taken commits for {} seconds", lag.as_secs());
             self.engine.refuse_writes(late.then(why));
+        }
+    }
+
+    async fn publish_when_due(&self) -> PublishError {
+        let mut not_before = Duration::ZERO;
+        loop {
+            self.environment.clock.sleep(TICK).await;
             let due = self.is_due(self.database.unpublished());
             if !due || self.environment.clock.monotonic() < not_before {
                 continue;
@@ -115,8 +129,11 @@ impl Publisher {
 
     /// The last publish: seals HEAD. Tries again until `deadline`, a monotonic time.
     pub async fn seal(&self, deadline: Duration) -> Result<Published, PublishError> {
-        let _turn = self.one_at_a_time.lock().await;
         let clock = &self.environment.clock;
+        let patience = deadline.saturating_sub(clock.monotonic());
+        let Ok(_turn) = tokio::time::timeout(patience, self.one_at_a_time.lock()).await else {
+            return Err(LocalError::retryable("the publish before it did not end in time").into());
+        };
         loop {
             let started = clock.monotonic();
             let result = stepped("seal", "", self.branch.seal(&*self.database)).await;

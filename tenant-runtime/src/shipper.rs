@@ -93,16 +93,28 @@ impl Shipper {
     /// Waits until all is shipped that can be, and keeps everything else from being shipped until what it returns is
     /// dropped. Call it with the write gate closed.
     pub async fn drained(&self) -> Turn<'_, ()> {
+        let mut durable = self.durable.subscribe();
         loop {
-            if !self.branch.must_publish_first() && !self.files.unpublished().needs_publish {
-                self.until_durable(self.files.committed()).await;
-            }
-            let turn = self.turn.lock().await;
-            let unshippable = self.branch.must_publish_first() || self.files.unpublished().needs_publish;
-            if unshippable || *self.durable.borrow() >= self.files.committed() {
-                return turn;
+            durable.mark_unchanged();
+            if self.is_drained() {
+                let turn = self.turn.lock().await;
+                if self.is_drained() {
+                    return turn;
+                }
+            } else {
+                // The sender lives as long as `self`: this cannot fail.
+                let _ = durable.changed().await;
             }
         }
+    }
+
+    /// Whether nothing is left that a segment can make durable.
+    fn is_drained(&self) -> bool {
+        // A publish that was finished by a later attempt made more durable.
+        self.advance(self.branch.durable());
+        self.branch.must_publish_first()
+            || self.files.unpublished().needs_publish
+            || *self.durable.borrow() >= self.files.committed()
     }
 
     /// Time of the oldest commit that is not durable.

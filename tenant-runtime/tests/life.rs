@@ -146,6 +146,28 @@ async fn writes_end_unknown_then_pause_while_nothing_can_be_shipped_and_go_on_af
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_and_the_seal_succeeds_after_publishes_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &["--publish-interval", "100ms"]);
+    process.query("create table t(i int)").await;
+    // New packs cannot be written where a file is in the way.
+    let packs = folder.path().join("bucket/objects/tenants/default/demo/packs");
+    let aside = packs.with_file_name("packs-aside");
+    std::fs::rename(&packs, &aside).unwrap();
+    std::fs::write(&packs, "in the way").unwrap();
+    process.query("insert into t values (1)").await;
+    // What it sees is durable, though the publish that took it is not done.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        assert_eq!(process.query("select i from t").await, json!([[1]]));
+    }
+    std::fs::remove_file(&packs).unwrap();
+    std::fs::rename(&aside, &packs).unwrap();
+    process.stop();
+    assert!(head(folder.path()).await.sealed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_folder_has_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &[]);

@@ -116,7 +116,8 @@ impl OwnedBranch {
         let base = known.head.state()?.clone();
         let streams = self.streams();
         let end = &streams.named.end;
-        if !streams.named.writable || end.sequence == 0 {
+        // A publish may be in the middle of replacing both.
+        if !streams.named.writable || end.sequence == 0 || end.id.manifest != base.manifest {
             return Some(known.loaded.map_or(base, |loaded| loaded.position()));
         }
         let (sequence, offset, stream_epoch) = (end.sequence, end.length, Some(end.id.epoch));

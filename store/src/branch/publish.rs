@@ -71,8 +71,6 @@ impl OwnedBranch {
         let result = stepped("freeze", "", local.freeze(purpose)).await;
         abandoned.0 = None;
         let now = frozen.insert(result?);
-        // Nothing is on its way to the stream before from here on: its end is known.
-        drop(self.shipping.lock().await);
         let published = self.finish(local, now, purpose).await?;
         *frozen = None;
         Ok(published)

@@ -81,6 +81,8 @@ pub struct Tail {
     synced: ChunkSet,
     /// In segments of this stream.
     carried: ChunkSet,
+    /// The last commit of the WAL before.
+    before: Option<Lsn>,
 }
 
 impl Tail {
@@ -101,6 +103,7 @@ impl Tail {
             written: ChunkSet::new(),
             synced: ChunkSet::new(),
             carried: ChunkSet::new(),
+            before: None,
         }
     }
 
@@ -157,9 +160,10 @@ impl Tail {
         self.synced.union(&std::mem::take(&mut self.written));
     }
 
-    /// The last commit.
+    /// The last commit: that of the WAL before as long as there is none in this one.
     pub fn committed(&self) -> Lsn {
-        Lsn { manifest: self.manifest, offset: self.last_boundary() }
+        let here = Lsn { manifest: self.manifest, offset: self.last_boundary() };
+        if here.offset > 0 { here } else { self.before.unwrap_or(here) }
     }
 
     /// Time of the last commit in the branch's history.
@@ -227,7 +231,8 @@ impl Tail {
     /// A checkpoint put everything into the main file: the WAL of the next manifest begins. What no segment took
     /// becomes durable with that manifest.
     pub fn rotate(&mut self) {
-        *self = Self::new(self.manifest + 1, self.last_commit);
+        let before = Some(self.committed());
+        *self = Self { before, ..Self::new(self.manifest + 1, self.last_commit) };
     }
 
     fn last_boundary(&self) -> u64 {
@@ -345,6 +350,18 @@ mod tests {
         assert_eq!(tail.cut(u64::MAX), None);
         tail.rotate();
         assert!(!tail.needs_publish());
-        assert_eq!(tail.committed(), Lsn { manifest: 8, offset: 0 });
+        // It is durable with the next manifest, and not before.
+        assert_eq!(tail.committed(), Lsn { manifest: 7, offset: 11 + MAX_SEGMENT_WAL as u64 });
+    }
+
+    #[test]
+    fn what_was_durable_before_a_rotation_is_so_after_it() {
+        let mut tail = tail();
+        let last = commit(&mut tail, 10);
+        tail.cut(u64::MAX).unwrap();
+        tail.rotate();
+        tail.rotate();
+        assert_eq!(tail.committed(), last);
+        assert_eq!(commit(&mut tail, 3), Lsn { manifest: 9, offset: 3 });
     }
 }
