@@ -120,7 +120,7 @@ async fn answer(
     let stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
-            let problem = problems::of_query(&error);
+            let problem = told_when_durable(site, timeout, problems::of_query(&error)).await;
             accounting.ended(Some(problem.code));
             return Err(problem);
         }
@@ -133,6 +133,7 @@ async fn answer(
         match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), confirmation, accounting).await {
             Ok(answer) => answer,
             Err((problem, mut accounting)) => {
+                let problem = told_when_durable(site, timeout, problem).await;
                 accounting.ended(Some(problem.code));
                 return Err(problem);
             }
@@ -145,6 +146,16 @@ async fn answer(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(QUERY_ID_HEADER, id_header(id));
     Ok(response)
+}
+
+/// An error may tell of commits, too, such as a key that exists already: it waits for them as a result does.
+async fn told_when_durable(site: &Site, timeout: Duration, problem: Problem) -> Problem {
+    if !matches!(problem.code, ErrorCode::QueryFailed | ErrorCode::TransactionConflict) {
+        return problem;
+    }
+    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout);
+    // Statements before the one that failed may have been committed.
+    confirmation.wait(true).await.err().unwrap_or(problem)
 }
 
 /// Without a proof a result is kept back. What it wrote may survive, also when another pod has the branch by now and
