@@ -34,6 +34,11 @@ impl Serving {
         }
     }
 
+    /// Whether the pod itself says that it serves. Its readiness is no such word: it may be older than the pod's end.
+    pub fn is_said(&self) -> bool {
+        self.runtime.as_ref().is_some_and(|runtime| runtime.state == RuntimeState::Serving)
+    }
+
     /// Whether commits are unpublished for so long that the runtime refuses writes.
     fn publish_fails(&self) -> bool {
         let lag = self.runtime.as_ref().map(|runtime| runtime.durable_lag_millis).unwrap_or_default();
@@ -184,6 +189,14 @@ mod tests {
             assert_eq!(serving.reason(OperatingMode::Suspended).0, Reason::Suspended);
         }
         assert_eq!(serving(None, None, false).shown_state(OperatingMode::Suspended), ServingState::Suspended);
+    }
+
+    #[test]
+    fn only_the_pods_own_word_ends_its_troubles() {
+        let ready = || Some(Stage::Running { address: "10.0.0.1".into(), ready: true });
+        assert!(serving(ready(), Some(RuntimeState::Serving), false).is_said());
+        assert!(!serving(ready(), None, false).is_said());
+        assert!(!serving(ready(), Some(RuntimeState::Hydrating), false).is_said());
     }
 
     #[test]

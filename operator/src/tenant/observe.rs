@@ -122,7 +122,7 @@ pub(crate) async fn look(elected: &Elected, tenant_uid: &str, branch: &str, pod:
     let running = matches!(pod.stage, Stage::Running { .. }) && !pod.leaving;
     let runtime = if running { calls::order(&elected.context, &pod, Order::Report).await.ok() } else { None };
     let serving = Serving { pod: Some(pod), runtime };
-    if serving.state() == roost_crds::ServingState::Serving {
+    if serving.is_said() {
         elected.troubles.clear(tenant_uid, branch);
     }
     serving
