@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod chunk;
 pub mod environment;
 pub mod format;
+pub mod garbage;
 pub mod identity;
 mod keys;
 pub mod local;

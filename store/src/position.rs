@@ -49,7 +49,7 @@ impl Position {
 }
 
 /// Id of the WAL stream that follows a manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamId {
     /// History.
     pub lineage: Lineage,

@@ -58,7 +58,7 @@ fn head() -> Head {
         source: Some(position()),
         stream: Some(StreamId { lineage: LINEAGE, epoch: 4, manifest: 0 }),
         sealed: false,
-        deleting: false,
+        deleted: false,
         last_commit: Some(time()),
     }
 }

@@ -12,8 +12,8 @@ use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::{
     Adoption, BranchName, BranchSource, Claim, Creation, FolderError, Holder, HydrateError, Hydrated,
     Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError, Progress,
-    PublishError, ReadError, SnapshotFolder, TakeOverError, Takeover, TenantError, TenantPath, TenantStore,
-    probe,
+    PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover, TenantError, TenantPath,
+    TenantStore, probe,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -194,6 +194,45 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     assert!(owned.prove().await.is_err());
 }
 
+/// What was asked long ago and arrives now changes nothing: neither the creation of a branch that was deleted since, nor
+/// the deletion of one whose name was taken again.
+#[tokio::test]
+async fn a_branchs_name_is_free_after_it_and_its_late_requests_find_it_taken() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let source = BranchSource::Branch(BranchName::main());
+    let first = world.tenant.create_branch(&name("dev"), "first", &source).await.unwrap().head;
+    let head = world.keys("/branches/dev/HEAD").remove(0);
+    let created = world.memory.contents()[&head].clone();
+    world.tenant.delete_branch(&name("dev"), "first").await.unwrap();
+    let late = world.memory.put(&head, created.clone(), Condition::IfAbsent).await;
+    assert!(matches!(late, Err(ObjectError::PreconditionFailed { .. })), "{late:?}");
+    let gone = world.tenant.branch(&name("dev")).take_over(&holder("pod"), Takeover::PreviousGone).await;
+    assert!(matches!(gone, Err(TakeOverError::NotFound(_))), "{gone:?}");
+
+    let second = world.tenant.create_branch(&name("dev"), "second", &source).await.unwrap().head;
+    assert!(second.lineage != first.lineage && !second.deleted);
+    world.tenant.delete_branch(&name("dev"), "first").await.unwrap();
+    let again = world.tenant.create_branch(&name("dev"), "first", &source).await;
+    assert!(matches!(again, Err(TenantError::BranchNameTaken { .. })), "{again:?}");
+    assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), second);
+    assert_eq!(world.keys("/pins/branch-dev-").len(), 1);
+}
+
+#[tokio::test]
+async fn the_writer_of_a_deleted_branch_is_told_by_its_next_segment() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let source = BranchSource::Branch(BranchName::main());
+    world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
+    let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
+    owned.publish(&database).await.unwrap();
+    world.tenant.delete_branch(&name("dev"), "uid").await.unwrap();
+    database.commit(&[1]);
+    let shipped = database.ship(u64::MAX, async |cut| owned.ship(&cut, &database).await).await.unwrap();
+    assert!(matches!(shipped, Err(ShipError::Fenced { .. })), "{shipped:?}");
+}
+
 #[tokio::test]
 async fn a_branch_left_behind_goes_to_the_object_made_again() {
     let world = world();
@@ -222,7 +261,8 @@ async fn a_branch_left_behind_goes_to_the_object_made_again() {
     let (again, _) = world.open("dev", Takeover::OnlySealed).await;
     assert_eq!(world.content(&again).await.unwrap().commit(), commit);
     world.tenant.delete_branch(&name("dev"), "new").await.unwrap();
-    assert!(world.keys("/branches/dev/HEAD").is_empty() && world.keys("/pins/").is_empty());
+    assert!(matches!(world.tenant.head(&name("dev")).await, Err(TenantError::BranchNotFound(_))));
+    assert!(world.keys("/pins/").is_empty());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use roost_store::object::fault::{FaultStore, Faults, Stop};
-use roost_store::reachability::{self, Report, Standing, walk};
+use roost_store::reachability::{self, Depth, History, Report, Standing, walk};
 use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
     TenantPath, TenantStore,
@@ -35,10 +35,13 @@ impl World {
 
     /// Opens main in `store`, changes a chunk, and publishes or seals.
     async fn write(&self, store: Arc<dyn ObjectStore>, seed: u64, seal: bool) {
+        self.write_to(&BranchName::main(), store, seed, seal).await;
+    }
+
+    async fn write_to(&self, branch: &BranchName, store: Arc<dyn ObjectStore>, seed: u64, seal: bool) {
         let tenant = TenantStore::new(store, path(), owner(), environment(seed).0);
         let holder = Holder { name: format!("pod-{seed}"), id: seed.to_string() };
-        let branch = tenant.branch(&BranchName::main());
-        let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
+        let owned = tenant.branch(branch).take_over(&holder, Takeover::PreviousGone).await.unwrap();
         let file = self.disk.path().join(seed.to_string());
         owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
         let file = file.exists().then_some(file);
@@ -49,7 +52,9 @@ impl World {
 
     async fn walk(&self) -> Report {
         let before = self.memory.contents();
-        let report = walk(self.memory.clone(), &path(), environment(99).0).await.unwrap();
+        let (path, environment) = (path(), environment(99).0);
+        let report =
+            walk(self.memory.clone(), &path, environment, History::Whole, Depth::Bytes).await.unwrap();
         assert_eq!(self.memory.contents(), before, "a walk writes nothing");
         let told = report.reachable.count + report.leftovers.len() as u64;
         assert_eq!(told, before.len() as u64, "every object is told of once");
@@ -62,25 +67,30 @@ impl World {
 }
 
 #[tokio::test]
-async fn older_states_are_leftovers_unless_a_snapshot_or_branch_keeps_them() {
+async fn older_states_are_history_and_what_a_dropped_branch_wrote_is_left_over() {
     let world = World::with_tenant().await;
     world.write(world.memory.clone(), 1, true).await;
-    assert_eq!(world.walk().await.leftovers, []);
+    let only = world.walk().await;
+    assert_eq!(only.leftovers, []);
 
     world.tenant().snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
     world.tenant().create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
-    world.write(world.memory.clone(), 2, true).await;
+    world.write_to(&dev, world.memory.clone(), 2, true).await;
+    world.write(world.memory.clone(), 3, true).await;
     let kept = world.walk().await;
     assert!(kept.is_clean() && kept.leftovers.is_empty(), "{kept:?}");
     assert_eq!(kept.branches, ["dev", "main"]);
     assert_eq!(kept.owner, Some(owner()));
+    assert_eq!(kept.recoverable_from["main"], only.recoverable_from["main"]);
+    assert!(kept.recoverable_from["dev"] > kept.recoverable_from["main"]);
+    assert!(kept.verified.unwrap().count > only.verified.unwrap().count);
 
     world.tenant().delete_snapshot("nightly", "s1").await.unwrap();
-    assert_eq!(world.walk().await.leftovers, [], "the branch still needs it");
     world.tenant().delete_branch(&dev, "b1").await.unwrap();
     let freed = world.walk().await;
     assert!(freed.ended.count >= 3 && freed.ended.bytes > 0, "{freed:?}");
+    assert!(freed.leftovers.iter().all(|left| left.key.contains("dev")), "{freed:?}");
     assert_eq!((freed.under_way.count, freed.unknown.count), (0, 0));
 }
 
@@ -124,7 +134,7 @@ async fn what_is_missing_or_damaged_is_found() {
         assert_eq!(report.findings[0].needed_by, "branch main");
         assert!(report.findings[0].problem.contains(&key), "{report:?}");
     }
-    for part in ["/pages/", "/manifests/", "/HEAD", "/tenant.json"] {
+    for part in ["/packs/", "/pages/", "/manifests/", "/HEAD", "/tenant.json"] {
         let world = World::with_tenant().await;
         world.write(world.memory.clone(), 1, true).await;
         let key = world.key(part);

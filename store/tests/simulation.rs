@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -13,12 +14,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::SignedDuration;
 use roost_store::format::json;
 use roost_store::format::manifest::Manifest;
 use roost_store::format::page;
+use roost_store::garbage::{CollectError, Policy};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
-use roost_store::reachability;
+use roost_store::reachability::{self, Depth, History};
 use roost_store::{
     Adoption, BranchName, BranchSource, Clock, Creation, Environment, Head, Holder, Hydrated, Hydration,
     MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover, TenantStore,
@@ -284,6 +287,34 @@ impl Run {
                 self.count("branch sealed");
             }
         }
+        if self.random.below(2) == 0 && tenant.delete_branch(&branch, branch.as_str()).await.is_ok() {
+            self.count("branch deleted");
+        }
+    }
+
+    /// Collects garbage, of which everything that nothing names any more is.
+    async fn collect(&self, store: Arc<FaultStore>) {
+        let policy = Policy {
+            recovery_window: SignedDuration::from_micros(self.random.below(2).cast_signed() * 500),
+            grace: Duration::from_millis(self.random.below(2)),
+            deletes_per_second: NonZeroU32::new(8).unwrap(),
+            dry_run: self.random.below(8) == 0,
+        };
+        match self.tenant(store).collect(&policy, &|_| {}).await {
+            Ok(collected) if collected.deleted.count > 0 => self.count("collected"),
+            Ok(_) => self.count("nothing to collect"),
+            Err(damaged @ CollectError::Damaged { .. }) => panic!("{damaged}"),
+            Err(_) => self.count("not collected"),
+        }
+    }
+}
+
+fn everything() -> Policy {
+    Policy {
+        recovery_window: SignedDuration::ZERO,
+        grace: Duration::ZERO,
+        deletes_per_second: NonZeroU32::MAX,
+        dry_run: false,
     }
 }
 
@@ -336,10 +367,10 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
             stores.push(store.clone());
             let (life, mine) = (run.clone(), store.clone());
             let number = births;
-            let task = if run.random.below(6) == 0 {
-                tokio::spawn(async move { life.branch_off(mine, format!("b{number}")).await })
-            } else {
-                tokio::spawn(async move { life.own(mine, format!("p{number}")).await })
+            let task = match run.random.below(6) {
+                0 => tokio::spawn(async move { life.branch_off(mine, format!("b{number}")).await }),
+                1 => tokio::spawn(async move { life.collect(mine).await }),
+                _ => tokio::spawn(async move { life.own(mine, format!("p{number}")).await }),
             };
             alive.push((store, task, run.random.below(400)));
         }
@@ -379,8 +410,13 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         Hydrated::Empty => assert!(promised.is_empty()),
     }
     // Whatever happened: nothing that can be opened lacks anything, and what else is there is known.
-    let walked = reachability::walk(watched.clone(), &path(), run.environment.clone()).await.unwrap();
-    assert!(walked.is_clean(), "{walked:?}");
+    let collected = run.tenant(watched.clone()).collect(&everything(), &|_| {}).await.unwrap();
+    assert!(!collected.more);
+    let history = History::within(SignedDuration::ZERO, run.environment.clock.now());
+    let (path, environment) = (path(), run.environment.clone());
+    let walked =
+        reachability::walk(watched.clone(), &path, environment, history, Depth::Bytes).await.unwrap();
+    assert!(walked.is_clean() && walked.ended.count == 0, "{walked:?}");
     std::mem::take(&mut *run.outcomes.lock().unwrap())
 }
 
@@ -422,6 +458,9 @@ fn invariants_hold_under_faults() {
         "thawed",
         "died",
         "branch sealed",
+        "branch deleted",
+        "collected",
+        "not collected",
         "publish failed",
         "shipped",
         "fenced",

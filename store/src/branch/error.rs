@@ -30,9 +30,6 @@ pub enum TakeOverError {
     /// The branch has no HEAD.
     #[error("branch {0} does not exist")]
     NotFound(BranchName),
-    /// The branch is being deleted.
-    #[error("branch {0} is being deleted")]
-    BeingDeleted(BranchName),
     /// The prefix belongs to another owner.
     #[error("the data belongs to {0}")]
     OwnedElsewhere(Owner),
@@ -49,7 +46,7 @@ impl TakeOverError {
     pub fn advice(&self) -> Advice {
         match self {
             Self::NotSealed { .. } => Advice::Retry,
-            Self::Lost { .. } | Self::NotFound(_) | Self::BeingDeleted(_) => Advice::GiveUp,
+            Self::Lost { .. } | Self::NotFound(_) => Advice::GiveUp,
             Self::OwnedElsewhere(_) => Advice::AskOperator,
             Self::Read(error) => error.advice(),
             Self::Write(error) => error.advice(),

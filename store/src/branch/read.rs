@@ -150,7 +150,7 @@ pub(crate) async fn load_manifest(
     Ok(manifest)
 }
 
-async fn load_page(
+pub(crate) async fn load_page(
     bucket: &Bucket,
     keys: &Keys,
     manifest: &Manifest,
@@ -198,6 +198,18 @@ pub(crate) struct Run {
     pack: ObjectName,
     range: Range<u64>,
     chunks: Vec<Stored>,
+}
+
+impl Run {
+    /// The pack that it is in.
+    pub(crate) fn pack(&self) -> &ObjectName {
+        &self.pack
+    }
+
+    /// Its bytes in the pack.
+    pub(crate) fn range(&self) -> &Range<u64> {
+        &self.range
+    }
 }
 
 /// Cuts all chunks of a position that are in packs into runs of at most [`MAX_RANGE_BYTES`], ordered by pack.

@@ -63,8 +63,8 @@ impl BranchStore {
             let why = format!("it is the HEAD of branch {}", head.branch);
             return Err(ReadError::Mismatch { key: self.keys.head(&self.name), why }.into());
         }
-        if head.deleting {
-            return Err(TakeOverError::BeingDeleted(self.name.clone()));
+        if head.deleted {
+            return Err(TakeOverError::NotFound(self.name.clone()));
         }
         // Nobody holds a restored branch, which has WAL and was never opened.
         if !head.sealed && head.holder.is_some() && takeover == Takeover::OnlySealed {

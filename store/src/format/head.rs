@@ -33,9 +33,10 @@ pub struct Head {
     pub stream: Option<StreamId>,
     /// Whether the holder ended by itself: the manifest is the whole state.
     pub sealed: bool,
-    /// Whether the branch is being deleted: nobody may take it over again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleting: bool,
+    /// Whether the branch is deleted. Its HEAD stays until another branch takes the name: a request to create it that
+    /// was long on its way finds the place taken.
+    #[serde(default, rename = "deleting", skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// Time of the last commit in `manifest` (or `source`).
     pub last_commit: Option<Timestamp>,
 }

@@ -23,6 +23,8 @@ pub const MAX_SEGMENT_COMMITS: usize = 65_536;
 pub const MAX_INLINE_CHUNKS: usize = 4;
 /// Most chunks that one segment carries: 16 GiB of them.
 pub const MAX_CARRIED_CHUNKS: usize = 65_536;
+/// No seal is larger: fixed members, and a branch's name.
+pub const MAX_SEAL_BYTES: u64 = 512;
 /// zstd level of WAL.
 const LEVEL: i32 = 1;
 const MAGIC: [u8; 8] = *b"RSTSEGM\n";

@@ -1,5 +1,8 @@
 //! What a walk found.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Standing;
@@ -46,7 +49,9 @@ pub struct Report {
     pub owner: Option<Owner>,
     /// Branches with a HEAD.
     pub branches: Vec<String>,
-    /// What HEADs, pins and snapshots reach, and these themselves.
+    /// The oldest moment that each of them that was ever published can be read at.
+    pub recoverable_from: BTreeMap<String, Timestamp>,
+    /// What HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
     /// What provably ended attempts left behind.
     pub ended: Tally,
@@ -56,8 +61,10 @@ pub struct Report {
     pub unknown: Tally,
     /// Everything that is not reachable, in the order of the keys.
     pub leftovers: Vec<Leftover>,
-    /// What is missing or damaged. Empty: every state that can be opened is whole, as far as pages go (the bytes of
-    /// packs are not read).
+    /// Chunks whose bytes were read and checked, and their size in the bucket; none if names were enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Tally>,
+    /// What is missing or damaged. Empty: every state that can be opened is whole, as far as it was read.
     pub findings: Vec<Finding>,
 }
 
@@ -67,11 +74,13 @@ impl Report {
             location: location.to_owned(),
             owner: None,
             branches: Vec::new(),
+            recoverable_from: BTreeMap::new(),
             reachable: Tally::default(),
             ended: Tally::default(),
             under_way: Tally::default(),
             unknown: Tally::default(),
             leftovers: Vec::new(),
+            verified: None,
             findings: Vec::new(),
         }
     }

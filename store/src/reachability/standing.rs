@@ -61,6 +61,8 @@ impl Roots {
             }
             Some(("pins", _)) if self.pins.contains_key(relative) => return self.unused(relative),
             Some(("catalogue", _)) if self.catalogue.contains_key(relative) => return None,
+            // Its run removes it, or the next one.
+            Some(("condemned", _)) => return None,
             _ => None,
         };
         Some(made.map_or_else(unknown, |made| self.attempt(&made)))
@@ -198,7 +200,7 @@ mod tests {
             source: None,
             stream: Some(stream(3, 5)),
             sealed,
-            deleting: false,
+            deleted: false,
             last_commit: None,
         };
         let pin = |kind, name: &str, uid: &str| Pin {
@@ -263,6 +265,7 @@ mod tests {
             ("tenant.json".to_owned(), "root"),
             ("branches/main/HEAD".to_owned(), "root"),
             ("catalogue/nightly".to_owned(), "root"),
+            ("condemned/1".to_owned(), "root"),
             ("pins/snapshot-nightly-1".to_owned(), "root"),
             ("pins/branch-dev-1".to_owned(), "root"),
             ("pins/snapshot-nightly-2".to_owned(), "ended"),

@@ -1,23 +1,42 @@
-//! Reading the roots, following them, and comparing with what is listed.
+//! Following the roots, and comparing what they reach with what is listed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::standing::Roots;
-use super::{Finding, MAX_OBJECTS, Report};
-use crate::branch::read::{self, LoadedState};
+use jiff::Timestamp;
+
+use super::history::{self, History, Past};
+use super::reached::{self, Reached};
+use super::roots;
+use super::standing::{Roots, Standing};
+use super::verify::Verifier;
+use super::{Finding, Report};
+use crate::branch::read;
 use crate::bucket::Bucket;
 use crate::environment::Environment;
 use crate::format::ReadError;
-use crate::format::json::Document;
-use crate::identity::{BranchName, TenantPath};
+use crate::format::manifest::Manifest;
+use crate::format::page::ObjectName;
+use crate::format::segment::{MAX_SEAL_BYTES, Slot};
+use crate::identity::TenantPath;
 use crate::keys::Keys;
 use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
-use crate::stream::{self, LoadedStream};
+
+/// How much a walk reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Roots, manifests and pages. Packs and segments are only looked for.
+    Names,
+    /// Every byte that any kept state refers to: each chunk's hash and each stream's is checked.
+    Bytes,
+}
+
+/// Looks after each of which something else seemed to be missing.
+const MAX_LOOKS: usize = 8;
 
 /// Walks one tenant's prefix: roots first, then the listing, so that what is published meanwhile is never called a
-/// leftover of an ended attempt. Reads HEADs, pins, catalogue, manifests and pages; packs are only looked for.
+/// leftover of an ended attempt. `history` says what of the past must be there.
 ///
 /// # Errors
 /// When the bucket does not answer. Damage is no error but a [`Finding`].
@@ -25,181 +44,284 @@ pub async fn walk(
     store: Arc<dyn ObjectStore>,
     path: &TenantPath,
     environment: Environment,
+    history: History,
+    depth: Depth,
 ) -> Result<Report, ReadError> {
-    let walk = Walk { bucket: Bucket { store, environment }, keys: Keys::new(path) };
-    let mut findings = Vec::new();
-    let roots = walk.roots(&mut findings).await?;
-    let (reached, needed) = walk.follow(&roots, &mut findings).await?;
-    let listed = walk.list("").await?;
-    let there: BTreeSet<&str> = listed.iter().map(|listed| listed.key.as_str()).collect();
-    for (pack, needed_by) in needed {
-        if !there.contains(pack.as_str()) {
-            let problem = ObjectError::NotFound { key: pack }.to_string();
-            findings.push(Finding { needed_by, problem });
+    let walk = Walk::new(Bucket { store, environment }, Keys::new(path));
+    let mut report = walk.report(history).await?;
+    if depth == Depth::Bytes {
+        let mut verifier = Verifier::new(&walk.bucket, &walk.keys);
+        let mut found = walk.verify(history, &mut verifier).await?;
+        if !found.is_empty() {
+            let again = walk.verify(history, &mut Verifier::new(&walk.bucket, &walk.keys)).await?;
+            found.retain(|finding| again.contains(finding) && !report.findings.contains(finding));
         }
+        report.findings.append(&mut found);
+        report.verified = Some(verifier.verified);
     }
-    Ok(walk.report(&roots, &reached, &listed, findings))
+    Ok(report)
 }
 
-struct Walk {
+/// A walk that may be repeated: what never changes is read once.
+pub(crate) struct Walk {
     bucket: Bucket,
     keys: Keys,
+    /// The packs of pages that were read.
+    pages: Mutex<HashMap<ObjectName, Arc<[String]>>>,
 }
 
 impl Walk {
-    async fn list(&self, below: &str) -> Result<Vec<Listed>, ReadError> {
-        let listed = self.bucket.list(&self.keys.relative(below), None, MAX_OBJECTS).await?;
-        if listed.len() < MAX_OBJECTS {
-            return Ok(listed);
+    pub(crate) fn new(bucket: Bucket, keys: Keys) -> Self {
+        Self { bucket, keys, pages: Mutex::default() }
+    }
+
+    /// What is under the prefix, when `history` says what of the past is needed.
+    pub(crate) async fn report(&self, history: History) -> Result<Report, ReadError> {
+        let mut report = self.look(history).await?;
+        for _ in 0..MAX_LOOKS {
+            if report.findings.is_empty() {
+                break;
+            }
+            // HEAD may have moved on from what a collector then removed. What is missing twice is missing.
+            let again = self.look(history).await?;
+            let confirmed = again.findings.iter().any(|finding| report.findings.contains(finding));
+            report = again;
+            if confirmed {
+                break;
+            }
         }
-        let key = self.keys.relative(below);
-        Err(ReadError::Mismatch { key, why: format!("it has more than {MAX_OBJECTS} objects") })
+        Ok(report)
+    }
+
+    async fn look(&self, history: History) -> Result<Report, ReadError> {
+        let mut findings = Vec::new();
+        let roots = roots::read(&self.bucket, &self.keys, &mut findings).await?;
+        let (mut reached, recoverable) = self.follow(&roots, history, &mut findings).await?;
+        let listed = roots::list(&self.bucket, self.keys.root()).await?;
+        self.guard(&listed, &mut reached).await?;
+        let there: BTreeSet<&str> = listed.iter().map(|listed| self.relative(&listed.key)).collect();
+        for (relative, needed_by) in reached.needed().filter(|(key, _)| !there.contains(key)) {
+            let problem = ObjectError::NotFound { key: self.keys.relative(relative) }.to_string();
+            findings.push(Finding { needed_by: needed_by.to_owned(), problem });
+        }
+        let mut report = Report::new(self.keys.root());
+        report.owner = roots.record.as_ref().map(|record| record.owner.clone());
+        report.branches = roots.heads.keys().map(ToString::to_string).collect();
+        report.recoverable_from = recoverable;
+        let damaged = !findings.is_empty();
+        report.findings = findings;
+        for Listed { key, size } in &listed {
+            let relative = self.relative(key);
+            let standing = if reached.holds(relative) { None } else { roots.standing(relative) };
+            report.add(key, *size, standing.map(|standing| next_to_damage(standing, damaged)));
+        }
+        Ok(report)
     }
 
     fn relative<'a>(&self, key: &'a str) -> &'a str {
         key.strip_prefix(self.keys.root()).unwrap_or(key)
     }
 
-    async fn roots(&self, findings: &mut Vec<Finding>) -> Result<Roots, ReadError> {
-        let mut roots = Roots::default();
-        let tenant = self.keys.tenant();
-        roots.record = self.root(&tenant, &mut roots.unread, findings).await?;
-        for listed in self.list("branches/").await? {
-            if let Some((branch, "HEAD")) = self.relative(&listed.key)["branches/".len()..].split_once('/')
-                && let Ok(branch) = BranchName::new(branch)
-                && let Some(head) = self.root(&listed.key, &mut roots.unread, findings).await?
-            {
-                roots.heads.insert(branch, head);
-            }
-        }
-        for listed in self.list("pins/").await? {
-            if let Some(pin) = self.root(&listed.key, &mut roots.unread, findings).await? {
-                roots.pins.insert(self.relative(&listed.key).to_owned(), pin);
-            }
-        }
-        for listed in self.list("catalogue/").await? {
-            if let Some(entry) = self.root(&listed.key, &mut roots.unread, findings).await? {
-                roots.catalogue.insert(self.relative(&listed.key).to_owned(), entry);
-            }
-        }
-        Ok(roots)
-    }
-
-    /// A root's content; none if it is gone, or not what it should be.
-    async fn root<T: Document>(
-        &self,
-        key: &str,
-        unread: &mut BTreeSet<String>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<Option<T>, ReadError> {
-        match self.bucket.find::<T>(key).await {
-            Ok(Some((found, _))) => return Ok(Some(found)),
-            Ok(None) => {}
-            Err(ReadError::Object(error)) => return Err(error.into()),
-            Err(damage) => {
-                findings.push(Finding { needed_by: "the tenant".into(), problem: damage.to_string() });
-            }
-        }
-        unread.insert(self.relative(key).to_owned());
-        Ok(None)
-    }
-
-    /// Keys that the roots reach, and the packs among them with who needs each.
+    /// What the roots reach, and since when each branch can be recovered.
     async fn follow(
         &self,
         roots: &Roots,
+        history: History,
         findings: &mut Vec<Finding>,
-    ) -> Result<(BTreeSet<String>, Vec<(String, String)>), ReadError> {
-        let mut seen = std::collections::HashSet::new();
-        let (mut reached, mut packs) = (BTreeSet::new(), Vec::new());
+    ) -> Result<(Reached, BTreeMap<String, Timestamp>), ReadError> {
+        let (mut reached, mut recoverable) = (Reached::default(), BTreeMap::new());
         for (needed_by, position) in positions(roots) {
-            if !seen.insert(position.clone()) {
-                continue;
-            }
-            match read::load(&self.bucket, &self.keys, position).await {
-                Ok(state) => {
-                    self.reach(&state, &needed_by, &mut reached, &mut packs);
-                    if let Some(wal) = &state.wal {
-                        self.reach_stream(
-                            &position.branch,
-                            &wal.stream,
-                            &needed_by,
-                            &mut reached,
-                            &mut packs,
-                        );
-                    }
-                }
-                Err(ReadError::Object(error)) if !matches!(error, ObjectError::NotFound { .. }) => {
-                    return Err(error.into());
-                }
-                Err(damage) => {
-                    reached.insert(self.keys.manifest(position));
-                    findings.push(Finding { needed_by, problem: damage.to_string() });
+            let needed_by: Arc<str> = needed_by.into();
+            if let Some(id) = position.stream() {
+                reached.stream(&position.branch, id, position.sequence);
+                for number in 1..=position.sequence {
+                    let slot = self.keys.slot(&position.branch, &id, number);
+                    reached.need(self.relative(&slot).to_owned(), &needed_by);
                 }
             }
+            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
+            self.reach(&mut reached, position, manifest, &needed_by, findings).await?;
         }
         for (branch, head) in &roots.heads {
-            let Some(id) = head.stream.filter(|_| !head.sealed) else { continue };
+            let needed_by: Arc<str> = format!("branch {branch}").into();
+            let chain = match history::read_back(&self.bucket, &self.keys, head, history).await {
+                Ok(chain) => chain,
+                Err(error) => {
+                    // HEAD's own manifest was told of above.
+                    damage(error)?;
+                    continue;
+                }
+            };
+            recoverable.extend(chain.last().map(|oldest| (branch.to_string(), oldest.since())));
+            for past in chain {
+                self.reach_past(&mut reached, past, &needed_by, findings).await?;
+            }
+        }
+        Ok((reached, recoverable))
+    }
+
+    async fn reach_past(
+        &self,
+        reached: &mut Reached,
+        past: Past,
+        needed_by: &Arc<str>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), ReadError> {
+        let Past { manifest, following, current } = past;
+        let position = manifest.position();
+        if let Some((id, last)) = following {
+            reached.stream(&position.branch, id, last);
+        }
+        let mut found = Vec::new();
+        self.reach(reached, &position, Ok(manifest), needed_by, &mut found).await?;
+        // A collector may have been faster than this walk.
+        let collected = !current
+            && !found.is_empty()
+            && self.bucket.find::<Manifest>(&self.keys.manifest(&position)).await?.is_none();
+        if !collected {
+            findings.append(&mut found);
+        }
+        Ok(())
+    }
+
+    /// A manifest's objects.
+    async fn reach(
+        &self,
+        reached: &mut Reached,
+        position: &Position,
+        manifest: Result<Manifest, ReadError>,
+        needed_by: &Arc<str>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), ReadError> {
+        let key = self.keys.manifest(position);
+        if !reached.need(self.relative(&key).to_owned(), needed_by) {
+            return Ok(());
+        }
+        let manifest = match manifest {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                findings.extend(damage(error)?.map(|problem| finding(needed_by, problem)));
+                return Ok(());
+            }
+        };
+        for (index, page) in manifest.pages.iter().enumerate() {
+            reached.need(self.relative(&self.keys.page(&page.name)).to_owned(), needed_by);
+            match self.packs(&manifest, index).await {
+                Ok(packs) => packs.iter().for_each(|pack| {
+                    reached.need(pack.clone(), needed_by);
+                }),
+                Err(error) => findings.extend(damage(error)?.map(|problem| finding(needed_by, problem))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn packs(&self, manifest: &Manifest, index: usize) -> Result<Arc<[String]>, ReadError> {
+        let name = &manifest.pages[index].name;
+        let known = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(packs) = known {
+            return Ok(packs);
+        }
+        let page = read::load_page(&self.bucket, &self.keys, manifest, index).await?;
+        let packs = page.packs.iter().map(|pack| self.relative(&self.keys.pack(pack)).to_owned()).collect();
+        let packs: Arc<[String]> = packs;
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), packs.clone());
+        Ok(packs)
+    }
+
+    /// Keeps the seals of every stream and the segment before them: while they are there, a write that an ended owner
+    /// sent long ago cannot take effect.
+    async fn guard(&self, listed: &[Listed], reached: &mut Reached) -> Result<(), ReadError> {
+        let mut streams: BTreeMap<_, Vec<(u64, &Listed)>> = BTreeMap::new();
+        for object in listed {
+            if let Some((branch, id, number)) = reached::slot(self.relative(&object.key)) {
+                streams.entry((branch, id)).or_default().push((number, object));
+            }
+        }
+        for slots in streams.values_mut() {
+            slots.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+            let mut sealed = false;
+            for (_, slot) in slots {
+                let seal = slot.size <= MAX_SEAL_BYTES && self.is_seal(&slot.key).await?;
+                sealed |= seal;
+                if sealed {
+                    reached.guard(self.relative(&slot.key).to_owned());
+                }
+                if !seal {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_seal(&self, key: &str) -> Result<bool, ReadError> {
+        match self.bucket.find::<Slot>(key).await {
+            Ok(found) => Ok(matches!(found, Some((Slot::Seal(_), _)))),
+            Err(error) => {
+                // What cannot be read is no reason to let anything go.
+                damage(error)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads all that any kept state refers to.
+    async fn verify(&self, history: History, verifier: &mut Verifier<'_>) -> Result<Vec<Finding>, ReadError> {
+        let mut findings = Vec::new();
+        let roots = roots::read(&self.bucket, &self.keys, &mut Vec::new()).await?;
+        for (needed_by, position) in positions(&roots) {
+            let problem = verifier.position(position).await;
+            findings.extend(damaged(problem)?.map(|problem| finding(&needed_by, problem)));
+        }
+        for (branch, head) in &roots.heads {
             let needed_by = format!("branch {branch}");
-            match stream::to_end(&self.bucket, &self.keys, branch, id).await {
-                Ok(loaded) => self.reach_stream(branch, &loaded, &needed_by, &mut reached, &mut packs),
-                Err(ReadError::Object(error)) => return Err(error.into()),
-                Err(damage) => findings.push(Finding { needed_by, problem: damage.to_string() }),
+            let Ok(chain) = history::read_back(&self.bucket, &self.keys, head, history).await else {
+                continue;
+            };
+            for Past { manifest, following, current } in chain {
+                let problem = damaged(verifier.past(&manifest, following).await)?;
+                let key = self.keys.manifest(&manifest.position());
+                if let Some(problem) = problem
+                    && (current || self.bucket.find::<Manifest>(&key).await?.is_some())
+                {
+                    findings.push(finding(&needed_by, problem));
+                }
             }
         }
-        Ok((reached, packs))
+        Ok(findings)
     }
+}
 
-    fn reach_stream(
-        &self,
-        branch: &BranchName,
-        loaded: &LoadedStream,
-        needed_by: &str,
-        reached: &mut BTreeSet<String>,
-        packs: &mut Vec<(String, String)>,
-    ) {
-        reached.extend((1..loaded.next()).map(|number| self.keys.slot(branch, &loaded.end.id, number)));
-        for pack in loaded.segments.iter().flat_map(|segment| &segment.packs) {
-            let key = self.keys.pack(pack);
-            if reached.insert(key.clone()) {
-                packs.push((key, needed_by.to_owned()));
-            }
-        }
+/// What is wrong; none for what is only told of elsewhere. The outer error: the bucket did not answer.
+fn damage(error: ReadError) -> Result<Option<String>, ReadError> {
+    match error {
+        // The listing tells whether it is there.
+        ReadError::Object(ObjectError::NotFound { .. }) => Ok(None),
+        ReadError::Object(error) => Err(error.into()),
+        damage => Ok(Some(damage.to_string())),
     }
+}
 
-    fn reach(
-        &self,
-        state: &LoadedState,
-        needed_by: &str,
-        reached: &mut BTreeSet<String>,
-        packs: &mut Vec<(String, String)>,
-    ) {
-        reached.insert(self.keys.manifest(&state.manifest.position()));
-        reached.extend(state.manifest.pages.iter().map(|page| self.keys.page(&page.name)));
-        for pack in state.pages.iter().flat_map(|page| &page.packs) {
-            let key = self.keys.pack(pack);
-            if reached.insert(key.clone()) {
-                packs.push((key, needed_by.to_owned()));
-            }
-        }
+fn damaged(result: Result<(), ReadError>) -> Result<Option<String>, ReadError> {
+    match result {
+        Ok(()) => Ok(None),
+        Err(ReadError::Object(error @ ObjectError::NotFound { .. })) => Ok(Some(error.to_string())),
+        Err(error) => damage(error),
     }
+}
 
-    fn report(
-        &self,
-        roots: &Roots,
-        reached: &BTreeSet<String>,
-        listed: &[Listed],
-        findings: Vec<Finding>,
-    ) -> Report {
-        let mut report = Report::new(self.keys.root());
-        report.owner = roots.record.as_ref().map(|record| record.owner.clone());
-        report.branches = roots.heads.keys().map(ToString::to_string).collect();
-        report.findings = findings;
-        for Listed { key, size } in listed {
-            let standing = if reached.contains(key) { None } else { roots.standing(self.relative(key)) };
-            report.add(key, *size, standing);
+fn finding(needed_by: &str, problem: String) -> Finding {
+    Finding { needed_by: needed_by.to_owned(), problem }
+}
+
+/// Next to damage nothing is garbage: what seems unneeded may belong to what cannot be read.
+fn next_to_damage(standing: Standing, damaged: bool) -> Standing {
+    match standing {
+        Standing::Ended(why) if damaged => {
+            Standing::UnderWay(format!("{why}; kept, because something is damaged"))
         }
-        report
+        standing => standing,
     }
 }
 

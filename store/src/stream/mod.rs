@@ -9,7 +9,7 @@ mod tail;
 pub use tail::{Cut, Lsn, Tail, TailError};
 
 pub(crate) use copy::copy;
-pub(crate) use read::{LoadedStream, last, segment, to_end, up_to};
+pub(crate) use read::{LoadedStream, last, segment, segments, to_end, up_to};
 pub(crate) use seal::{SealError, seal};
 
 use crate::position::{StreamEnd, StreamId};

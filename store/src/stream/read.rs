@@ -198,6 +198,24 @@ pub(crate) async fn segment(
     }
 }
 
+/// Reads a stream up to a number that is known to hold a segment.
+pub(crate) async fn segments(
+    bucket: &Bucket,
+    keys: &Keys,
+    branch: &BranchName,
+    id: StreamId,
+    sequence: u64,
+) -> Result<LoadedStream, ReadError> {
+    let mut loaded = LoadedStream::empty(id);
+    let segments = stream::iter(1..=sequence).map(|number| segment(bucket, keys, branch, id, number));
+    let mut segments = std::pin::pin!(segments.buffered(SLOTS_IN_FLIGHT));
+    while let Some(segment) = segments.next().await {
+        let key = keys.slot(branch, &id, loaded.next());
+        loaded.push(&key, segment?)?;
+    }
+    Ok(loaded)
+}
+
 /// Reads a stream up to a number that is known to hold a segment, and an offset in it that ends a commit.
 pub(crate) async fn up_to(
     bucket: &Bucket,
@@ -207,13 +225,7 @@ pub(crate) async fn up_to(
     sequence: u64,
     offset: u64,
 ) -> Result<LoadedStream, ReadError> {
-    let mut loaded = LoadedStream::empty(id);
-    let segments = stream::iter(1..=sequence).map(|number| segment(bucket, keys, branch, id, number));
-    let mut segments = std::pin::pin!(segments.buffered(SLOTS_IN_FLIGHT));
-    while let Some(segment) = segments.next().await {
-        let key = keys.slot(branch, &id, loaded.next());
-        loaded.push(&key, segment?)?;
-    }
+    let loaded = segments(bucket, keys, branch, id, sequence).await?;
     let ends = |segment: &Segment| segment.commits.iter().any(|commit| commit.end == offset);
     if !loaded.segments.last().map_or(offset == 0, ends) {
         let key = keys.slot(branch, &id, sequence);

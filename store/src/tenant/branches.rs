@@ -2,15 +2,15 @@
 
 use super::{BranchSource, CreatedBranch, Pinned, TenantError, TenantStore};
 use crate::bucket::{Settled, WriteError};
-use crate::format::ReadError;
 use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
 use crate::format::pin::PinKind;
 use crate::identity::BranchName;
 use crate::object::{Condition, ETag};
 use crate::position::DatedPosition;
+use crate::stream::{self, SealError};
 
-/// How often a branch's holder may publish while the branch is fenced for deletion.
+/// How often a branch's holder may publish, or its name change hands, while it is created or deleted.
 const MAX_RACES: usize = 16;
 
 impl TenantStore {
@@ -35,13 +35,13 @@ impl TenantStore {
             last_commit: pinned.last_commit,
         });
         let head = self.new_head(name, Some(uid.to_owned()), start);
-        let key = self.keys.head(name);
-        match self.bucket.settle(&key, &head, &Condition::IfAbsent).await {
+        match self.put_new_head(&head, uid).await {
             Ok(Settled::Mine(_)) => Ok(CreatedBranch { head }),
             Ok(Settled::Other(other)) => {
                 self.drop_pin(pinned).await?;
                 match other {
-                    Some((other, _)) if other.deleting => Err(self.being_deleted()),
+                    // Its own: what asks for it again is late.
+                    Some((other, _)) if other.deleted => Err(TenantError::BranchNotFound(name.clone())),
                     Some((other, _)) if other.uid.as_deref() == Some(uid) => {
                         Ok(CreatedBranch { head: other })
                     }
@@ -58,6 +58,21 @@ impl TenantStore {
             // The branch may exist: its pin stays.
             Err(doubt) => Err(doubt.into()),
         }
+    }
+
+    /// Creates a HEAD, or replaces that of a deleted branch of another object.
+    async fn put_new_head(&self, head: &Head, uid: &str) -> Result<Settled<Head>, WriteError> {
+        let key = self.keys.head(&head.branch);
+        let mut condition = Condition::IfAbsent;
+        for _ in 0..MAX_RACES {
+            match self.bucket.settle(&key, head, &condition).await? {
+                Settled::Other(Some((other, etag))) if other.deleted && other.uid.as_deref() != Some(uid) => {
+                    condition = Condition::IfMatch(etag);
+                }
+                settled => return Ok(settled),
+            }
+        }
+        Err(WriteError::Other { key })
     }
 
     async fn drop_pin(&self, pinned: Option<Pinned>) -> Result<(), TenantError> {
@@ -87,8 +102,8 @@ impl TenantStore {
         }
     }
 
-    /// Fences the branch's writer, then deletes its HEAD and the pin of its starting point. Idempotent. A branch
-    /// that another uid created is left alone.
+    /// Ends the branch: fences its writer and marks its HEAD deleted in one write, seals its WAL, and removes the pin of
+    /// its starting point. Idempotent. A branch that another uid created is left alone. Its objects become garbage.
     pub async fn delete_branch(&self, name: &BranchName, uid: &str) -> Result<(), TenantError> {
         if *name == BranchName::main() {
             return Err(TenantError::MainBranch);
@@ -101,33 +116,45 @@ impl TenantStore {
         let key = self.keys.head(name);
         if let Some((head, etag)) = self.bucket.find::<Head>(&key).await?
             && head.uid.as_deref() == Some(uid)
-            && self.fence(&key, head, etag).await?
+            && let Some(before) = self.fence(&key, head, etag).await?
         {
-            self.bucket.delete(&key).await.map_err(ReadError::from)?;
+            self.seal_stream(&before).await;
         }
         self.unpin_all(PinKind::Branch, name.as_str(), uid).await
     }
 
-    /// Ends every owner's right to the branch, and keeps new ones away until HEAD is deleted. False: the name is
-    /// another branch's or another object's by now.
-    async fn fence(&self, key: &str, mut head: Head, mut etag: ETag) -> Result<bool, TenantError> {
+    /// The writer's next segment fails, so that it stops at once and not when it looks at HEAD again.
+    async fn seal_stream(&self, before: &Head) {
+        let Some(id) = before.stream.filter(|_| before.manifest.is_some() && !before.sealed) else { return };
+        let Head { branch, epoch, last_commit, .. } = before;
+        match stream::seal(&self.bucket, &self.keys, branch, id, epoch + 1, *last_commit).await {
+            Ok(_) | Err(SealError::Lost(_)) => {}
+            // Its writer still stops, within the time that a proof of ownership holds.
+            Err(error) => tracing::warn!(%branch, ?error, "the WAL of a deleted branch was not sealed"),
+        }
+    }
+
+    /// Ends every owner's right to the branch for good. Returns HEAD as it was before; none if it was deleted already, or
+    /// the name is another branch's or another object's by now.
+    async fn fence(&self, key: &str, mut head: Head, mut etag: ETag) -> Result<Option<Head>, TenantError> {
         for _ in 0..MAX_RACES {
-            if head.deleting {
-                return Ok(true);
+            if head.deleted {
+                return Ok(None);
             }
             let next = Head {
                 put_id: self.put_id(),
                 epoch: head.epoch + 1,
                 holder: None,
                 sealed: true,
-                deleting: true,
+                deleted: true,
                 ..head.clone()
             };
             match self.bucket.settle(key, &next, &Condition::IfMatch(etag)).await? {
-                Settled::Mine(_) | Settled::Other(None) => return Ok(true),
-                Settled::Other(Some((other, _))) if other.lineage != head.lineage => return Ok(false),
+                Settled::Mine(_) => return Ok(Some(head)),
+                Settled::Other(None) => return Ok(None),
+                Settled::Other(Some((other, _))) if other.lineage != head.lineage => return Ok(None),
                 // Meanwhile it was given to another object.
-                Settled::Other(Some((other, _))) if other.uid != head.uid => return Ok(false),
+                Settled::Other(Some((other, _))) if other.uid != head.uid => return Ok(None),
                 Settled::Other(Some(newer)) => (head, etag) = newer,
             }
         }

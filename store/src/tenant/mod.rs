@@ -26,6 +26,7 @@ mod snapshots;
 
 pub use deletion::MAX_DELETE_ROUNDS;
 pub use error::TenantError;
+pub(crate) use pins::MAX_CONDEMNED_LISTS;
 
 /// Whether the caller may create a database where none is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,14 @@ impl TenantStore {
         self.keys.root()
     }
 
+    pub(crate) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// One branch, for its writer or for readers.
     pub fn branch(&self, name: &BranchName) -> BranchStore {
         BranchStore {
@@ -140,7 +149,8 @@ impl TenantStore {
     /// HEAD of a branch.
     pub async fn head(&self, name: &BranchName) -> Result<Head, TenantError> {
         let found = self.bucket.find::<Head>(&self.keys.head(name)).await?;
-        found.map(|(head, _)| head).ok_or_else(|| TenantError::BranchNotFound(name.clone()))
+        let head = found.map(|(head, _)| head).filter(|head| !head.deleted);
+        head.ok_or_else(|| TenantError::BranchNotFound(name.clone()))
     }
 
     /// Whether the prefix is this owner's. None: there is no `tenant.json`. Writes nothing.
@@ -153,7 +163,7 @@ impl TenantStore {
     }
 
     /// Before anything is written or deleted: the prefix is this owner's, and is not being deleted.
-    async fn prove_owner(&self) -> Result<(), TenantError> {
+    pub(crate) async fn prove_owner(&self) -> Result<(), TenantError> {
         if self.proven.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -192,7 +202,7 @@ impl TenantStore {
             source: source.map(|source| source.position),
             stream: None,
             sealed: true,
-            deleting: false,
+            deleted: false,
             last_commit,
         }
     }

@@ -41,9 +41,8 @@ impl TenantStore {
             // Nothing was ever committed in it: it is as old as the branch.
             let since = manifest.last_commit.unwrap_or(manifest.written);
             if since <= time {
-                let branch = &position.branch;
                 let within = match &following {
-                    Some(following) => self.last_commit_before(branch, following, time).await?,
+                    Some(following) => self.last_commit_before(&position, following, time).await?,
                     None => None,
                 };
                 let Some((sequence, offset, commit)) = within else {
@@ -77,15 +76,23 @@ impl TenantStore {
     /// Number, end and time of the last commit at or before `time` in a stream; none if all are later.
     async fn last_commit_before(
         &self,
-        branch: &BranchName,
+        position: &Position,
         following: &Following,
         time: Timestamp,
     ) -> Result<Option<(u64, u64, Timestamp)>, TenantError> {
+        let branch = &position.branch;
         let (mut found, mut from, mut to) = (None, 1, following.sequence);
         // Commit times only grow: a binary search for the last segment that begins early enough.
         while from <= to {
             let middle = from + (to - from) / 2;
-            let segment = stream::segment(&self.bucket, &self.keys, branch, following.id, middle).await?;
+            let segment = stream::segment(&self.bucket, &self.keys, branch, following.id, middle).await;
+            let segment = match segment {
+                // Collected since its manifest was read.
+                Err(ReadError::Object(ObjectError::NotFound { .. })) => {
+                    return Err(TenantError::SourceExpired(Box::new(position.clone())));
+                }
+                segment => segment?,
+            };
             let early = |commit: &&crate::format::segment::Commit| {
                 commit.time <= time && commit.end <= following.offset
             };

@@ -26,12 +26,10 @@ impl TenantStore {
     ) -> Result<CreatedBranch, TenantError> {
         self.prove_owner().await?;
         let key = self.keys.head(name);
-        let Some((head, etag)) = self.bucket.find::<Head>(&key).await? else {
+        let Some((head, etag)) = self.bucket.find::<Head>(&key).await?.filter(|(head, _)| !head.deleted)
+        else {
             return Err(TenantError::BranchNotFound(name.clone()));
         };
-        if head.deleting {
-            return Err(self.being_deleted());
-        }
         if head.uid.as_deref() == Some(uid) {
             return Ok(CreatedBranch { head });
         }

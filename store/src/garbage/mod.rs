@@ -1,0 +1,56 @@
+//! Garbage collection of one tenant: what nothing reaches, and whose attempt provably ended, is deleted.
+//!
+//! No age decides that an attempt ended: a publisher that was frozen for an hour may still resume and win. The only time
+//! that counts is how far back a branch's history is wanted.
+
+mod condemned;
+mod error;
+mod run;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+pub use error::CollectError;
+
+use crate::reachability::Tally;
+
+/// What a run may delete, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How far back the history of branches is kept.
+    pub recovery_window: SignedDuration,
+    /// Wait between saying what will be deleted and looking again whether anybody needs it. Nothing relies on it: it
+    /// spares readers that hold no pin an error.
+    pub grace: Duration,
+    /// Most DELETEs a second.
+    pub deletes_per_second: NonZeroU32,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// What a run found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Collected {
+    /// The tenant's prefix, ending in `/`.
+    pub location: String,
+    /// What stays: reached, or made by attempts that may still run.
+    pub kept: Tally,
+    /// What was deleted; in a dry run, what would be.
+    pub deleted: Tally,
+    /// Keys of the latter, in order, at most [`LISTED`] of them.
+    pub keys: Vec<String>,
+    /// The oldest moment that each branch can be read at.
+    pub recoverable_from: BTreeMap<String, Timestamp>,
+    /// Nothing was deleted on purpose.
+    pub dry_run: bool,
+    /// More is left for the next run.
+    pub more: bool,
+}
+
+/// Keys that a report lists.
+pub const LISTED: usize = 1_000;

@@ -1,0 +1,162 @@
+//! One run: look, condemn, look again, delete.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::condemned::{self, MAX_DOOMED};
+use super::{CollectError, Collected, LISTED, Policy};
+use crate::bucket::Bucket;
+use crate::format::ReadError;
+use crate::keys::Keys;
+use crate::reachability::{History, Report, Standing, Tally, Walk};
+use crate::tenant::{Progress, TenantStore};
+
+/// DELETEs under way at a time.
+const DELETES_IN_FLIGHT: usize = 16;
+
+impl TenantStore {
+    /// Deletes what nothing reaches and whose attempt ended. May be interrupted anywhere and repeated; several at a time
+    /// do no harm. `progress` counts objects.
+    ///
+    /// # Errors
+    /// [`CollectError::Damaged`] when anything that is needed is missing: then nothing is deleted.
+    pub async fn collect(
+        &self,
+        policy: &Policy,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Collected, CollectError> {
+        self.prove_owner().await?;
+        let run = Run { bucket: self.bucket(), keys: self.keys(), policy };
+        run.collect(progress).await
+    }
+}
+
+struct Run<'a> {
+    bucket: &'a Bucket,
+    keys: &'a Keys,
+    policy: &'a Policy,
+}
+
+impl Run<'_> {
+    async fn collect(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Collected, CollectError> {
+        let now = self.bucket.environment.clock.now();
+        let history = History::within(self.policy.recovery_window, now);
+        let walk = Walk::new(self.bucket.clone(), self.keys.clone());
+        let earlier = condemned::earlier(self.bucket, self.keys).await?;
+        let first = self.look(&walk, history).await?;
+        let mut doomed = self.doomed(&first);
+        let more = doomed.len() > MAX_DOOMED;
+        doomed.truncate(MAX_DOOMED);
+        if self.policy.dry_run {
+            return Ok(report(first, &doomed, self.policy, more));
+        }
+        let lists = condemned::write(self.bucket, self.keys, &names(&doomed)).await?;
+        if !lists.is_empty() {
+            self.bucket.environment.clock.sleep(self.policy.grace).await;
+        }
+        let second = match self.look(&walk, history).await {
+            Ok(second) => second,
+            Err(error) => {
+                // Nothing of it was deleted, so it promises nothing away.
+                condemned::remove(self.bucket, &lists).await?;
+                return Err(error);
+            }
+        };
+        let still: BTreeSet<String> = names(&self.doomed(&second)).into_iter().collect();
+        doomed.retain(|(name, _)| still.contains(name));
+        self.delete(&doomed, progress).await?;
+        condemned::remove(self.bucket, &lists).await?;
+        self.remove_spent(&earlier).await?;
+        Ok(report(second, &doomed, self.policy, more))
+    }
+
+    async fn look(&self, walk: &Walk, history: History) -> Result<Report, CollectError> {
+        let report = walk.report(history).await?;
+        if report.findings.is_empty() {
+            return Ok(report);
+        }
+        Err(CollectError::Damaged { location: report.location, findings: report.findings })
+    }
+
+    /// What is garbage: names and sizes, manifests first. A manifest whose packs are gone would be worse than packs whose
+    /// manifest is.
+    fn doomed(&self, report: &Report) -> Vec<(String, u64)> {
+        let ended = report.leftovers.iter().filter(|left| matches!(left.standing, Standing::Ended(_)));
+        let mut doomed: Vec<(String, u64)> = ended
+            .filter_map(|left| Some((left.key.strip_prefix(self.keys.root())?.to_owned(), left.size)))
+            .collect();
+        doomed.sort_by_key(|(name, _)| !name.contains("/manifests/"));
+        doomed
+    }
+
+    async fn delete(
+        &self,
+        doomed: &[(String, u64)],
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(), ReadError> {
+        let mut done = Progress { chunks_done: 0, chunks_total: doomed.len() as u64, bytes_done: 0 };
+        let rate = self.policy.deletes_per_second.get();
+        for second in doomed.chunks(usize::try_from(rate).unwrap_or(usize::MAX)) {
+            let started = self.bucket.environment.clock.monotonic();
+            // Manifests are all gone before anything else goes.
+            for batch in
+                second.chunk_by(|(a, _), (b, _)| a.contains("/manifests/") == b.contains("/manifests/"))
+            {
+                stream::iter(batch.to_vec())
+                    .map(|(name, size)| async move {
+                        self.bucket.delete(&self.keys.relative(&name)).await.map(|()| size)
+                    })
+                    .buffer_unordered(DELETES_IN_FLIGHT)
+                    .try_for_each(|size| {
+                        done.chunks_done += 1;
+                        done.bytes_done += size;
+                        progress(done);
+                        std::future::ready(Ok(()))
+                    })
+                    .await?;
+            }
+            let taken = self.bucket.environment.clock.monotonic().saturating_sub(started);
+            if done.chunks_done < done.chunks_total && second.len() == rate as usize {
+                self.bucket.environment.clock.sleep(Duration::from_secs(1).saturating_sub(taken)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_spent(&self, earlier: &[condemned::Earlier]) -> Result<(), CollectError> {
+        if earlier.is_empty() {
+            return Ok(());
+        }
+        let listed = self.bucket.list(self.keys.root(), None, crate::reachability::MAX_OBJECTS).await;
+        let listed = listed.map_err(ReadError::from)?.into_iter();
+        let left =
+            listed.filter_map(|left| left.key.strip_prefix(self.keys.root()).map(str::to_owned)).collect();
+        Ok(condemned::remove_spent(self.bucket, earlier, &left).await?)
+    }
+}
+
+fn names(doomed: &[(String, u64)]) -> Vec<String> {
+    doomed.iter().map(|(name, _)| name.clone()).collect()
+}
+
+fn report(walked: Report, doomed: &[(String, u64)], policy: &Policy, more: bool) -> Collected {
+    let deleted = Tally { count: doomed.len() as u64, bytes: doomed.iter().map(|(_, size)| size).sum() };
+    let there = [walked.reachable, walked.ended, walked.under_way, walked.unknown].into_iter();
+    let all = there.fold(Tally::default(), |all, part| Tally {
+        count: all.count + part.count,
+        bytes: all.bytes + part.bytes,
+    });
+    let mut keys: Vec<String> = doomed.iter().take(LISTED).map(|(name, _)| name.clone()).collect();
+    keys.sort();
+    Collected {
+        kept: Tally { count: all.count - deleted.count, bytes: all.bytes - deleted.bytes },
+        location: walked.location,
+        deleted,
+        keys,
+        recoverable_from: walked.recoverable_from,
+        dry_run: policy.dry_run,
+        more,
+    }
+}

@@ -1,0 +1,95 @@
+//! Reading what decides over the rest of a tenant's prefix.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+
+use super::standing::Roots;
+use super::{Finding, MAX_OBJECTS};
+use crate::bucket::Bucket;
+use crate::format::ReadError;
+use crate::format::head::Head;
+use crate::format::json::Document;
+use crate::identity::BranchName;
+use crate::keys::Keys;
+use crate::object::Listed;
+
+/// Documents read at a time.
+const READS_IN_FLIGHT: usize = 16;
+
+/// Reads `tenant.json`, pins, HEADs and the catalogue. Pins come before HEADs: what is created meanwhile is pinned
+/// before a HEAD names it.
+pub(super) async fn read(
+    bucket: &Bucket,
+    keys: &Keys,
+    findings: &mut Vec<Finding>,
+) -> Result<Roots, ReadError> {
+    let mut reader = Reader { bucket, keys, unread: BTreeSet::new(), findings };
+    let record = reader.documents(vec![keys.tenant()]).await?.pop().map(|(_, record)| record);
+    let pins = reader.below(&keys.pins(), |_| true).await?;
+    let heads = reader.below(&keys.branches(), |key| head_of(key).is_some()).await?;
+    let heads = heads.into_iter().filter(|(_, head): &(String, Head)| !head.deleted);
+    let heads = heads.filter_map(|(key, head)| Some((head_of(&key)?, head))).collect();
+    let catalogue = reader.below(&keys.catalogue(), |_| true).await?.into_iter().collect();
+    Ok(Roots { record, heads, pins: pins.into_iter().collect(), catalogue, unread: reader.unread })
+}
+
+/// The branch whose HEAD has this key.
+fn head_of(relative: &str) -> Option<BranchName> {
+    let branch = relative.strip_prefix("branches/")?.strip_suffix("/HEAD")?;
+    BranchName::new(branch).ok()
+}
+
+struct Reader<'a> {
+    bucket: &'a Bucket,
+    keys: &'a Keys,
+    unread: BTreeSet<String>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Reader<'_> {
+    /// The wanted documents below a key, each with its own relative to the tenant's prefix.
+    async fn below<T: Document>(
+        &mut self,
+        below: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, T)>, ReadError> {
+        let listed = list(self.bucket, below).await?.into_iter().map(|listed| listed.key);
+        let root = self.keys.root();
+        self.documents(listed.filter(|key| key.strip_prefix(root).is_some_and(&wanted)).collect()).await
+    }
+
+    /// Those documents that are there and what they should be.
+    async fn documents<T: Document>(&mut self, keys: Vec<String>) -> Result<Vec<(String, T)>, ReadError> {
+        let bucket = self.bucket;
+        let reads = keys.into_iter().map(|key| async move {
+            let found = bucket.find::<T>(&key).await;
+            (key, found)
+        });
+        let reads: Vec<_> = stream::iter(reads).buffered(READS_IN_FLIGHT).collect().await;
+        let mut documents = Vec::new();
+        for (key, found) in reads {
+            let relative = key.strip_prefix(self.keys.root()).unwrap_or(&key).to_owned();
+            match found {
+                Ok(Some((document, _))) => documents.push((relative, document)),
+                Ok(None) => drop(self.unread.insert(relative)),
+                Err(ReadError::Object(error)) => return Err(error.into()),
+                Err(damage) => {
+                    self.findings
+                        .push(Finding { needed_by: "the tenant".into(), problem: damage.to_string() });
+                    self.unread.insert(relative);
+                }
+            }
+        }
+        Ok(documents)
+    }
+}
+
+/// Every object below a key.
+pub(super) async fn list(bucket: &Bucket, below: &str) -> Result<Vec<Listed>, ReadError> {
+    let listed = bucket.list(below, None, MAX_OBJECTS).await?;
+    if listed.len() < MAX_OBJECTS {
+        return Ok(listed);
+    }
+    Err(ReadError::Mismatch { key: below.to_owned(), why: format!("it has more than {MAX_OBJECTS} objects") })
+}

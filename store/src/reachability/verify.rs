@@ -1,0 +1,89 @@
+//! Reading every byte that a state refers to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::branch::read::{self, LoadedState, LoadedWal, Run};
+use crate::bucket::Bucket;
+use crate::format::ReadError;
+use crate::format::manifest::Manifest;
+use crate::format::page::ObjectName;
+use crate::keys::Keys;
+use crate::position::{Position, StreamId};
+use crate::stream;
+
+use super::Tally;
+
+/// Reads states and checks their chunks, each of them once.
+pub(super) struct Verifier<'a> {
+    bucket: &'a Bucket,
+    keys: &'a Keys,
+    /// Runs of chunks that were checked: the pack, where they begin and end.
+    checked: HashSet<(ObjectName, u64, u64)>,
+    /// What was read: chunks, and their stored bytes with those of segments.
+    pub(super) verified: Tally,
+}
+
+impl<'a> Verifier<'a> {
+    pub(super) fn new(bucket: &'a Bucket, keys: &'a Keys) -> Self {
+        Self { bucket, keys, checked: HashSet::new(), verified: Tally::default() }
+    }
+
+    /// A position with its WAL.
+    pub(super) async fn position(&mut self, position: &Position) -> Result<(), ReadError> {
+        let state = read::load(self.bucket, self.keys, position).await?;
+        self.state(&state).await
+    }
+
+    /// A manifest of a branch, and the WAL after it that belongs to the branch.
+    pub(super) async fn past(
+        &mut self,
+        manifest: &Manifest,
+        following: Option<(StreamId, u64)>,
+    ) -> Result<(), ReadError> {
+        let position = manifest.position();
+        let mut state = read::load(self.bucket, self.keys, &position).await?;
+        if let Some((id, last)) = following {
+            let branch = &position.branch;
+            let stream = match last {
+                u64::MAX => stream::to_end(self.bucket, self.keys, branch, id).await?,
+                last => stream::segments(self.bucket, self.keys, branch, id, last).await?,
+            };
+            let offset = stream.end.length;
+            state.wal = Some(LoadedWal { stream: Arc::new(stream), offset });
+        }
+        self.state(&state).await
+    }
+
+    async fn state(&mut self, state: &LoadedState) -> Result<(), ReadError> {
+        for chunk in read::inline_chunks(self.keys, state) {
+            let (_, raw) = chunk?;
+            self.verified.count += 1;
+            self.verified.bytes += raw.len() as u64;
+        }
+        self.verified.bytes += state
+            .wal
+            .iter()
+            .flat_map(|wal| &wal.stream.segments)
+            .map(|segment| segment.wal.len() as u64)
+            .sum::<u64>();
+        for run in read::plan_runs(state) {
+            self.run(run).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, run: Run) -> Result<(), ReadError> {
+        let place = (run.pack().clone(), run.range().start, run.range().end);
+        if self.checked.contains(&place) {
+            return Ok(());
+        }
+        let bytes = place.2 - place.1;
+        let fetched = read::fetch(self.bucket, self.keys, run).await?;
+        let work = move || fetched.chunks().try_fold(0, |count, chunk| chunk.map(|_| count + 1));
+        self.verified.count += self.bucket.environment.compute(work).await?;
+        self.verified.bytes += bytes;
+        self.checked.insert(place);
+        Ok(())
+    }
+}

@@ -1,0 +1,363 @@
+//! What a collection deletes, what it never does, and that it may die and race anywhere.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use roost_store::garbage::{CollectError, Collected, Policy};
+use roost_store::object::fault::{FaultStore, Faults, Stop};
+use roost_store::reachability::{self, Depth, History, Report};
+use roost_store::{
+    Adoption, BranchName, BranchSource, Creation, Environment, Holder, Hydration, MemoryStore, ObjectStore,
+    OwnedBranch, Owner, ShipError, Takeover, TenantError, TenantStore,
+};
+use support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, owner, path};
+
+const NOTHING_OF_THE_PAST: SignedDuration = SignedDuration::ZERO;
+
+fn policy(recovery_window: SignedDuration) -> Policy {
+    Policy {
+        recovery_window,
+        grace: Duration::from_secs(1),
+        deletes_per_second: NonZeroU32::new(100).unwrap(),
+        dry_run: false,
+    }
+}
+
+struct World {
+    memory: Arc<MemoryStore>,
+    environment: Environment,
+    ledger: Arc<Mutex<Ledger>>,
+    disk: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let environment = Environment {
+            clock: Arc::new(VirtualClock::default()),
+            randomness: Arc::new(Seeded::new(7)),
+            compute: roost_store::Compute::Inline,
+        };
+        let (memory, ledger, disk) = (Arc::default(), Arc::default(), tempfile::tempdir().unwrap());
+        let world = Self { memory, environment, ledger, disk };
+        world.tenant().initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+        world
+    }
+
+    fn tenant(&self) -> TenantStore {
+        self.tenant_in(self.memory.clone())
+    }
+
+    fn tenant_in(&self, store: Arc<dyn ObjectStore>) -> TenantStore {
+        TenantStore::new(store, path(), owner(), self.environment.clone())
+    }
+
+    async fn open(&self, branch: &str) -> (OwnedBranch, ModelDatabase) {
+        let holder = Holder { name: "pod".into(), id: "pod".into() };
+        let branch = self.tenant().branch(&BranchName::new(branch).unwrap());
+        let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
+        let file = self.disk.path().join(format!("{:?}", std::time::Instant::now()));
+        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        let file = file.exists().then_some(file);
+        let number = owned.head().number();
+        let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), number);
+        (owned, database)
+    }
+
+    /// Opens a branch, ships a bulk load, publishes, changes `chunk`, and seals: two manifests with a stream between.
+    async fn write(&self, branch: &str, chunk: u64) {
+        let (owned, database) = self.open(branch).await;
+        database.commit(&[1, 2]);
+        owned.publish(&database).await.unwrap();
+        let free = database.free();
+        database.commit_with(&[], &(free..free + 6).collect::<Vec<_>>());
+        ship(&owned, &database).await.unwrap();
+        database.commit(&[chunk]);
+        owned.seal(&database).await.unwrap();
+    }
+
+    async fn walk(&self) -> Report {
+        let environment = self.environment.clone();
+        let history = History::within(NOTHING_OF_THE_PAST, environment.clock.now());
+        reachability::walk(self.memory.clone(), &path(), environment, history, Depth::Bytes).await.unwrap()
+    }
+
+    async fn collect(&self, policy: &Policy) -> Collected {
+        self.tenant().collect(policy, &|_| {}).await.unwrap()
+    }
+
+    fn keys(&self) -> BTreeSet<String> {
+        self.memory.contents().into_keys().collect()
+    }
+
+    fn count(&self, part: &str) -> usize {
+        self.keys().iter().filter(|key| key.contains(part)).count()
+    }
+}
+
+async fn ship(owned: &OwnedBranch, database: &ModelDatabase) -> Result<(), ShipError> {
+    database.ship(u64::MAX, async |cut| owned.ship(&cut, database).await).await.unwrap().map(drop)
+}
+
+#[tokio::test]
+async fn the_past_beyond_the_window_goes_and_its_space_with_it() {
+    let world = World::new().await;
+    for chunk in 0..3 {
+        world.write("main", chunk).await;
+    }
+    let before = world.keys();
+    let kept = world.collect(&policy(SignedDuration::from_hours(1))).await;
+    assert_eq!((kept.deleted.count, world.keys()), (0, before.clone()), "all of it is within the window");
+
+    let looked = world.collect(&Policy { dry_run: true, ..policy(NOTHING_OF_THE_PAST) }).await;
+    assert_eq!(world.keys(), before, "a dry run deletes nothing");
+    let mut last = 0;
+    let told = Mutex::new(&mut last);
+    let freed = world
+        .tenant()
+        .collect(&policy(NOTHING_OF_THE_PAST), &|progress| **told.lock().unwrap() = progress.chunks_done)
+        .await
+        .unwrap();
+    assert_eq!((freed.deleted, &freed.keys), (looked.deleted, &looked.keys), "it said what it would do");
+    assert_eq!(last, freed.deleted.count, "progress ends with all of them");
+    assert_eq!((world.count("/manifests/"), world.count("/wal/"), world.count("/condemned/")), (1, 0, 0));
+    assert_eq!(world.keys().len() as u64 + freed.deleted.count, before.len() as u64);
+    assert!(freed.recoverable_from["main"] > kept.recoverable_from["main"]);
+
+    let left = world.walk().await;
+    assert!(left.is_clean() && left.leftovers.is_empty(), "{left:?}");
+    let (owned, _) = world.open("main").await;
+    let file = world.disk.path().join("again");
+    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    Content::read(&file);
+    assert_eq!(world.collect(&policy(NOTHING_OF_THE_PAST)).await.deleted.count, 0);
+}
+
+#[tokio::test]
+async fn any_moment_within_the_window_stays_readable() {
+    let world = World::new().await;
+    for chunk in 0..4 {
+        world.write("main", chunk).await;
+    }
+    let main = BranchName::main();
+    let now = world.environment.clock.now();
+    let commits: Vec<u64> = world.ledger.lock().unwrap().states.keys().copied().collect();
+    let middle = ModelDatabase::time_of(commits[commits.len() / 2]);
+    let window = now.duration_since(middle);
+    let collected = world.collect(&policy(window)).await;
+    assert!(collected.deleted.count > 0, "{collected:?}");
+    for commit in commits {
+        let time = ModelDatabase::time_of(commit);
+        let found = world.tenant().position_at(&main, time).await;
+        if time >= collected.recoverable_from["main"] {
+            let name = BranchName::new(format!("at-{commit}")).unwrap();
+            let source = BranchSource::Moment(main.clone(), time);
+            world.tenant().create_branch(&name, name.as_str(), &source).await.unwrap();
+            let (owned, _) = world.open(name.as_str()).await;
+            let file = world.disk.path().join(name.as_str());
+            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+            assert_eq!(Content::read(&file), world.ledger.lock().unwrap().states[&commit].0);
+        } else {
+            assert!(matches!(found, Err(TenantError::SourceExpired(_) | TenantError::BeforeHistory { .. })));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_snapshots_and_branches_keep_stays_until_they_go() {
+    let world = World::new().await;
+    world.write("main", 1).await;
+    let tenant = world.tenant();
+    tenant.snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+    let dev = BranchName::new("dev").unwrap();
+    tenant.create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
+    world.write("dev", 2).await;
+    world.write("main", 3).await;
+    for gone in ["nothing", "snapshot", "branch"] {
+        match gone {
+            "snapshot" => tenant.delete_snapshot("nightly", "s1").await.unwrap(),
+            "branch" => tenant.delete_branch(&dev, "b1").await.unwrap(),
+            _ => {}
+        }
+        let deleted = world.collect(&policy(NOTHING_OF_THE_PAST)).await.deleted;
+        // The branch still needs what the snapshot kept.
+        assert_eq!(deleted.count > 0, gone != "snapshot", "{gone}");
+        let walked = world.walk().await;
+        assert!(walked.is_clean() && walked.leftovers.is_empty(), "{gone}: {walked:?}");
+    }
+    assert_eq!(world.count("dev"), 1, "its HEAD alone: {:?}", world.keys());
+}
+
+/// A publisher that was frozen for long may still resume and win: nothing of its attempt is garbage before another owner
+/// took over.
+#[tokio::test]
+async fn a_slow_publish_loses_nothing_to_a_collection() {
+    for request in 0.. {
+        let world = World::new().await;
+        world.write("main", 1).await;
+        let stop = Some(Stop::Freeze { request, after_effect: true });
+        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+        let holder = Holder { name: "slow".into(), id: "slow".into() };
+        let branch = world.tenant_in(slow.clone()).branch(&BranchName::main());
+        let (ledger, file) = (world.ledger.clone(), world.disk.path().join("slow"));
+        let publishing = tokio::spawn(async move {
+            let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
+            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+            let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
+            let free = database.free();
+            database.commit_with(&[1], &(free..free + 6).collect::<Vec<_>>());
+            ship(&owned, &database).await.unwrap();
+            owned.publish(&database).await.unwrap();
+        });
+        while !publishing.is_finished() && !slow.is_stopped() {
+            tokio::task::yield_now().await;
+        }
+        let frozen = slow.is_stopped();
+        world.environment.clock.sleep(Duration::from_hours(24)).await;
+        world.collect(&policy(NOTHING_OF_THE_PAST)).await;
+        slow.thaw();
+        publishing.await.unwrap();
+        let walked = world.walk().await;
+        assert!(walked.is_clean(), "{request}: {walked:?}");
+        if !frozen {
+            return;
+        }
+    }
+}
+
+/// The bucket refuses the frozen owner's segment for ever, however much was collected meanwhile.
+#[tokio::test]
+async fn a_zombie_is_fenced_even_after_collections() {
+    let world = World::new().await;
+    world.write("main", 1).await;
+    let (zombie, database) = world.open("main").await;
+    database.commit(&[1]);
+    ship(&zombie, &database).await.unwrap();
+    for _ in 0..3 {
+        world.write("main", 2).await;
+        world.environment.clock.sleep(Duration::from_hours(24)).await;
+        world.collect(&policy(NOTHING_OF_THE_PAST)).await;
+    }
+    assert_eq!(world.count("/wal/"), 2, "the seal and the segment before it stay: {:?}", world.keys());
+    database.commit(&[2]);
+    assert!(matches!(ship(&zombie, &database).await, Err(ShipError::Fenced { .. })));
+    world.write("main", 3).await;
+    let walked = world.walk().await;
+    assert!(walked.is_clean(), "{walked:?}");
+}
+
+/// A run that dies at any request leaves a bucket that is whole; the next one finishes and leaves no list behind.
+#[tokio::test]
+async fn a_collection_may_die_anywhere() {
+    let mut died = 0;
+    for request in 0.. {
+        let mut reached = false;
+        for after_effect in [false, true] {
+            let world = World::new().await;
+            for chunk in 0..2 {
+                world.write("main", chunk).await;
+            }
+            let stop = Some(Stop::Kill { request, after_effect });
+            let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+            let tenant = world.tenant_in(unlucky.clone());
+            let victim =
+                tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
+            while !victim.is_finished() && !unlucky.is_stopped() {
+                tokio::task::yield_now().await;
+            }
+            victim.abort();
+            reached |= unlucky.is_stopped();
+            let walked = world.walk().await;
+            assert!(walked.is_clean(), "{request}: {walked:?}");
+            world.collect(&policy(NOTHING_OF_THE_PAST)).await;
+            assert_eq!((world.count("/manifests/"), world.count("/condemned/")), (1, 0), "{request}");
+        }
+        if !reached {
+            assert!(died > 10, "{died}");
+            return;
+        }
+        died += 1;
+    }
+}
+
+/// A pin that comes while a collection is under way is kept, or refused: never a promise of what is gone.
+#[tokio::test]
+async fn a_pin_beside_a_collection_is_kept_or_refused() {
+    let (mut kept, mut refused) = (0, 0);
+    for request in 0.. {
+        let world = World::new().await;
+        world.write("main", 1).await;
+        let old =
+            world.tenant().position_at(&BranchName::main(), world.environment.clock.now()).await.unwrap();
+        world.write("main", 2).await;
+        let stop = Some(Stop::Freeze { request, after_effect: false });
+        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+        let tenant = world.tenant_in(slow.clone());
+        let run = tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
+        while !run.is_finished() && !slow.is_stopped() {
+            tokio::task::yield_now().await;
+        }
+        let frozen = slow.is_stopped();
+        let dev = BranchName::new("dev").unwrap();
+        let created = world.tenant().create_branch(&dev, "b", &BranchSource::Position(old)).await;
+        slow.thaw();
+        run.await.unwrap().unwrap();
+        let walked = world.walk().await;
+        assert!(walked.is_clean(), "{request}: {walked:?}");
+        match created {
+            Ok(_) => {
+                kept += 1;
+                world.open("dev").await;
+            }
+            Err(TenantError::SourceExpired(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        if !frozen {
+            assert!(kept > 3 && refused > 3, "{kept} {refused}");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn next_to_damage_nothing_is_deleted() {
+    for part in ["/packs/", "/pages/", "/HEAD", "/pins/"] {
+        let world = World::new().await;
+        world.write("main", 1).await;
+        world.tenant().snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+        world.write("main", 2).await;
+        let needed = world.collect(&Policy { dry_run: true, ..policy(NOTHING_OF_THE_PAST) }).await.keys;
+        let key = world
+            .keys()
+            .into_iter()
+            .find(|key| key.contains(part) && !needed.iter().any(|doomed| key.ends_with(doomed.as_str())));
+        let key = key.unwrap();
+        if part == "/packs/" {
+            world.memory.delete(&key).await.unwrap();
+        } else {
+            world.memory.overwrite(&key, b"{}".to_vec());
+        }
+        let before = world.keys();
+        let refused = world.tenant().collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await;
+        assert!(matches!(refused, Err(CollectError::Damaged { .. })), "{part}: {refused:?}");
+        assert!(refused.unwrap_err().to_string().contains(&key), "it names what is wrong");
+        assert_eq!(world.keys(), before, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_owner_collects() {
+    let world = World::new().await;
+    world.write("main", 1).await;
+    let before = world.keys();
+    let other = Owner { tenant_uid: "another".into(), ..owner() };
+    let stranger = TenantStore::new(world.memory.clone(), path(), other, world.environment.clone());
+    let refused = stranger.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await;
+    assert!(matches!(refused, Err(CollectError::Tenant(TenantError::OwnedElsewhere { .. }))), "{refused:?}");
+    assert_eq!(world.keys(), before);
+}
