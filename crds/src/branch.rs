@@ -147,6 +147,10 @@ pub struct BranchStatus {
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
+    /// The oldest moment that it can be recovered at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub recoverable_from: Option<Time>,
     /// Why the last wake failed or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_failure: Option<crate::WakeFailure>,

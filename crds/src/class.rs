@@ -43,6 +43,10 @@ pub struct TenantClassSpec {
     /// When a tenant counts as idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
+    /// How far back point-in-time recovery reaches; 168h if absent. What is older is deleted from the bucket, unless a
+    /// snapshot or branch keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_window: Option<Duration>,
     /// Ceilings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

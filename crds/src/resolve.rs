@@ -24,6 +24,8 @@ pub const IDLE_MAX_SECONDS: u64 = 24 * 3600;
 pub const TERMINATION_GRACE_SECONDS: u64 = 120;
 /// Time a statement may run, in seconds.
 pub const STATEMENT_TIMEOUT_SECONDS: u64 = 10 * 60;
+/// How far back point-in-time recovery reaches, in seconds.
+pub const RECOVERY_WINDOW_SECONDS: u64 = 168 * 3600;
 /// Runtime pods of a class at once.
 pub const ACTIVE: u32 = 100;
 /// Size limit of the cache volume.
@@ -124,6 +126,13 @@ impl TenantClassSpec {
         let seconds = |duration: Option<&Duration>, default| duration.map_or(default, Duration::as_secs);
         let min = seconds(idle.min.as_ref(), IDLE_MIN_SECONDS.min(seconds(idle.max.as_ref(), u64::MAX)));
         (min, seconds(idle.max.as_ref(), IDLE_MAX_SECONDS.max(min)).max(min))
+    }
+
+    /// How far back point-in-time recovery reaches.
+    pub fn recovery_window(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(
+            self.recovery_window.as_ref().map_or(RECOVERY_WINDOW_SECONDS, Duration::as_secs),
+        )
     }
 
     /// How long a statement may run.

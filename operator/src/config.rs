@@ -1,6 +1,6 @@
 //! Every flag of the operator, each with an environment variable of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -50,6 +50,12 @@ pub struct Config {
     /// How often a class whose bucket does not answer as it should is probed again.
     #[arg(long, env = "ROOST_PROBE_RETRY", default_value = "1h", value_parser = duration)]
     pub probe_retry: Duration,
+    /// How long after a change the garbage of a tenant is collected.
+    #[arg(long, env = "ROOST_GARBAGE_INTERVAL", default_value = "1h", value_parser = duration)]
+    pub garbage_interval: Duration,
+    /// Most objects of one tenant that are deleted in a second.
+    #[arg(long, env = "ROOST_GARBAGE_DELETES_PER_SECOND", default_value = "100")]
+    pub garbage_deletes_per_second: NonZeroU32,
     /// Log filter.
     #[arg(long, env = "ROOST_LOG", default_value = "info")]
     pub log: String,

@@ -11,6 +11,7 @@ use crate::{
     class::ClassReconciler,
     context::Context,
     elected::Elected,
+    garbage::GarbageReconciler,
     pods::lifecycle::PodReconciler,
     snapshot::SnapshotReconciler,
     tenant::TenantReconciler,
@@ -33,6 +34,8 @@ const SWEEP: Duration = Duration::from_secs(30);
 const SYNC_LOOK: Duration = Duration::from_millis(20);
 /// Looks under way at a time, of each kind.
 const CONCURRENCY: usize = 16;
+/// Tenants whose garbage is collected at a time.
+const COLLECTIONS: usize = 4;
 
 /// Takes part in the election until `stop`.
 pub async fn lead(context: Arc<Context>, stop: CancellationToken) {
@@ -120,10 +123,13 @@ async fn run_term(context: Arc<Context>, end: CancellationToken) {
     }
     macro_rules! drive {
         ($reconciler:ident, $queue:ident) => {
+            drive!($reconciler, $queue, CONCURRENCY)
+        };
+        ($reconciler:ident, $queue:ident, $concurrency:expr) => {
             parts.spawn(drive(
                 Arc::new($reconciler(Arc::clone(&elected))),
                 Arc::clone(&queues.$queue),
-                CONCURRENCY,
+                $concurrency,
                 context.metrics.reconciles.clone(),
                 end.clone(),
             ))
@@ -134,6 +140,7 @@ async fn run_term(context: Arc<Context>, end: CancellationToken) {
     drive!(BranchReconciler, branches);
     drive!(SnapshotReconciler, snapshots);
     drive!(PodReconciler, pods);
+    drive!(GarbageReconciler, garbage, COLLECTIONS);
     parts.spawn(sweep(Arc::clone(&context), end.clone()));
     while let Some(ended) = parts.join_next().await {
         if let Err(error) = ended {

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use roost_operator::{
     config::{Config, LogFormat},
-    process,
-    reachability::{self, Options},
+    fsck, garbage, process,
 };
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
@@ -27,14 +26,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Reachability(Options),
+    /// Its first name was `reachability`.
+    #[command(alias = "reachability")]
+    Fsck(fsck::Options),
+    Collect(garbage::command::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     // Only a second installation can fail, and this is the first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse() {
-        Cli { command: Some(Command::Reachability(options)), .. } => Ok(reachability(&options)?),
+        Cli { command: Some(Command::Fsck(options)), .. } => Ok(fsck(&options)?),
+        Cli { command: Some(Command::Collect(options)), .. } => Ok(collect(&options)?),
         Cli { config: Some(config), .. } => operate(config),
         // With neither, clap has said which flags are missing.
         Cli { .. } => Ok(ExitCode::from(UNDECIDED)),
@@ -47,15 +50,22 @@ fn operate(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn reachability(options: &Options) -> anyhow::Result<ExitCode> {
-    Ok(match runtime()?.block_on(reachability::run(options)) {
+fn fsck(options: &fsck::Options) -> anyhow::Result<ExitCode> {
+    Ok(match runtime()?.block_on(fsck::run(options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            ExitCode::from(UNDECIDED)
-        }
+        Err(error) => undecided(&error),
     })
+}
+
+fn collect(options: &garbage::command::Options) -> anyhow::Result<ExitCode> {
+    let collected = runtime()?.block_on(garbage::command::run(options));
+    Ok(collected.map_or_else(|error| undecided(&error), |()| ExitCode::SUCCESS))
+}
+
+fn undecided(error: &anyhow::Error) -> ExitCode {
+    eprintln!("Error: {error:#}");
+    ExitCode::from(UNDECIDED)
 }
 
 fn runtime() -> std::io::Result<Runtime> {

@@ -8,6 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use roost_protocol::{problem::Problem, wake::Route};
+use roost_store::garbage::Collected;
 
 /// Seconds at which a wake's or reconcile's duration is counted.
 const BUCKETS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0];
@@ -93,6 +94,28 @@ impl ReconcileMetrics {
     }
 }
 
+/// Garbage collection.
+#[derive(Clone, Debug, Default)]
+pub struct GarbageMetrics {
+    runs: Family<OutcomeLabel, Counter>,
+    objects: Counter,
+    bytes: Counter,
+}
+
+impl GarbageMetrics {
+    /// Counts a run that came to its end.
+    pub fn collected(&self, collected: &Collected) {
+        self.runs.get_or_create(&OutcomeLabel { outcome: "ok".into() }).inc();
+        self.objects.inc_by(collected.deleted.count);
+        self.bytes.inc_by(collected.deleted.bytes);
+    }
+
+    /// Counts one that did not.
+    pub fn failed(&self) {
+        self.runs.get_or_create(&OutcomeLabel { outcome: "error".into() }).inc();
+    }
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -101,6 +124,8 @@ pub struct Metrics {
     pub wakes: WakeMetrics,
     /// Reconciles.
     pub reconciles: ReconcileMetrics,
+    /// Garbage collection.
+    pub garbage: GarbageMetrics,
 }
 
 impl Metrics {
@@ -108,6 +133,7 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("roost_operator");
         let (wakes, reconciles) = (WakeMetrics::default(), ReconcileMetrics::default());
+        let garbage = GarbageMetrics::default();
         let part = registry.sub_registry_with_prefix("wake");
         part.register("outcomes", "Wakes by outcome", wakes.outcomes.clone());
         part.register("seconds", "Duration of successful wakes", wakes.seconds.clone());
@@ -118,7 +144,11 @@ impl Metrics {
         part.register("elected", "1 while this replica reconciles", reconciles.elected.clone());
         let part = registry.sub_registry_with_prefix("slots");
         part.register("swept", "Slots freed because their pod was gone", reconciles.slots_swept.clone());
-        Arc::new(Self { registry, wakes, reconciles })
+        let part = registry.sub_registry_with_prefix("garbage");
+        part.register("runs", "Collections by outcome", garbage.runs.clone());
+        part.register("deleted_objects", "Objects that collections deleted", garbage.objects.clone());
+        part.register("deleted_bytes", "Their size in bytes", garbage.bytes.clone());
+        Arc::new(Self { registry, wakes, reconciles, garbage })
     }
 
     /// In the text format.

@@ -55,7 +55,7 @@ impl Ledger {
         .await
     }
 
-    /// Stops the writers and checks that each acknowledged row is there, and none twice.
+    /// Stops the writers and checks that each acknowledged row is there, none twice, and nothing wrong in the bucket.
     pub async fn close(self) -> Result<Summary> {
         self.halt.store(true, Ordering::Relaxed);
         let mut acknowledged = Vec::new();
@@ -73,6 +73,7 @@ impl Ledger {
             let missing = self.shop.query(&self.tenant, &missing).await?.integer()?;
             ensure!(missing == 0, "writer {writer} lost {missing} acknowledged rows of {}", rows.len());
         }
+        self.shop.verified(&self.tenant).await?;
         let twice = "SELECT count(*) FROM (SELECT writer, row FROM ledger GROUP BY ALL HAVING count(*) > 1)";
         ensure!(self.shop.query(&self.tenant, twice).await?.integer()? == 0, "a row was written twice");
         Ok(Summary {

@@ -5,12 +5,16 @@ use crate::{
     cluster::{PATIENCE, Roost},
     wait::{self, eventually},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject},
 };
 use roost_protocol::names::CLIENT_AUDIENCE;
+use roost_store::{
+    Environment, TenantPath,
+    reachability::{Depth, History, Report, walk},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -136,6 +140,17 @@ impl TestNamespace {
             if found == value { Ok(()) } else { Err(found.to_string()) }
         })
         .await
+    }
+
+    /// Reads all that the tenant's prefix keeps, and says whether anything is missing, damaged or unknown.
+    pub async fn verified(&self, tenant: &str) -> Result<Report> {
+        let found = self.api("Tenant").get(tenant).await?;
+        let prefix = found.data["status"]["location"]["prefix"].as_str().unwrap_or_default();
+        let path = TenantPath::new(prefix, &self.name, tenant)?;
+        let (store, environment) = (self.roost.bucket.store(), Environment::system());
+        let report = walk(store, &path, environment, History::Whole, Depth::Bytes).await?;
+        ensure!(report.is_clean(), "{}: {:#?}", report.location, report.findings);
+        Ok(report)
     }
 
     /// Waits until no pod of the tenant is left.

@@ -55,6 +55,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
         origin: made.and_then(|(_, origin)| origin).or(before.origin),
         durable_lag: facts.durable_lag,
         wake_failure: before.wake_failure,
+        recoverable_from: before.recoverable_from,
         expiration_time: expiry::expiration(
             branch.metadata.creation_timestamp.as_ref(),
             branch.spec.ttl.as_ref(),

@@ -1,5 +1,5 @@
-//! `roost-operator reachability`: what a class's bucket holds, and whether anything is missing or left over. It reads
-//! and never writes, so it may run at any time, beside everything.
+//! `roost-operator fsck`: what a class's bucket holds, and whether anything is missing, damaged or left over. It reads and
+//! never writes, so it may run at any time, beside everything.
 
 mod show;
 
@@ -13,31 +13,38 @@ use kube::{Api, Client};
 use roost_crds::TenantClass;
 use roost_store::{
     Environment, ObjectStore, TenantPath,
-    reachability::{Report, survey, walk},
+    reachability::{Depth, History, Report, survey, walk},
 };
 use serde::Serialize;
 
-use crate::storage::{Buckets, Place};
+use crate::{
+    garbage::recovery_window,
+    storage::{Buckets, Place},
+};
 
 /// Tenants that are walked at the same time.
 const AT_ONCE: usize = 8;
 /// How often the progress bar moves while nothing ends.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Compares a class's bucket with what its HEADs, pins and snapshots reach. Read-only.
+/// Verifies what a class's bucket holds. Read-only.
 ///
-/// Prints for each tenant how many objects are reachable, and lists the others: what an ended attempt left (to be
-/// collected), what a writer may still refer to, and what Roost does not know. Ends with status 0 if nothing is
-/// missing, damaged or unknown, with 1 otherwise, and with 2 if the bucket could not be read.
+/// Follows HEADs, the past within the class's recoveryWindow, pins and snapshots, reads every chunk and every piece of
+/// WAL that they refer to, and checks it. Prints for each tenant how many objects are reachable, and lists the others:
+/// what is to be collected, what a writer may still refer to, and what Roost does not know. Ends with status 0 if nothing
+/// is missing, damaged or unknown, with 1 otherwise, and with 2 if the bucket could not be read.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  kubectl -n roost-system exec deploy/roost-operator -- \
-    roost-operator reachability standard --tenant shop/acme")]
+    roost-operator fsck standard --tenant shop/acme")]
 pub struct Options {
     /// The TenantClass whose bucket is read.
     pub class: String,
     /// Only this tenant, as NAMESPACE/NAME.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub tenant: Option<String>,
+    /// Look only whether everything is there: read no data. For a first look at a large bucket.
+    #[arg(long)]
+    pub names_only: bool,
     /// Form of the report.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -84,7 +91,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     };
     let place = Place::from(&class.spec.storage);
     let bucket = Buckets::new(client, &options.namespace).open(&place).await?;
-    let found = look(options, &place, bucket).await?;
+    let found = look(options, &class, &place, bucket).await?;
     match options.output {
         Output::Text => print!("{}", show::text(&found)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&found)?),
@@ -92,17 +99,25 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(found.clean)
 }
 
-async fn look(options: &Options, place: &Place, bucket: Arc<dyn ObjectStore>) -> anyhow::Result<Found> {
+async fn look(
+    options: &Options,
+    class: &TenantClass,
+    place: &Place,
+    bucket: Arc<dyn ObjectStore>,
+) -> anyhow::Result<Found> {
     let environment = Environment::system();
+    let history = History::within(recovery_window(class), environment.clock.now());
+    let depth = if options.names_only { Depth::Names } else { Depth::Bytes };
     let (paths, outside) = if let Some(tenant) = &options.tenant {
         (vec![named(place, tenant)?], None)
     } else {
         let surveyed = survey(Arc::clone(&bucket), &place.prefix, environment.clone()).await?;
         (surveyed.tenants, Some(surveyed.outside))
     };
-    let progress = progress(paths.len());
+    let progress = progress("tenants");
+    progress.set_length(paths.len() as u64);
     let tenants: Vec<Report> = stream::iter(&paths)
-        .map(|path| walk(Arc::clone(&bucket), path, environment.clone()))
+        .map(|path| walk(Arc::clone(&bucket), path, environment.clone(), history, depth))
         .buffered(AT_ONCE)
         .inspect_ok(|_| progress.inc(1))
         .try_collect()
@@ -126,13 +141,14 @@ fn named(place: &Place, tenant: &str) -> anyhow::Result<TenantPath> {
 }
 
 /// Moves on a terminal only: in a pod's log it would be noise.
-fn progress(tenants: usize) -> ProgressBar {
+pub(crate) fn progress(of: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(tenants as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} tenants, {eta} left") {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}, {eta} left") {
         bar.set_style(style);
+        bar.set_message(of);
     }
     bar.enable_steady_tick(TICK);
     bar

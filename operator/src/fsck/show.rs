@@ -13,7 +13,8 @@ const LISTED: usize = 20;
 /// The table, then what is behind its numbers.
 pub fn text(found: &Found) -> String {
     let mut rows = vec![
-        ["LOCATION", "BRANCHES", "REACHABLE", "ENDED", "UNDER WAY", "UNKNOWN", "FINDINGS"].map(String::from),
+        ["LOCATION", "BRANCHES", "REACHABLE", "VERIFIED", "ENDED", "UNDER WAY", "UNKNOWN", "FINDINGS"]
+            .map(String::from),
     ];
     rows.extend(found.tenants.iter().chain(&found.outside).map(row));
     let mut text = table(&rows);
@@ -29,7 +30,7 @@ pub fn text(found: &Found) -> String {
     text
 }
 
-fn row(report: &Report) -> [String; 7] {
+fn row(report: &Report) -> [String; 8] {
     let tally = |tally: Tally| match tally.count {
         0 => "-".to_owned(),
         count => format!("{count} ({})", HumanBytes(tally.bytes)),
@@ -39,6 +40,7 @@ fn row(report: &Report) -> [String; 7] {
         report.location.clone(),
         count(report.branches.len()),
         tally(report.reachable),
+        tally(report.verified.unwrap_or_default()),
         tally(report.ended),
         tally(report.under_way),
         tally(report.unknown),
@@ -46,9 +48,9 @@ fn row(report: &Report) -> [String; 7] {
     ]
 }
 
-fn table(rows: &[[String; 7]]) -> String {
+fn table(rows: &[[String; 8]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; 8] = std::array::from_fn(width);
     let mut text = String::new();
     for row in rows {
         let line = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
@@ -95,6 +97,9 @@ mod tests {
             location: "prod/tenants/shop/acme/".into(),
             owner: None,
             branches: vec!["main".into(), "dev".into()],
+            recoverable_from: std::collections::BTreeMap::new(),
+            next_past: None,
+            verified: Some(Tally { count: 9, bytes: 2 << 20 }),
             reachable: Tally { count: 12, bytes: 3 << 20 },
             ended: Tally { count: 1, bytes: 2048 },
             under_way: Tally::default(),
@@ -120,8 +125,8 @@ mod tests {
             outside: None,
         };
         insta::assert_snapshot!(text(&found), @r"
-        LOCATION                 BRANCHES  REACHABLE      ENDED         UNDER WAY  UNKNOWN       FINDINGS
-        prod/tenants/shop/acme/  2         12 (3.00 MiB)  1 (2.00 KiB)  -          1 (2.00 KiB)  1
+        LOCATION                 BRANCHES  REACHABLE      VERIFIED      ENDED         UNDER WAY  UNKNOWN       FINDINGS
+        prod/tenants/shop/acme/  2         12 (3.00 MiB)  9 (2.00 MiB)  1 (2.00 KiB)  -          1 (2.00 KiB)  1
         prod/tenants/shop/acme/: branch dev needs: object packs/b is not there
         unknown: prod/tenants/shop/acme/x (2.00 KiB): not a name that Roost gives
         ended: prod/tenants/shop/acme/packs/a (2.00 KiB): its attempt ended

@@ -57,6 +57,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
             .or(before.position),
         durable_lag: facts.durable_lag,
         wake_failure: before.wake_failure,
+        recoverable_from: before.recoverable_from,
         init_script_hash: before.init_script_hash.or(script_hash),
         last_snapshot_time: observed
             .snapshots

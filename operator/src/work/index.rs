@@ -24,6 +24,10 @@ pub struct TenantRecord {
     pub awaits_snapshot: Option<String>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Epoch and manifest of its last publish.
+    pub at: Option<(u64, u64)>,
+    /// Whether its status says since when it can be recovered.
+    pub recoverable: bool,
 }
 
 /// A Branch.
@@ -39,6 +43,8 @@ pub struct BranchRecord {
     pub class: Option<String>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Epoch and manifest of its last publish.
+    pub at: Option<(u64, u64)>,
 }
 
 /// A Snapshot.

@@ -20,7 +20,7 @@ use super::{
     index::{BranchRecord, Index, Records, SnapshotRecord, TenantRecord},
     queue::{Key, Queue},
 };
-use crate::{context::Context, pods::PodView};
+use crate::{context::Context, garbage, pods::PodView};
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
@@ -38,6 +38,8 @@ pub struct Queues {
     pub classes: Arc<Queue>,
     /// Runtime pods.
     pub pods: Arc<Queue>,
+    /// Tenants that may have garbage.
+    pub garbage: Arc<Queue>,
 }
 
 /// Everything a watch needs.
@@ -146,6 +148,12 @@ impl Watch {
         });
     }
 
+    /// A Branch or Snapshot of a tenant changed or went.
+    fn may_have_garbage(&self, child: &Key, tenant: &str) {
+        let tenant = Key::new(&child.namespace, tenant);
+        self.queues.garbage.push_after(tenant, self.context.config.garbage_interval);
+    }
+
     fn push_owner(&self, pod: &PodView) {
         let tenant = Key::new(&pod.namespace, &pod.tenant);
         if let Some(snapshot) = &pod.snapshot {
@@ -228,11 +236,17 @@ impl Folds<Tenant> for TenantFold<'_> {
             published: status.and_then(|s| s.position.as_ref()).is_some_and(|position| position.manifest > 0),
             awaits_snapshot: source.filter(|_| !made).map(|source| source.name.clone()),
             ready: ready(status.map(|status| &status.conditions)),
+            at: status.and_then(|status| status.position.as_ref()).map(|at| (at.epoch, at.manifest)),
+            recoverable: status.is_some_and(|status| status.recoverable_from.is_some()),
         };
         let suspended = tenant.spec.operating_mode() == OperatingMode::Suspended;
         let before = self.0.index.write(|records| records.tenants.insert(key.clone(), record.clone()));
         if before.as_ref() != Some(&record) || suspended {
             self.0.push_children(&key);
+        }
+        let interval = self.0.context.config.garbage_interval;
+        if let Some(pause) = garbage::due(&key, before.as_ref(), &record, interval) {
+            self.0.queues.garbage.push_after(key.clone(), pause);
         }
         let classes = [before.and_then(|before| before.class), record.class];
         if classes[0] != classes[1] {
@@ -297,16 +311,21 @@ impl Folds<Branch> for BranchFold<'_> {
             from_snapshot: branch.spec.from.as_ref().and_then(|from| from.snapshot_name.clone()),
             class: status.and_then(|s| s.class_name.clone()).or_else(|| branch.spec.class_name.clone()),
             ready: ready(status.map(|status| &status.conditions)),
+            at: status.and_then(|status| status.position.as_ref()).map(|at| (at.epoch, at.manifest)),
         };
         let before = self.0.index.write(|records| records.branches.insert(key.clone(), record.clone()));
         if before.as_ref() != Some(&record) {
             self.push_dependents(&key, &record);
+        }
+        if before.is_some_and(|before| before.at != record.at) {
+            self.0.may_have_garbage(&key, &record.tenant);
         }
         self.0.queues.branches.push(key);
     }
     fn gone(&self, key: Key, _: Option<Branch>) -> BoxFuture<'_, ()> {
         if let Some(record) = self.0.index.write(|records| records.branches.remove(&key)) {
             self.push_dependents(&key, &record);
+            self.0.may_have_garbage(&key, &record.tenant);
             let pods: Vec<_> = self.0.index.read(|records| {
                 let of_branch = |pod: &&PodView| {
                     pod.namespace == key.namespace
@@ -375,6 +394,7 @@ impl Folds<Snapshot> for SnapshotFold<'_> {
     fn gone(&self, key: Key, _: Option<Snapshot>) -> BoxFuture<'_, ()> {
         if let Some(record) = self.0.index.write(|records| records.snapshots.remove(&key)) {
             self.push_dependents(&key, &record.tenant);
+            self.0.may_have_garbage(&key, &record.tenant);
         }
         Box::pin(std::future::ready(()))
     }

@@ -46,6 +46,8 @@ pub struct Collected {
     pub keys: Vec<String>,
     /// The oldest moment that each branch can be read at.
     pub recoverable_from: BTreeMap<String, Timestamp>,
+    /// When more of the past will be beyond the window; none while nothing but the present is kept.
+    pub next_expiry: Option<Timestamp>,
     /// Nothing was deleted on purpose.
     pub dry_run: bool,
     /// More is left for the next run.

@@ -155,6 +155,7 @@ fn report(walked: Report, doomed: &[(String, u64)], policy: &Policy, more: bool)
         location: walked.location,
         deleted,
         keys,
+        next_expiry: walked.next_past.and_then(|since| since.checked_add(policy.recovery_window).ok()),
         recoverable_from: walked.recoverable_from,
         dry_run: policy.dry_run,
         more,

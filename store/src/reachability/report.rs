@@ -51,6 +51,9 @@ pub struct Report {
     pub branches: Vec<String>,
     /// The oldest moment that each of them that was ever published can be read at.
     pub recoverable_from: BTreeMap<String, Timestamp>,
+    /// When the oldest kept state of any of them was followed by another one; none if each has only one.
+    #[serde(skip)]
+    pub next_past: Option<Timestamp>,
     /// What HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
     /// What provably ended attempts left behind.
@@ -75,6 +78,7 @@ impl Report {
             owner: None,
             branches: Vec::new(),
             recoverable_from: BTreeMap::new(),
+            next_past: None,
             reachable: Tally::default(),
             ended: Tally::default(),
             under_way: Tally::default(),

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
-
 use super::history::{self, History, Past};
 use super::reached::{self, Reached};
 use super::roots;
@@ -96,7 +94,8 @@ impl Walk {
     async fn look(&self, history: History) -> Result<Report, ReadError> {
         let mut findings = Vec::new();
         let roots = roots::read(&self.bucket, &self.keys, &mut findings).await?;
-        let (mut reached, recoverable) = self.follow(&roots, history, &mut findings).await?;
+        let mut report = Report::new(self.keys.root());
+        let mut reached = self.follow(&roots, history, &mut report, &mut findings).await?;
         let listed = roots::list(&self.bucket, self.keys.root()).await?;
         self.guard(&listed, &mut reached).await?;
         let there: BTreeSet<&str> = listed.iter().map(|listed| self.relative(&listed.key)).collect();
@@ -104,10 +103,8 @@ impl Walk {
             let problem = ObjectError::NotFound { key: self.keys.relative(relative) }.to_string();
             findings.push(Finding { needed_by: needed_by.to_owned(), problem });
         }
-        let mut report = Report::new(self.keys.root());
         report.owner = roots.record.as_ref().map(|record| record.owner.clone());
         report.branches = roots.heads.keys().map(ToString::to_string).collect();
-        report.recoverable_from = recoverable;
         let damaged = !findings.is_empty();
         report.findings = findings;
         for Listed { key, size } in &listed {
@@ -127,9 +124,10 @@ impl Walk {
         &self,
         roots: &Roots,
         history: History,
+        report: &mut Report,
         findings: &mut Vec<Finding>,
-    ) -> Result<(Reached, BTreeMap<String, Timestamp>), ReadError> {
-        let (mut reached, mut recoverable) = (Reached::default(), BTreeMap::new());
+    ) -> Result<Reached, ReadError> {
+        let mut reached = Reached::default();
         for (needed_by, position) in positions(roots) {
             let needed_by: Arc<str> = needed_by.into();
             if let Some(id) = position.stream() {
@@ -152,12 +150,14 @@ impl Walk {
                     continue;
                 }
             };
-            recoverable.extend(chain.last().map(|oldest| (branch.to_string(), oldest.since())));
+            report.recoverable_from.extend(chain.last().map(|oldest| (branch.to_string(), oldest.since())));
+            let followed = chain.iter().rev().nth(1).map(Past::since);
+            report.next_past = report.next_past.into_iter().chain(followed).min();
             for past in chain {
                 self.reach_past(&mut reached, past, &needed_by, findings).await?;
             }
         }
-        Ok((reached, recoverable))
+        Ok(reached)
     }
 
     async fn reach_past(

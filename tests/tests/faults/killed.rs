@@ -6,7 +6,6 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, ResourceExt, api::ListParams};
 use roost_crds::names::CLASS_LABEL;
-use roost_store::{Environment, TenantPath, reachability::walk};
 use roost_tests::{
     Roost, TestNamespace,
     cluster::{PATIENCE, RUNTIME_NAMESPACE},
@@ -66,7 +65,7 @@ async fn die(roost: &Roost, place: &Place, story: Story) -> Result<()> {
             // The armed one could still die.
             drop(operator);
             let operator = place.start(0, Manner::Die, MAX_STEPS).await?;
-            converged(&shop, &class, &tenant, story).await?;
+            converged(&shop, &tenant, story).await?;
             story.clear(&shop, &class, &tenant, &uid).await?;
             no_slots(roost, &class).await?;
             drop(operator);
@@ -74,7 +73,7 @@ async fn die(roost: &Roost, place: &Place, story: Story) -> Result<()> {
         };
         operator = place.start(0, Manner::Die, at + stride).await?;
         wish.await?.with_context(|| format!("after a death {death}"))?;
-        converged(&shop, &class, &tenant, story).await.with_context(|| format!("after a death {death}"))?;
+        converged(&shop, &tenant, story).await.with_context(|| format!("after a death {death}"))?;
         story.clear(&shop, &class, &tenant, &uid).await.with_context(|| format!("after a death {death}"))?;
         deaths.push(death);
     }
@@ -82,15 +81,13 @@ async fn die(roost: &Roost, place: &Place, story: Story) -> Result<()> {
 }
 
 /// Everything in the tenant's prefix is reachable, or the leftover of an attempt that ended.
-pub async fn converged(shop: &TestNamespace, class: &str, tenant: &str, story: Story) -> Result<()> {
+pub async fn converged(shop: &TestNamespace, tenant: &str, story: Story) -> Result<()> {
     if story == Story::Deletion {
         return Ok(());
     }
-    let path = TenantPath::new(class, &shop.name, tenant)?;
     eventually("nothing in the bucket is under way", PATIENCE, || async {
-        let report = walk(shop.roost.bucket.store(), &path, Environment::system()).await;
-        let report = report.map_err(|error| error.to_string())?;
-        if report.is_clean() && report.under_way.count == 0 { Ok(()) } else { Err(format!("{report:#?}")) }
+        let report = shop.verified(tenant).await.map_err(|error| format!("{error:#}"))?;
+        if report.under_way.count == 0 { Ok(()) } else { Err(format!("{report:#?}")) }
     })
     .await
 }

@@ -58,12 +58,12 @@ async fn stand_still(roost: &Roost, place: &Place, story: Story) -> Result<()> {
         let context = || format!("it stood still {step}");
         waits_for(roost, place.name(1)).await.with_context(context)?;
         wish.await?.with_context(context)?;
-        converged(&shop, &class, &tenant, story).await.with_context(context)?;
+        converged(&shop, &tenant, story).await.with_context(context)?;
         first.thaw()?;
         place.publish(0, true).await?;
         first.steps_down().await.with_context(context)?;
         story.holds(&shop, &class, &tenant, &uid).await.with_context(context)?;
-        converged(&shop, &class, &tenant, story).await.with_context(context)?;
+        converged(&shop, &tenant, story).await.with_context(context)?;
         story.clear(&shop, &class, &tenant, &uid).await.with_context(context)?;
         println!("{story:?}: it stood still {step}");
         drop((first, second));

@@ -1,0 +1,195 @@
+//! Garbage collection of the tenants' prefixes: when something changed that may leave garbage, and when what is kept of
+//! the past runs out.
+
+pub mod command;
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt as _, api::ListParams, runtime::events::EventType};
+use roost_crds::{Branch, Tenant, TenantClass, names::MAIN_BRANCH};
+use roost_store::{
+    TenantError,
+    garbage::{CollectError, Collected, Policy},
+};
+use serde_json::json;
+
+use crate::{
+    elected::Elected,
+    whereabouts::tenant_store,
+    work::{Key, Reconcile, ReconcileError, Requeue, TenantRecord},
+};
+
+/// Wait between condemning and deleting: longer than a request for an object whose name was read just before.
+const GRACE: Duration = Duration::from_secs(10);
+/// Soonest that a tenant is looked at again because its past runs out.
+const EXPIRY_AT_LEAST: SignedDuration = SignedDuration::from_mins(1);
+
+/// Collects a tenant's garbage.
+pub struct GarbageReconciler(pub Arc<Elected>);
+
+#[async_trait]
+impl Reconcile for GarbageReconciler {
+    const KIND: &'static str = "Garbage";
+
+    async fn reconcile(&self, key: &Key) -> Result<Requeue, ReconcileError> {
+        let context = &self.0.context;
+        let api: Api<Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
+        let Some(tenant) = api.get_opt(&key.name).await? else { return Ok(Requeue::OnChange) };
+        let going = tenant.metadata.deletion_timestamp.is_some();
+        let Some(location) = tenant.status.as_ref().and_then(|status| status.location.as_ref()) else {
+            return Ok(Requeue::OnChange);
+        };
+        let class = self.0.index.read(|records| records.classes.get(&location.class_name).cloned());
+        let Some(class) = class.filter(|_| !going) else { return Ok(Requeue::OnChange) };
+        let policy = policy(&class, context.config.garbage_deletes_per_second, false);
+        let store = tenant_store(context, location).await?;
+        let collected = match store.collect(&policy, &|_| {}).await {
+            Ok(collected) => collected,
+            Err(CollectError::Tenant(
+                TenantError::BeingDeleted { .. }
+                | TenantError::DataMissing { .. }
+                | TenantError::OwnedElsewhere { .. },
+            )) => return Ok(Requeue::OnChange),
+            Err(error) => {
+                context.metrics.garbage.failed();
+                if matches!(error, CollectError::Damaged { .. }) {
+                    let note = format!("{error}; `roost-operator fsck` tells all");
+                    context.event(&tenant, EventType::Warning, "DataDamaged", "Collect", &note).await;
+                }
+                tracing::warn!(tenant = %key, %error, "garbage was not collected");
+                return Ok(Requeue::After(context.config.garbage_interval));
+            }
+        };
+        context.metrics.garbage.collected(&collected);
+        if collected.deleted.count > 0 {
+            let (objects, bytes) = (collected.deleted.count, collected.deleted.bytes);
+            tracing::info!(tenant = %key, objects, bytes, "garbage collected");
+        }
+        self.show(&api, key, &collected).await?;
+        Ok(again(&collected, context.now()))
+    }
+}
+
+impl GarbageReconciler {
+    /// Writes since when each branch can be recovered.
+    async fn show(&self, api: &Api<Tenant>, key: &Key, collected: &Collected) -> Result<(), ReconcileError> {
+        let since = |branch: &str| collected.recoverable_from.get(branch).copied();
+        show(api, &key.name, since(MAIN_BRANCH)).await?;
+        let branches: Api<Branch> = Api::namespaced(self.0.context.client.clone(), &key.namespace);
+        let of_tenant = ListParams::default().fields(&format!("spec.tenantName={}", key.name));
+        for branch in branches.list(&of_tenant).await? {
+            show(&branches, &branch.name_any(), since(&branch.branch_name())).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn show<K>(api: &Api<K>, name: &str, since: Option<Timestamp>) -> Result<(), kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let Some(since) = since else { return Ok(()) };
+    // To the second, upwards: what is promised must be there.
+    let second = since.as_second() + i64::from(since.subsec_nanosecond() > 0);
+    let shown = Timestamp::from_second(second).unwrap_or(since).to_string();
+    let patch = kube::api::Patch::Merge(json!({"status": {"recoverableFrom": shown}}));
+    match api.patch_status(name, &kube::api::PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// What a class lets a run delete.
+fn policy(class: &TenantClass, deletes_per_second: NonZeroU32, dry_run: bool) -> Policy {
+    Policy { recovery_window: recovery_window(class), grace: GRACE, deletes_per_second, dry_run }
+}
+
+/// How far back a class keeps the past of branches.
+pub fn recovery_window(class: &TenantClass) -> SignedDuration {
+    SignedDuration::try_from(class.spec.recovery_window()).unwrap_or(SignedDuration::MAX)
+}
+
+/// When to look again at a tenant that nothing happens to.
+fn again(collected: &Collected, now: Timestamp) -> Requeue {
+    if collected.more {
+        return Requeue::After(Duration::ZERO);
+    }
+    collected.next_expiry.map_or(Requeue::OnChange, |at| {
+        let pause = at.duration_since(now).max(EXPIRY_AT_LEAST);
+        Requeue::After(Duration::try_from(pause).unwrap_or_default())
+    })
+}
+
+/// When a tenant that changed is to be looked at; none if its change leaves no garbage. `before` is none when it is seen
+/// for the first time by this replica: then an hour's worth of tenants is spread over the hour.
+pub fn due(
+    key: &Key,
+    before: Option<&TenantRecord>,
+    now: &TenantRecord,
+    interval: Duration,
+) -> Option<Duration> {
+    if !now.published {
+        return None;
+    }
+    match before {
+        _ if !now.recoverable => Some(Duration::ZERO),
+        None => {
+            let mut hasher = DefaultHasher::new();
+            key.hash(&mut hasher);
+            Some(
+                interval.mul_f64(
+                    f64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default()) / 65536.0,
+                ),
+            )
+        }
+        Some(before) => (before.at != now.at).then_some(interval),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_store::reachability::Tally;
+
+    fn seen(published: bool, recoverable: bool, manifest: u64) -> TenantRecord {
+        TenantRecord { published, recoverable, at: Some((1, manifest)), ..TenantRecord::default() }
+    }
+
+    #[test]
+    fn a_tenant_is_due_when_it_moved_and_soon_the_first_time() {
+        let (key, hour) = (Key::new("shop", "acme"), Duration::from_hours(1));
+        let due = |before: Option<TenantRecord>, now: TenantRecord| due(&key, before.as_ref(), &now, hour);
+        assert_eq!(due(None, seen(false, false, 0)), None);
+        assert_eq!(due(Some(seen(false, false, 0)), seen(true, false, 1)), Some(Duration::ZERO));
+        assert_eq!(due(Some(seen(true, true, 1)), seen(true, true, 2)), Some(hour));
+        assert_eq!(due(Some(seen(true, true, 2)), seen(true, true, 2)), None);
+        let spread = due(None, seen(true, true, 2)).unwrap();
+        assert!(spread < hour && spread > Duration::ZERO, "{spread:?}");
+    }
+
+    #[test]
+    fn it_is_looked_at_again_when_its_past_runs_out() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let collected = |seconds: Option<i64>, more| Collected {
+            location: String::new(),
+            kept: Tally::default(),
+            deleted: Tally::default(),
+            keys: Vec::new(),
+            recoverable_from: std::collections::BTreeMap::new(),
+            next_expiry: seconds.map(|second| Timestamp::from_second(second).unwrap()),
+            dry_run: false,
+            more,
+        };
+        assert_eq!(again(&collected(None, false), now), Requeue::OnChange);
+        assert_eq!(again(&collected(Some(8_200), false), now), Requeue::After(Duration::from_hours(2)));
+        assert_eq!(again(&collected(Some(900), false), now), Requeue::After(Duration::from_mins(1)));
+        assert_eq!(again(&collected(Some(9_000), true), now), Requeue::After(Duration::ZERO));
+    }
+}
