@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
-use crate::{Duration, Quantity};
+use crate::{Durability, Duration, Quantity};
 
 /// Bucket, credentials, shape of pods, and limits of a class of tenants.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub struct TenantClassSpec {
     /// When a tenant counts as idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
+    /// The least that answers wait for; Synchronous if absent. A Tenant may ask for more, and a request for less than its
+    /// Tenant, but never for less than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
     /// How far back point-in-time recovery reaches; 168h if absent. What is older is deleted from the bucket, unless a
     /// snapshot or branch keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,10 +101,27 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub egress: Option<Vec<EgressRule>>,
+    /// How often each tenant may write to its WAL in the bucket, for every such write has its price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_budget: Option<PutBudget>,
     /// Clusters whose data this class may take over, for disaster recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub adopt_from: Option<Vec<ClassAdoption>>,
+}
+
+/// How often each tenant may write to its WAL in the bucket. Beyond it commits wait to share a write.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBudget {
+    /// How many writes may be saved up; 20 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub burst: Option<i32>,
+    /// How many a second in the long run; 2 if absent, at most 24 dollars a month on R2. 1 where the class is Asynchronous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub per_second: Option<i32>,
 }
 
 /// UID of the namespace kube-system of another cluster.

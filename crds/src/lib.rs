@@ -20,8 +20,8 @@ mod tenant;
 
 pub use branch::{Branch, BranchOrigin, BranchSpec, BranchStatus};
 pub use class::{
-    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, ResourceList, RuntimePods, SecretReference,
-    Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
+    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, PutBudget, ResourceList, RuntimePods,
+    SecretReference, Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
 };
 pub use conditions::ConditionType;
 pub use duration::Duration;
@@ -29,8 +29,8 @@ pub use quantity::Quantity;
 pub use reasons::Reason;
 pub use resolve::MemoryLimit;
 pub use shared::{
-    DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat, SnapshotSummary,
-    StorageLocation, WakeFailure,
+    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat,
+    SnapshotSummary, StorageLocation, WakeFailure,
 };
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};
 pub use tenant::{

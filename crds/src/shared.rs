@@ -27,6 +27,17 @@ pub enum DeletionPolicy {
     Delete,
 }
 
+/// What answers wait for. Synchronous: until what they tell is in object storage, so that nothing acknowledged is ever
+/// lost. Asynchronous: nothing; a crash loses what was committed in the last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Durability {
+    /// Nothing; a crash loses what was committed in the last second.
+    Asynchronous,
+    /// Until what they tell is in object storage.
+    #[default]
+    Synchronous,
+}
+
 /// Form of a snapshot. Parquet (default): files that anyone can read. Native: a pinned position, instant, to
 /// restore and branch from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 use crate::schema;
-use crate::shared::{DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, SnapshotSummary};
+use crate::shared::{
+    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, ServingState, SnapshotSummary,
+};
 
 /// What the author of a Tenant decides. All optional: `spec: {}` is a working tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,9 @@ pub struct TenantSpec {
     /// How long without work before it is sealed and its pod removed; within the class's bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
+    /// What answers wait for: the class's if absent. Where it is less than the class's, the class's holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
     /// What the database starts from; empty if absent. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<TenantSource>,
@@ -165,6 +170,9 @@ pub struct TenantStatus {
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
+    /// What answers wait for, unless a request says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
     /// The oldest moment that it can be recovered at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]

@@ -1,5 +1,6 @@
 //! The grant: what turns a generic runtime pod into one tenant's, handed over once, signed by the operator.
 
+use crate::durability::{PutBudget, Terms};
 use crate::{
     secret::Secret,
     signing::{Statement, VerifyingKey},
@@ -105,6 +106,12 @@ pub struct Serve {
     pub drain_timeout: Duration,
     /// SQL to run in one transaction when the branch was never published.
     pub init_script: Option<String>,
+    /// What answers wait for.
+    #[serde(default)]
+    pub durability: Terms,
+    /// How many segments of WAL may be written.
+    #[serde(default)]
+    pub put_budget: PutBudget,
 }
 
 /// Whether an unsealed HEAD may be taken over.

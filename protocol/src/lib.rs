@@ -2,6 +2,7 @@
 //! table of public errors. No I/O, no clock: whoever calls passes the time in.
 
 pub mod command;
+pub mod durability;
 pub mod grant;
 pub mod names;
 pub mod problem;

@@ -27,6 +27,8 @@ pub const SESSION_VERIFYING_KEY: &str = "session-verifying.pub";
 
 /// Request header in which the gateway passes its signed [`crate::session::SessionToken`] to a runtime.
 pub const SESSION_HEADER: &str = "roost-session";
+/// Request header with the [`crate::durability::Durability`] that a query asks for.
+pub const DURABILITY_HEADER: &str = "roost-durability";
 /// Request and response header with a query's id, a UUID that the caller may choose.
 pub const QUERY_ID_HEADER: &str = "roost-query-id";
 

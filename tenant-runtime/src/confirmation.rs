@@ -1,7 +1,10 @@
 //! Answers wait until what they tell is in the bucket; the engine never does.
 
 use crate::shipper::Shipper;
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::{
+    durability::Durability,
+    problem::{ErrorCode, Problem},
+};
 use roost_store::{Environment, stream::Lsn};
 use std::{sync::Arc, time::Duration};
 
@@ -16,18 +19,27 @@ pub struct Confirmation {
     seen: Lsn,
     /// How long it waits.
     patience: Duration,
+    durability: Durability,
 }
 
 impl Confirmation {
     /// For a request whose snapshot of the database was taken before this call. It waits no longer than `timeout`.
-    pub fn new(shipper: Arc<Shipper>, environment: Environment, timeout: Duration) -> Self {
+    pub fn new(
+        shipper: Arc<Shipper>,
+        environment: Environment,
+        timeout: Duration,
+        durability: Durability,
+    ) -> Self {
         let seen = shipper.committed();
-        Self { shipper, environment, seen, patience: timeout.min(PATIENCE) }
+        Self { shipper, environment, seen, patience: timeout.min(PATIENCE), durability }
     }
 
     /// Waits until what the request saw is durable and, if it committed something itself, all that was committed
-    /// before this call.
+    /// before this call. An asynchronous request waits for nothing.
     pub async fn wait(&self, committed_writes: bool) -> Result<(), Problem> {
+        if self.durability == Durability::Asynchronous {
+            return Ok(());
+        }
         let wanted = if committed_writes { self.shipper.committed() } else { self.seen };
         tokio::select! {
             biased;

@@ -2,6 +2,7 @@
 
 use crate::{
     files::{LocalFiles, Unpublished},
+    metrics::PublishMetrics,
     shipper::Shipper,
 };
 use async_trait::async_trait;
@@ -11,13 +12,13 @@ use roost_store::{Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range,
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long transactions that write may hold a publish up before they are rolled back.
 pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long commits may take to be shipped while a publish holds writers back.
-const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
+pub const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
 /// DuckDB's version, as manifests name the engine.
 pub const ENGINE_VERSION: &str = "1.5.5";
 /// DuckDB's storage version of new files.
@@ -34,6 +35,7 @@ pub struct ServedDatabase {
     engine: Engine,
     files: LocalFiles,
     shipper: Arc<Shipper>,
+    metrics: PublishMetrics,
     /// What was frozen and is not published yet.
     publishing: Mutex<Option<Publishing>>,
     /// Keeps the gate closed after the last freeze.
@@ -42,8 +44,8 @@ pub struct ServedDatabase {
 
 impl ServedDatabase {
     /// Joins an engine with the files that it runs on.
-    pub fn new(engine: Engine, files: LocalFiles, shipper: Arc<Shipper>) -> Self {
-        Self { engine, files, shipper, publishing: Mutex::default(), sealed: Mutex::default() }
+    pub fn new(engine: Engine, files: LocalFiles, shipper: Arc<Shipper>, metrics: PublishMetrics) -> Self {
+        Self { engine, files, shipper, metrics, publishing: Mutex::default(), sealed: Mutex::default() }
     }
 
     /// What no manifest holds yet.
@@ -133,7 +135,11 @@ impl LocalDatabase for ServedDatabase {
             Some(gate) => gate,
             None => self.close_gate().await?,
         };
+        let closed = Instant::now();
         let frozen = self.freeze_behind(&gate, purpose).await;
+        if purpose == Freeze::Publish {
+            self.metrics.gate_was_closed(closed.elapsed());
+        }
         if was_sealed || (purpose == Freeze::Seal && frozen.is_ok()) {
             gate.seal();
             *self.sealed() = Some(gate);

@@ -22,6 +22,7 @@ pub mod problems;
 pub mod process;
 pub mod prover;
 pub mod publisher;
+pub mod put_budget;
 pub mod serving;
 pub mod shipper;
 pub mod site;

@@ -23,6 +23,8 @@ pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     /// Publishing.
     pub publish: PublishMetrics,
+    /// Shipping.
+    pub ship: ShipMetrics,
     /// Queries.
     pub queries: QueryMetrics,
     /// Waking.
@@ -38,7 +40,17 @@ pub struct PublishMetrics {
     read_chunks: Counter,
     uploaded_chunks: Counter,
     seconds: Histogram,
+    gate_closed_seconds: Histogram,
     lag_seconds: Gauge<f64, AtomicU64>,
+}
+
+/// Shipping.
+#[derive(Clone)]
+pub struct ShipMetrics {
+    segments: Counter,
+    commits: Counter,
+    bytes: Counter,
+    seconds: Histogram,
 }
 
 /// Queries.
@@ -70,9 +82,10 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut root = Registry::with_prefix("roost_runtime");
         let publish = PublishMetrics::register(root.sub_registry_with_prefix("publish"));
+        let ship = ShipMetrics::register(root.sub_registry_with_prefix("ship"));
         let queries = QueryMetrics::register(root.sub_registry_with_prefix("query"));
         let wake = WakeMetrics::register(root.sub_registry_with_prefix("wake"));
-        Self { registry: Arc::new(Mutex::new(root)), publish, queries, wake }
+        Self { registry: Arc::new(Mutex::new(root)), publish, ship, queries, wake }
     }
 }
 
@@ -100,6 +113,7 @@ impl PublishMetrics {
             read_chunks: Counter::default(),
             uploaded_chunks: Counter::default(),
             seconds: Histogram::new(SECONDS),
+            gate_closed_seconds: Histogram::new(SECONDS),
             lag_seconds: Gauge::default(),
         };
         registry.register("succeeded", "Publishes that succeeded", metrics.succeeded.clone());
@@ -108,6 +122,8 @@ impl PublishMetrics {
         registry.register("read_chunks", "Chunks read by publishes", metrics.read_chunks.clone());
         registry.register("uploaded_chunks", "Chunks uploaded by publishes", metrics.uploaded_chunks.clone());
         registry.register("seconds", "Time of a publish", metrics.seconds.clone());
+        let gate = "Time that a publish held writers back";
+        registry.register("gate_closed_seconds", gate, metrics.gate_closed_seconds.clone());
         let lag = "Age of the oldest commit that a crash would lose";
         registry.register("durable_lag_seconds", lag, metrics.lag_seconds.clone());
         metrics
@@ -127,9 +143,38 @@ impl PublishMetrics {
         self.failed.inc();
     }
 
+    /// A publish held writers back.
+    pub fn gate_was_closed(&self, took: Duration) {
+        self.gate_closed_seconds.observe(took.as_secs_f64());
+    }
+
     /// Age of the oldest unpublished commit.
     pub fn observe_lag(&self, lag: Duration) {
         self.lag_seconds.set(lag.as_secs_f64());
+    }
+}
+
+impl ShipMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            segments: Counter::default(),
+            commits: Counter::default(),
+            bytes: Counter::default(),
+            seconds: Histogram::new(SECONDS),
+        };
+        registry.register("segments", "Segments of WAL put into the bucket", metrics.segments.clone());
+        registry.register("commits", "Commits in them", metrics.commits.clone());
+        registry.register("bytes", "Bytes of WAL in them", metrics.bytes.clone());
+        registry.register("seconds", "Time until one is in the bucket", metrics.seconds.clone());
+        metrics
+    }
+
+    /// A segment is in the bucket.
+    pub fn shipped(&self, commits: usize, bytes: u64, took: Duration) {
+        self.segments.inc();
+        self.commits.inc_by(commits as u64);
+        self.bytes.inc_by(bytes);
+        self.seconds.observe(took.as_secs_f64());
     }
 }
 

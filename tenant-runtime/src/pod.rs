@@ -9,12 +9,14 @@ use crate::{
     limits::{Sizing, read_allowance, size},
     metrics::Metrics,
     serving::{Bedtime, serve},
+    shipper::Pace,
     site::{Site, SiteName},
     storage,
     tenant::{self, EngineSetup, Opening, Served},
     worker,
 };
 use roost_protocol::{
+    durability::Terms,
     grant::{Grant, Serve, Takeover, Task},
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
@@ -160,6 +162,7 @@ impl Pod<'_> {
             },
             cache: self.cache.clone(),
             patience: self.config.patience(),
+            pace: Pace::new(task.durability, task.put_budget),
             metrics: self.metrics.clone(),
             environment: self.environment.clone(),
         };
@@ -170,6 +173,13 @@ impl Pod<'_> {
 fn sizing(grant: &Grant) -> Result<Sizing, Problem> {
     size(&grant.engine, read_allowance())
         .map_err(|error| Problem::new(ErrorCode::TenantNotReady, error.to_string()))
+}
+
+fn durability(grant: &Grant) -> Terms {
+    match &grant.task {
+        Task::Serve(task) => task.durability,
+        Task::ExportParquet(_) => Terms::default(),
+    }
 }
 
 /// The tenant of a pod: none before its grant was acted upon.
@@ -198,6 +208,7 @@ impl PodSite {
             engine: served.engine.clone(),
             prover: Arc::clone(&served.prover),
             shipper: Arc::clone(&served.shipper),
+            durability: durability(grant),
             statement_timeout: grant.engine.statement_timeout,
             metrics: metrics.clone(),
             environment: served.environment.clone(),

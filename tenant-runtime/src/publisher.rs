@@ -3,7 +3,12 @@
 //! What was committed is in the bucket before its publish, as WAL. When commits have not been for two minutes, writes
 //! are refused until they are.
 
-use crate::{database::ServedDatabase, files::Unpublished, metrics::PublishMetrics, shipper::Shipper};
+use crate::{
+    database::{SHIPPING_PATIENCE, ServedDatabase},
+    files::Unpublished,
+    metrics::PublishMetrics,
+    shipper::Shipper,
+};
 use roost_engine::Engine;
 use roost_store::{Advice, Environment, LocalError, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
@@ -22,6 +27,10 @@ pub struct Patience {
 const MAX_WAL_BYTES: u64 = 16 * 1024 * 1024;
 /// Commits after which one does: small ones take longer to replay than their bytes tell.
 const MAX_WAL_COMMITS: u64 = 20_000;
+/// Segments after which one does: whoever takes over reads each.
+const MAX_SEGMENTS: u64 = 256;
+/// Chunks in them after which one does: so much is held in memory while taking over.
+const MAX_CARRIED_CHUNKS: u64 = 256;
 
 /// How often what is unpublished is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -64,10 +73,13 @@ impl Publisher {
         Duration::try_from(self.environment.clock.now().duration_since(since)).unwrap_or_default()
     }
 
-    fn is_due(&self, Unpublished { since, wal_bytes, commits, needs_publish }: Unpublished) -> bool {
+    fn is_due(&self, unpublished: Unpublished) -> bool {
+        let Unpublished { since, wal_bytes, commits, segments, carried, needs_publish } = unpublished;
         since.is_some_and(|since| self.age(since) >= self.patience.interval)
             || wal_bytes >= MAX_WAL_BYTES
             || commits >= MAX_WAL_COMMITS
+            || segments >= MAX_SEGMENTS
+            || carried >= MAX_CARRIED_CHUNKS
             || needs_publish
     }
 
@@ -113,6 +125,11 @@ impl Publisher {
         let Unpublished { since, needs_publish, .. } = self.database.unpublished();
         if since.is_none() && !needs_publish && !self.branch.must_publish_first() {
             return Ok(None);
+        }
+        // While the bucket takes nothing, a publish would hold writers back in vain.
+        if tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.caught_up()).await.is_err() {
+            let late = LocalError::retryable("commits could not be shipped in time, so nothing is published");
+            return Err(late.into());
         }
         let started = self.environment.clock.monotonic();
         let result = stepped("publish", cause, self.branch.publish(&*self.database)).await;

@@ -1,50 +1,133 @@
 //! Ships commits: whatever was committed while a segment was on its way goes into the next one.
 
-use crate::files::LocalFiles;
-use roost_store::{LocalDatabase, OwnedBranch, ShipError, step::stepped, stream::Lsn};
+use crate::{files::LocalFiles, metrics::ShipMetrics, put_budget::Puts};
+use roost_protocol::durability::{Durability, PutBudget, Terms};
+use roost_store::{Environment, LocalDatabase, OwnedBranch, ShipError, step::stepped, stream::Lsn};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::sync::{MutexGuard as Turn, watch};
 
 /// Bytes of WAL of a segment, about: below it, commits that came meanwhile share one PUT.
 const SEGMENT_WAL: u64 = 4 * 1024 * 1024;
 
+/// How long commits that nobody waits for may gather before a segment takes them.
+const GATHERING: Duration = Duration::from_millis(750);
+
+/// How often segments are put.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Whether commits go at once, without anybody waiting for them.
+    pub eager: bool,
+    /// What all of them may cost.
+    pub budget: PutBudget,
+}
+
+impl Pace {
+    /// For requests with these terms.
+    pub fn new(terms: Terms, budget: PutBudget) -> Self {
+        Self { eager: terms.default == Durability::Synchronous, budget }
+    }
+}
+
 /// Ships one branch's WAL.
 pub struct Shipper {
     branch: Arc<OwnedBranch>,
     files: LocalFiles,
+    environment: Environment,
+    eager: bool,
+    metrics: ShipMetrics,
     /// Held from a cut until its segment is in the bucket.
     turn: tokio::sync::Mutex<()>,
     durable: watch::Sender<Lsn>,
+    /// The last commit that an answer waits for.
+    wanted: watch::Sender<Lsn>,
+    /// How many publishes wait until all is shipped: then nothing waits for others to join it.
+    hurried: watch::Sender<usize>,
+    puts: Mutex<Puts>,
     /// Last commits of segments that are not durable yet, with the time of the oldest commit in each.
     on_their_way: Mutex<VecDeque<(Lsn, jiff::Timestamp)>>,
 }
 
 impl Shipper {
     /// Of a branch that was just taken over.
-    pub fn new(branch: Arc<OwnedBranch>, files: LocalFiles) -> Self {
+    pub fn new(
+        branch: Arc<OwnedBranch>,
+        files: LocalFiles,
+        pace: Pace,
+        metrics: ShipMetrics,
+        environment: Environment,
+    ) -> Self {
         let durable = watch::Sender::new(branch.durable());
-        Self { branch, files, turn: tokio::sync::Mutex::default(), durable, on_their_way: Mutex::default() }
+        let wanted = watch::Sender::new(branch.durable());
+        let puts = Mutex::new(Puts::new(pace.budget, environment.clock.monotonic()));
+        let (eager, turn, hurried, on_their_way) =
+            (pace.eager, tokio::sync::Mutex::default(), watch::Sender::new(0), Mutex::default());
+        Self {
+            branch,
+            files,
+            environment,
+            eager,
+            metrics,
+            turn,
+            durable,
+            wanted,
+            hurried,
+            puts,
+            on_their_way,
+        }
     }
 
     /// Ships until it fails: this process must go then.
     pub async fn run(&self, local: &dyn LocalDatabase) -> ShipError {
         let (mut commits, mut durable) = (self.files.commits(), self.durable.subscribe());
+        let (mut wanted, mut hurried) = (self.wanted.subscribe(), self.hurried.subscribe());
         loop {
             commits.mark_unchanged();
             durable.mark_unchanged();
-            match self.ship_next(local).await {
-                Ok(true) => {}
-                // A commit, or a publish that makes shipping possible. The senders live as long as `self`.
-                Ok(false) => tokio::select! {
+            wanted.mark_unchanged();
+            hurried.mark_unchanged();
+            // A commit, somebody who waits, or a publish that makes shipping possible. The senders live as long as
+            // `self`.
+            let changed = async {
+                tokio::select! {
                     _ = commits.changed() => {}
                     _ = durable.changed() => {}
+                    _ = wanted.changed() => {}
+                    _ = hurried.changed() => {}
+                }
+            };
+            match self.pause() {
+                None => changed.await,
+                Some(Duration::ZERO) => match self.ship_next(local).await {
+                    Ok(true) => {}
+                    Ok(false) => changed.await,
+                    Err(error) => return error,
                 },
-                Err(error) => return error,
+                Some(pause) => tokio::select! {
+                    () = changed => {}
+                    () = self.environment.clock.sleep(pause) => {}
+                },
             }
         }
+    }
+
+    /// How long the next segment waits for commits to share it with; none if there is nothing for one.
+    fn pause(&self) -> Option<Duration> {
+        let oldest = self.files.oldest_uncut()?;
+        if *self.hurried.borrow() > 0 {
+            return Some(Duration::ZERO);
+        }
+        let awaited = *self.wanted.borrow() > *self.durable.borrow();
+        let gathering = if self.eager || awaited || self.files.uncut_bytes() >= SEGMENT_WAL {
+            Duration::ZERO
+        } else {
+            let age = self.environment.clock.now().duration_since(oldest);
+            GATHERING.saturating_sub(Duration::try_from(age).unwrap_or_default())
+        };
+        Some(self.puts().wait(self.environment.clock.monotonic()).max(gathering))
     }
 
     /// Ships one segment; false if there is nothing to ship now.
@@ -58,8 +141,12 @@ impl Shipper {
         if let Some(first) = cut.commits.first() {
             self.on_their_way().push_back((last, first.time));
         }
+        self.puts().spend();
+        let started = self.environment.clock.monotonic();
         let durable =
             stepped("ship", format!("WAL to {}", cut.wal.end), self.branch.ship(&cut, local)).await?;
+        let took = self.environment.clock.monotonic().saturating_sub(started);
+        self.metrics.shipped(cut.commits.len(), cut.wal.end - cut.wal.start, took);
         self.advance(durable);
         Ok(true)
     }
@@ -85,6 +172,11 @@ impl Shipper {
 
     /// Waits until a commit is durable, however long that takes.
     pub async fn until_durable(&self, commit: Lsn) {
+        self.wanted.send_if_modified(|wanted| {
+            let more = commit > *wanted;
+            *wanted = commit.max(*wanted);
+            more
+        });
         let mut durable = self.durable.subscribe();
         // The sender lives as long as `self`: this cannot fail.
         let _ = durable.wait_for(|durable| *durable >= commit).await;
@@ -93,28 +185,38 @@ impl Shipper {
     /// Waits until all is shipped that can be, and keeps everything else from being shipped until what it returns is
     /// dropped. Call it with the write gate closed.
     pub async fn drained(&self) -> Turn<'_, ()> {
-        let mut durable = self.durable.subscribe();
         loop {
-            durable.mark_unchanged();
-            if self.is_drained() {
-                let turn = self.turn.lock().await;
-                if self.is_drained() {
-                    return turn;
-                }
-            } else {
-                // The sender lives as long as `self`: this cannot fail.
-                let _ = durable.changed().await;
+            self.caught_up().await;
+            let turn = self.turn.lock().await;
+            if self.has_shipped(self.files.committed()) {
+                return turn;
             }
         }
     }
 
-    /// Whether nothing is left that a segment can make durable.
-    fn is_drained(&self) -> bool {
+    /// Waits until all is shipped that was committed before this call, and can be. Spends what that takes, whatever the
+    /// budget.
+    pub async fn caught_up(&self) {
+        let committed = self.files.committed();
+        let _hurry = Hurry::of(&self.hurried);
+        let mut durable = self.durable.subscribe();
+        loop {
+            durable.mark_unchanged();
+            if self.has_shipped(committed) {
+                return;
+            }
+            // The sender lives as long as `self`: this cannot fail.
+            let _ = durable.changed().await;
+        }
+    }
+
+    /// Whether nothing up to this commit is left that a segment can make durable.
+    fn has_shipped(&self, committed: Lsn) -> bool {
         // A publish that was finished by a later attempt made more durable.
         self.advance(self.branch.durable());
         self.branch.must_publish_first()
             || self.files.unpublished().needs_publish
-            || *self.durable.borrow() >= self.files.committed()
+            || *self.durable.borrow() >= committed
     }
 
     /// Time of the oldest commit that is not durable.
@@ -123,7 +225,27 @@ impl Shipper {
         shipping.or_else(|| self.files.oldest_uncut())
     }
 
+    fn puts(&self) -> MutexGuard<'_, Puts> {
+        self.puts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn on_their_way(&self) -> MutexGuard<'_, VecDeque<(Lsn, jiff::Timestamp)>> {
         self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody waits until all is shipped, as long as this lives.
+struct Hurry<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Hurry<'a> {
+    fn of(hurried: &'a watch::Sender<usize>) -> Self {
+        hurried.send_modify(|count| *count += 1);
+        Self(hurried)
+    }
+}
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }

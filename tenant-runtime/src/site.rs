@@ -2,7 +2,7 @@
 
 use crate::{access::Access, admission::Admission, metrics::Metrics, prover::Prover, shipper::Shipper};
 use roost_engine::Engine;
-use roost_protocol::time::UnixMillis;
+use roost_protocol::{durability::Terms, time::UnixMillis};
 use roost_store::Environment;
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +38,8 @@ pub struct Site {
     pub prover: Arc<Prover>,
     /// Whether what it tells is durable.
     pub shipper: Arc<Shipper>,
+    /// What answers wait for.
+    pub durability: Terms,
     /// Longest time of one request.
     pub statement_timeout: Duration,
     /// Metrics.

@@ -9,10 +9,12 @@ use crate::{
     metrics::Metrics,
     problems,
     serving::{Bedtime, serve},
+    shipper::Pace,
     site::{Site, SiteName},
     tenant::{self, EngineSetup, Opening},
 };
 use roost_protocol::{
+    durability::{Durability, PutBudget, Terms},
     grant::EngineLimits,
     names::MAIN_BRANCH,
     problem::{ErrorCode, Problem},
@@ -37,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 const NAMESPACE: &str = "default";
 /// Longest time of draining after Ctrl-C.
 const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
+/// A folder costs nothing.
+const LOCAL_PUTS: PutBudget = PutBudget { burst: 1_000_000, per_second: 1_000_000 };
 /// How long connections may take to end after the seal.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
             engine: engine_setup(config)?,
             cache: place.cache.clone(),
             patience: config.patience(),
+            pace: Pace::new(Terms::default(), LOCAL_PUTS),
             metrics: metrics.clone(),
             environment: environment.clone(),
         },
@@ -89,6 +94,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         engine: served.engine.clone(),
         prover: Arc::clone(&served.prover),
         shipper: Arc::clone(&served.shipper),
+        durability: Terms { floor: Durability::Asynchronous, default: Durability::Synchronous },
         statement_timeout: config.statement_timeout,
         metrics,
         environment,

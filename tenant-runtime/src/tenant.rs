@@ -10,7 +10,7 @@ use crate::{
     problems,
     prover::Prover,
     publisher::{Patience, Publisher},
-    shipper::Shipper,
+    shipper::{Pace, Shipper},
 };
 use roost_engine::{Engine, EngineConfig, OpenError};
 use roost_protocol::{
@@ -62,6 +62,8 @@ pub struct Opening {
     pub cache: PathBuf,
     /// How long commits may stay unpublished.
     pub patience: Patience,
+    /// How often WAL is shipped.
+    pub pace: Pace,
     /// Metrics.
     pub metrics: Metrics,
     /// Clock and randomness.
@@ -147,8 +149,16 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
     };
     let (engine, files) =
         open_engine(&opening.engine, folders, access, tail, None, opening.environment.clone()).await?;
-    let shipper = Arc::new(Shipper::new(Arc::clone(&branch), files.clone()));
-    let database = Arc::new(ServedDatabase::new(engine.clone(), files, Arc::clone(&shipper)));
+    let shipper = Arc::new(Shipper::new(
+        Arc::clone(&branch),
+        files.clone(),
+        opening.pace,
+        opening.metrics.ship.clone(),
+        opening.environment.clone(),
+    ));
+    let publish_metrics = opening.metrics.publish.clone();
+    let database =
+        Arc::new(ServedDatabase::new(engine.clone(), files, Arc::clone(&shipper), publish_metrics.clone()));
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&branch),
         Arc::clone(&database),
@@ -156,7 +166,7 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         engine.clone(),
         opening.environment.clone(),
         opening.patience,
-        opening.metrics.publish.clone(),
+        publish_metrics,
     ));
     if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {
         engine

@@ -98,6 +98,8 @@ impl Roost {
                 "bucket": self.bucket.name, "prefix": name, "endpoint": self.bucket.cluster_endpoint,
                 "region": "us-east-1", "pathStyle": true,
                 "credentials": {"secretRef": {"name": "s3"}}, "caSecretRef": {"name": "s3-ca"},
+                // Here they cost nothing but time.
+                "putBudget": {"burst": 10000, "perSecond": 10000},
             },
             // Little, for pods stay behind until they are idle and the node has to have a place for all.
             "runtime": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_crds::{Quantity, ResourceList, TenantClassSpec};
-use roost_protocol::grant::EngineLimits;
+use roost_crds::{Durability, Quantity, ResourceList, TenantClassSpec, TenantSpec};
+use roost_protocol::{
+    durability::{self, PutBudget, Terms},
+    grant::EngineLimits,
+};
 
 /// What a pod keeps of its termination grace for exiting after the seal.
 const EXIT_MARGIN: Duration = Duration::from_secs(5);
@@ -45,6 +48,37 @@ pub fn engine_limits(spec: &TenantClassSpec) -> EngineLimits {
     }
 }
 
+/// What answers of a tenant wait for.
+pub fn terms(class: &TenantClassSpec, tenant: &TenantSpec) -> Terms {
+    let of = |stated| match stated {
+        Durability::Synchronous => durability::Durability::Synchronous,
+        Durability::Asynchronous => durability::Durability::Asynchronous,
+    };
+    Terms::new(of(class.durability.unwrap_or_default()), tenant.durability.map(of))
+}
+
+/// The same as status shows it.
+pub const fn shown_durability(terms: Terms) -> Durability {
+    match terms.default {
+        durability::Durability::Synchronous => Durability::Synchronous,
+        durability::Durability::Asynchronous => Durability::Asynchronous,
+    }
+}
+
+/// How often a tenant may write to its WAL.
+pub fn put_budget(class: &TenantClassSpec) -> PutBudget {
+    let stated = class.storage.put_budget.clone().unwrap_or_default();
+    let positive = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
+    let default = match class.durability.unwrap_or_default() {
+        Durability::Synchronous => PutBudget::default(),
+        Durability::Asynchronous => PutBudget { per_second: 1, ..PutBudget::default() },
+    };
+    PutBudget {
+        burst: positive(stated.burst).unwrap_or(default.burst),
+        per_second: positive(stated.per_second).unwrap_or(default.per_second),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +98,33 @@ mod tests {
             let class = spec(serde_json::json!({"runtime": {"terminationGracePeriod": grace}}));
             assert_eq!(drain_timeout(&class), Duration::from_secs(drain), "{grace}");
         }
+    }
+
+    #[test]
+    fn a_tenant_asks_for_more_and_never_gets_less() {
+        use roost_protocol::durability::Durability::{Asynchronous, Synchronous};
+        let tenant = |json: serde_json::Value| serde_json::from_value::<TenantSpec>(json).unwrap();
+        let asynchronous = serde_json::json!({"durability": "Asynchronous"});
+        let class = |json: &serde_json::Value| spec(json.clone());
+        let none = serde_json::json!({});
+        let lowest = terms(&class(&asynchronous), &tenant(none.clone()));
+        assert_eq!(lowest, Terms { floor: Asynchronous, default: Asynchronous });
+        let more = terms(&class(&asynchronous), &tenant(serde_json::json!({"durability": "Synchronous"})));
+        assert_eq!(more, Terms { floor: Asynchronous, default: Synchronous });
+        let less = terms(&class(&none), &tenant(asynchronous));
+        assert_eq!(less, Terms { floor: Synchronous, default: Synchronous });
+        assert_eq!(shown_durability(less), Durability::Synchronous);
+    }
+
+    #[test]
+    fn budgets_have_a_default_of_their_durability() {
+        let budget = |json| put_budget(&spec(json));
+        assert_eq!(budget(serde_json::json!({})), PutBudget { burst: 20, per_second: 2 });
+        let asynchronous = serde_json::json!({"durability": "Asynchronous"});
+        assert_eq!(budget(asynchronous), PutBudget { burst: 20, per_second: 1 });
+        let mut stated = spec(serde_json::json!({}));
+        stated.storage.put_budget = Some(roost_crds::PutBudget { burst: None, per_second: Some(50) });
+        assert_eq!(put_budget(&stated), PutBudget { burst: 20, per_second: 50 });
     }
 
     #[test]

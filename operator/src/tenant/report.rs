@@ -12,6 +12,7 @@ use super::{
     observe::{Observed, Source},
 };
 use crate::{
+    class::settings,
     fault::Fault,
     verdict::{Before, Ladder},
 };
@@ -56,6 +57,11 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
             .or_else(|| now_made.as_ref().map(|(position, _)| position.clone()))
             .or(before.position),
         durable_lag: facts.durable_lag,
+        durability: observed
+            .class
+            .class
+            .as_ref()
+            .map(|class| settings::shown_durability(settings::terms(&class.spec, &observed.tenant.spec))),
         wake_failure: before.wake_failure,
         recoverable_from: before.recoverable_from,
         init_script_hash: before.init_script_hash.or(script_hash),

@@ -27,6 +27,7 @@ use super::{
     world::{Cluster, Created},
 };
 use crate::{
+    class::settings,
     context::Context,
     inputs,
     pods::{
@@ -192,6 +193,7 @@ impl RealCluster {
         let state = TargetState {
             identity: identity(location),
             idle_timeout: class.spec.idle_timeout(tenant.spec.idle_timeout.as_ref()),
+            durability: settings::terms(&class.spec, &tenant.spec),
             init_script: self.init_script(key, &tenant, &facts).await?,
             class: Arc::new(class),
         };

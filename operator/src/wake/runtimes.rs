@@ -61,6 +61,8 @@ impl Runtimes for RealRuntimes {
                 idle_timeout: state.idle_timeout,
                 drain_timeout: settings::drain_timeout(spec),
                 init_script: state.init_script.clone(),
+                durability: state.durability,
+                put_budget: settings::put_budget(spec),
             }),
             engine: settings::engine_limits(spec),
             gateway_key: trusted.trust.session_key,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_crds::TenantClass;
-use roost_protocol::grant::TenantIdentity;
+use roost_protocol::{durability::Terms, grant::TenantIdentity};
 
 /// Names a branch as clients do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub struct TargetState {
     pub identity: TenantIdentity,
     /// Idle time after which the runtime seals.
     pub idle_timeout: Duration,
+    /// What answers wait for.
+    pub durability: Terms,
     /// Init script, while the branch was never published.
     pub init_script: Option<String>,
 }

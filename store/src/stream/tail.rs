@@ -73,6 +73,7 @@ pub struct Tail {
     length: u64,
     cut: u64,
     commits: u64,
+    segments: u64,
     pending: VecDeque<Pending>,
     last_commit: Option<Timestamp>,
     /// Written since the main file was last synced.
@@ -98,6 +99,7 @@ impl Tail {
             length,
             cut: length,
             commits: 0,
+            segments: 0,
             pending: VecDeque::new(),
             last_commit,
             written: ChunkSet::new(),
@@ -186,6 +188,16 @@ impl Tail {
         self.commits
     }
 
+    /// Cuts of this WAL.
+    pub fn segments(&self) -> u64 {
+        self.segments
+    }
+
+    /// Chunks that they carry.
+    pub fn carried(&self) -> u64 {
+        self.carried.len()
+    }
+
     /// Bytes of WAL.
     pub fn length(&self) -> u64 {
         self.length
@@ -224,6 +236,7 @@ impl Tail {
             }
         }
         self.carried.union(&chunks);
+        self.segments += u64::from(!commits.is_empty());
         let wal = base..self.cut;
         (!commits.is_empty()).then_some(Cut { manifest: self.manifest, wal, commits, chunks, file_size })
     }

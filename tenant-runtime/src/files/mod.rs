@@ -74,6 +74,10 @@ pub struct Unpublished {
     pub wal_bytes: u64,
     /// Commits.
     pub commits: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Chunks that these carry.
+    pub carried: u64,
     /// Whether a commit waits that no segment can hold.
     pub needs_publish: bool,
 }
@@ -169,8 +173,15 @@ impl LocalFiles {
             since: changes.first_commit,
             wal_bytes: changes.tail.length(),
             commits: changes.tail.commits(),
+            segments: changes.tail.segments(),
+            carried: changes.tail.carried(),
             needs_publish: changes.tail.needs_publish(),
         }
+    }
+
+    /// Bytes of WAL that no segment has taken.
+    pub fn uncut_bytes(&self) -> u64 {
+        self.changes().tail.backlog()
     }
 
     /// The last commit, as it changes.

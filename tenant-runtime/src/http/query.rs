@@ -15,7 +15,8 @@ use axum::{
 };
 use roost_engine::QueryRequest;
 use roost_protocol::{
-    names::{MAIN_BRANCH, QUERY_ID_HEADER},
+    durability::{Durability, Terms, UnknownDurability},
+    names::{DURABILITY_HEADER, MAIN_BRANCH, QUERY_ID_HEADER},
     problem::{ErrorCode, Problem},
     query::{Format, MAX_PARAMETERS, MAX_QUERY_BODY_BYTES, QueryBody, QueryStatus},
     session::Role,
@@ -104,6 +105,7 @@ async fn answer(
     let body = read_body(body).await?;
     let format = choose_format(&body, headers)?;
     let timeout = choose_timeout(&body, site.statement_timeout)?;
+    let durability = choose_durability(headers, site.durability)?;
     let ticket = site.admission.admit(id, &caller.user, site.monotonic())?;
     let mut accounting = Accounting::new(site.metrics.queries.clone(), ticket);
     site.prover.before_answering().await?;
@@ -120,20 +122,20 @@ async fn answer(
     let stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
-            let problem = told_when_durable(site, timeout, problems::of_query(&error)).await;
+            let problem = told_when_durable(site, timeout, durability, problems::of_query(&error)).await;
             accounting.ended(Some(problem.code));
             return Err(problem);
         }
     };
     // The snapshot that the last statement reads was taken before its header came.
-    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout);
+    let confirmation = confirmation(site, timeout, durability);
     let encoder = encode::encoder(format, stream.columns.clone(), Arc::clone(&stream.schema))
         .map_err(|error| Problem::new(ErrorCode::QueryFailed, error.to_string()))?;
     let answer =
         match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), confirmation, accounting).await {
             Ok(answer) => answer,
             Err((problem, mut accounting)) => {
-                let problem = told_when_durable(site, timeout, problem).await;
+                let problem = told_when_durable(site, timeout, durability, problem).await;
                 accounting.ended(Some(problem.code));
                 return Err(problem);
             }
@@ -149,13 +151,21 @@ async fn answer(
 }
 
 /// An error may tell of commits, too, such as a key that exists already: it waits for them as a result does.
-async fn told_when_durable(site: &Site, timeout: Duration, problem: Problem) -> Problem {
+async fn told_when_durable(
+    site: &Site,
+    timeout: Duration,
+    durability: Durability,
+    problem: Problem,
+) -> Problem {
     if !matches!(problem.code, ErrorCode::QueryFailed | ErrorCode::TransactionConflict) {
         return problem;
     }
-    let confirmation = Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout);
     // Statements before the one that failed may have been committed.
-    confirmation.wait(true).await.err().unwrap_or(problem)
+    confirmation(site, timeout, durability).wait(true).await.err().unwrap_or(problem)
+}
+
+fn confirmation(site: &Site, timeout: Duration, durability: Durability) -> Confirmation {
+    Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout, durability)
 }
 
 /// Without a proof a result is kept back. What it wrote may survive, also when another pod has the branch by now and
@@ -174,6 +184,15 @@ fn query_id(headers: &HeaderMap) -> Result<Uuid, Problem> {
     given.to_str().ok().and_then(|text| Uuid::parse_str(text).ok()).ok_or_else(|| {
         Problem::new(ErrorCode::BadRequest, format!("the header {QUERY_ID_HEADER} must be a UUID"))
     })
+}
+
+/// What the answer waits for: what the request asks for, if its tenant's class allows that.
+fn choose_durability(headers: &HeaderMap, terms: Terms) -> Result<Durability, Problem> {
+    let refused =
+        |why: String| Problem::new(ErrorCode::BadRequest, format!("the header {DURABILITY_HEADER}: {why}"));
+    let asked = headers.get(DURABILITY_HEADER).map(|value| value.to_str().unwrap_or_default().parse());
+    let asked = asked.transpose().map_err(|error: UnknownDurability| refused(error.to_string()))?;
+    terms.of_request(asked).map_err(|error| refused(error.to_string()))
 }
 
 async fn read_body(body: Body) -> Result<QueryBody, Problem> {

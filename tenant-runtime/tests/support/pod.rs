@@ -4,6 +4,7 @@ use super::{DEADLINE, eventually};
 use roost_protocol::{
     PROTOCOL_VERSION,
     command::{Command, CommandRequest, Order},
+    durability::{PutBudget, Terms},
     grant::{EngineLimits, Grant, GrantRequest, Serve, StorageLocation, Takeover, Task, TenantIdentity},
     names::{paths, runtime_tls_name},
     secret::Secret,
@@ -237,6 +238,8 @@ pub fn serve_after(takeover: Takeover, init_script: Option<&str>) -> Task {
         idle_timeout: Duration::from_mins(10),
         drain_timeout: Duration::from_secs(30),
         init_script: init_script.map(Into::into),
+        durability: Terms::default(),
+        put_budget: PutBudget { burst: 1_000, per_second: 1_000 },
     })
 }
 

@@ -1,6 +1,7 @@
 //! Faults in the control plane's way, on a real cluster.
 
 mod api_server;
+mod durability;
 mod killed;
 mod place;
 mod pods;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use kube::{Api, ResourceExt, api::ListParams};
 use roost_tests::{Ledger, Roost, S3Proxy, cluster::PATIENCE, eventually, pod::signal, s3_proxy::Fault};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// Evictions under each fault.
@@ -11,21 +11,13 @@ const EVICTIONS: usize = 2;
 /// How long the S3 server is away: longer than a proof of ownership holds.
 const AWAY: Duration = Duration::from_secs(20);
 
-fn through(endpoint: &str) -> impl FnOnce(&mut Value) + use<> {
-    let endpoint = endpoint.to_owned();
-    move |spec| {
-        spec["storage"]["endpoint"] = json!(endpoint);
-        spec["storage"].as_object_mut().map(|storage| storage.remove("caSecretRef"));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
 async fn a_bad_s3_server_loses_no_acknowledged_row() -> Result<()> {
     let _cluster = crate::shared().await;
     let roost = Roost::connect().await?;
     let proxy = S3Proxy::start(&roost).await?;
-    let class = roost.class("bad-s3", "10m", through(&proxy.endpoint)).await?;
+    let class = roost.class("bad-s3", "10m", proxy.through()).await?;
     let shop = roost.namespace("bad-s3").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     let ledger = Ledger::open(&shop, "acme", 2).await?;
@@ -58,7 +50,7 @@ async fn an_s3_server_that_was_away_is_waited_for_and_told() -> Result<()> {
     let _cluster = crate::shared().await;
     let roost = Roost::connect().await?;
     let proxy = S3Proxy::start(&roost).await?;
-    let class = roost.class("away-s3", "10m", through(&proxy.endpoint)).await?;
+    let class = roost.class("away-s3", "10m", proxy.through()).await?;
     let shop = roost.namespace("away-s3").await?;
     shop.tenant("awake", json!({"className": class})).await?;
     shop.tenant("asleep", json!({"className": class})).await?;
