@@ -34,7 +34,8 @@ pub use shared::{
 };
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};
 pub use tenant::{
-    Adoption, ConfigMapKey, InitScript, ObjectName, Tenant, TenantSource, TenantSpec, TenantStatus,
+    Adoption, ConfigMapKey, InitScript, ObjectName, PointInTime, Tenant, TenantSource, TenantSpec,
+    TenantStatus,
 };
 
 /// API group of every kind.

@@ -36,7 +36,7 @@ use crate::shared::{DeletionPolicy, Position, SnapshotFormat, StorageLocation};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.tenantName == oldSelf.tenantName && has(self.branchName) == has(oldSelf.branchName) && (!has(self.branchName) || self.branchName == oldSelf.branchName) && has(self.format) == has(oldSelf.format) && (!has(self.format) || self.format == oldSelf.format) && has(self.deletionPolicy) == has(oldSelf.deletionPolicy) && (!has(self.deletionPolicy) || self.deletionPolicy == oldSelf.deletionPolicy)")
+    validation = Rule::new("self.tenantName == oldSelf.tenantName && has(self.branchName) == has(oldSelf.branchName) && (!has(self.branchName) || self.branchName == oldSelf.branchName) && has(self.format) == has(oldSelf.format) && (!has(self.format) || self.format == oldSelf.format) && has(self.time) == has(oldSelf.time) && (!has(self.time) || self.time == oldSelf.time) && has(self.deletionPolicy) == has(oldSelf.deletionPolicy) && (!has(self.deletionPolicy) || self.deletionPolicy == oldSelf.deletionPolicy)")
         .message("a Snapshot is immutable but for ttl: create another Snapshot with the fields you want")
 )]
 pub struct SnapshotSpec {
@@ -50,6 +50,11 @@ pub struct SnapshotSpec {
     /// Parquet (default): files anyone can read. Native: a pinned position, instant, to restore and branch from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SnapshotFormat>,
+    /// The branch as it was right after its last commit at or before this moment; as it is when the snapshot is taken if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub time: Option<Time>,
     /// How long after its completion the object is deleted; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,

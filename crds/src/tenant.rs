@@ -32,7 +32,9 @@ use crate::shared::{
     printcolumn(name = "Active", type_ = "date", json_path = ".status.lastActiveTime"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40")
-        .message("a Tenant's name is a DNS label of at most 40 characters: lower-case letters, digits and hyphens, such as acme-eu")
+        .message("a Tenant's name is a DNS label of at most 40 characters: lower-case letters, digits and hyphens, such as acme-eu"),
+    validation = Rule::new("!has(self.spec) || !has(self.spec.source) || !has(self.spec.source.pointInTime) || self.spec.source.pointInTime.tenantName != self.metadata.name")
+        .message("a Tenant cannot start from itself: to go back, create a Branch with from.time, or another Tenant")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -70,16 +72,32 @@ pub struct TenantSpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.snapshot), has(self.initScript)].filter(given, given).size() == 1")
-        .message("source has exactly one member: write either snapshot or initScript")
+    validation = Rule::new("[has(self.snapshot), has(self.pointInTime), has(self.initScript)].filter(given, given).size() == 1")
+        .message("source has exactly one member: write snapshot, pointInTime or initScript")
 )]
 pub struct TenantSource {
     /// A Snapshot object of this namespace, of format Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<ObjectName>,
+    /// A past moment of another tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_in_time: Option<PointInTime>,
     /// SQL that runs in the first wake, in one transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_script: Option<InitScript>,
+}
+
+/// The branch main of another tenant of the same namespace and bucket as it was right after its last commit at or before
+/// a moment, within its class's recoveryWindow. Its Tenant object need not exist any more.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PointInTime {
+    /// The other tenant.
+    #[schemars(length(min = 1, max = 40), regex(pattern = schema::DNS_LABEL))]
+    pub tenant_name: String,
+    /// The moment.
+    #[schemars(schema_with = "schema::time")]
+    pub time: Time,
 }
 
 /// Name of an object in the same namespace.

@@ -60,7 +60,8 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         TenantError::BranchNotFound(_)
         | TenantError::BeforeHistory { .. }
         | TenantError::SourceExpired(_)
-        | TenantError::SnapshotNotFound(_) => Reason::SourceNotFound,
+        | TenantError::SnapshotNotFound(_)
+        | TenantError::SourceTenantNotFound(_) => Reason::SourceNotFound,
         TenantError::BranchNameTaken { .. } | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
         TenantError::NothingPublished(_) => Reason::SourceNotReady,
         TenantError::SnapshotExists { .. } => Reason::SnapshotFailed,

@@ -45,5 +45,6 @@ pub use object::{ObjectError, ObjectStore};
 pub use position::{DatedPosition, Position};
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
-    Adoption, BranchSource, CreatedBranch, Creation, Initialized, Pinned, Progress, TenantError, TenantStore,
+    Adoption, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned, Progress, TenantError,
+    TenantStore,
 };

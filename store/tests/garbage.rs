@@ -173,7 +173,7 @@ async fn what_snapshots_and_branches_keep_stays_until_they_go() {
     let world = World::new().await;
     world.write("main", 1).await;
     let tenant = world.tenant();
-    tenant.snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+    tenant.snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
     tenant.create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
     world.write("dev", 2).await;
@@ -327,7 +327,7 @@ async fn next_to_damage_nothing_is_deleted() {
     for part in ["/packs/", "/pages/", "/HEAD", "/pins/"] {
         let world = World::new().await;
         world.write("main", 1).await;
-        world.tenant().snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+        world.tenant().snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
         world.write("main", 2).await;
         let needed = world.collect(&Policy { dry_run: true, ..policy(NOTHING_OF_THE_PAST) }).await.keys;
         let key = world

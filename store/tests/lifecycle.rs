@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Claim, Creation, FolderError, Holder, HydrateError, Hydrated,
-    Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError, Progress,
-    PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover, TenantError, TenantPath,
-    TenantStore, probe,
+    Adoption, BranchName, BranchSource, Claim, CopySource, Creation, FolderError, Holder, HydrateError,
+    Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError,
+    Progress, PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover, TenantError,
+    TenantPath, TenantStore, probe,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -270,7 +270,7 @@ async fn a_snapshot_left_behind_goes_to_the_object_made_again() {
     let world = world();
     world.filled(&[1]).await;
     let main = BranchName::main();
-    let taken = world.tenant.snapshot("nightly", "old", &main).await.unwrap();
+    let taken = world.tenant.snapshot("nightly", "old", &main, None).await.unwrap();
     for (branch, native) in [(name("dev"), true), (main.clone(), false)] {
         let refused =
             world.tenant.reattach_snapshot("nightly", "old", "new", &branch, native).await.unwrap_err();
@@ -282,7 +282,7 @@ async fn a_snapshot_left_behind_goes_to_the_object_made_again() {
     }
     assert_eq!(world.keys("/pins/").len(), 1);
     world.tenant.delete_snapshot("nightly", "old").await.unwrap();
-    assert_eq!(world.tenant.snapshot("nightly", "new", &main).await.unwrap().position, taken.position);
+    assert_eq!(world.tenant.snapshot("nightly", "new", &main, None).await.unwrap().position, taken.position);
     world.tenant.delete_snapshot("nightly", "new").await.unwrap();
     assert!(world.keys("/pins/").is_empty() && world.keys("/catalogue/").is_empty());
 }
@@ -340,9 +340,9 @@ async fn a_condemned_or_missing_source_is_refused_and_leaves_no_pin() {
 async fn a_snapshot_outlives_later_writes_and_restores_into_a_new_tenant() {
     let world = world();
     let content = world.filled(&[1, 2]).await;
-    let entry = world.tenant.snapshot("nightly", "uid", &BranchName::main()).await.unwrap();
-    assert_eq!(world.tenant.snapshot("nightly", "uid", &BranchName::main()).await.unwrap(), entry);
-    let other = world.tenant.snapshot("nightly", "other", &BranchName::main()).await.unwrap_err();
+    let entry = world.tenant.snapshot("nightly", "uid", &BranchName::main(), None).await.unwrap();
+    assert_eq!(world.tenant.snapshot("nightly", "uid", &BranchName::main(), None).await.unwrap(), entry);
+    let other = world.tenant.snapshot("nightly", "other", &BranchName::main(), None).await.unwrap_err();
     assert!(matches!(other, TenantError::SnapshotExists { .. }));
     assert_eq!(world.tenant.snapshots(None, 10).await.unwrap(), ["nightly"]);
     let (owned, database) = world.open("main", Takeover::OnlySealed).await;
@@ -354,10 +354,16 @@ async fn a_snapshot_outlives_later_writes_and_restores_into_a_new_tenant() {
     let target = TenantStore::new(world.memory.clone(), target_path, target_owner, environment(9).0);
     let done = Mutex::new(0);
     let watch = |progress: Progress| *done.lock().unwrap() = progress.chunks_done;
-    let copied = target.source_copy("acme", "nightly", &Adoption::default(), &watch).await.unwrap();
+    let copied = target
+        .source_copy("acme", &CopySource::Snapshot("nightly".into()), &Adoption::default(), &watch)
+        .await
+        .unwrap();
     assert!(copied.created && copied.head.sealed && copied.head.number() == 1);
     assert_eq!(*done.lock().unwrap(), 3);
-    let again = target.source_copy("acme", "nightly", &Adoption::default(), &quiet).await.unwrap();
+    let again = target
+        .source_copy("acme", &CopySource::Snapshot("nightly".into()), &Adoption::default(), &quiet)
+        .await
+        .unwrap();
     assert_eq!((again.created, again.head), (false, copied.head));
     assert!(world.keys("/pins/reader-").is_empty());
     world.tenant.delete_all().await.unwrap();
@@ -366,7 +372,7 @@ async fn a_snapshot_outlives_later_writes_and_restores_into_a_new_tenant() {
     let owned = main.take_over(&holder("pod"), Takeover::OnlySealed).await.unwrap();
     assert_eq!(world.content(&owned).await.unwrap(), content);
 
-    target.snapshot("own", "uid", &BranchName::main()).await.unwrap();
+    target.snapshot("own", "uid", &BranchName::main(), None).await.unwrap();
     target.delete_snapshot("own", "uid").await.unwrap();
     target.delete_snapshot("own", "uid").await.unwrap();
     assert!(world.keys("/pins/").is_empty() && world.keys("/catalogue/").is_empty());
@@ -377,7 +383,7 @@ async fn a_pinned_position_is_read_while_the_writer_goes_on() {
     let world = world();
     let content = world.filled(&[1]).await;
     let main = BranchName::main();
-    let pinned = world.tenant.pin(PinKind::Reader, "export", "uid", &main).await.unwrap();
+    let pinned = world.tenant.pin(PinKind::Reader, "export", "uid", &main, None).await.unwrap();
     let (owned, database) = world.open("main", Takeover::OnlySealed).await;
     database.commit(&[1]);
     owned.publish(&database).await.unwrap();
@@ -398,7 +404,7 @@ async fn a_pinned_position_is_read_while_the_writer_goes_on() {
 async fn nothing_is_written_or_deleted_under_another_owners_prefix() {
     let world = world();
     world.filled(&[1]).await;
-    world.tenant.snapshot("nightly", "uid", &BranchName::main()).await.unwrap();
+    world.tenant.snapshot("nightly", "uid", &BranchName::main(), None).await.unwrap();
     let source = BranchSource::Branch(BranchName::main());
     world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
     let before = world.memory.contents();
@@ -411,11 +417,16 @@ async fn nothing_is_written_or_deleted_under_another_owners_prefix() {
     }
     answers.push(foreign().create_branch(&name("b"), "uid", &source).await.unwrap_err());
     answers.push(foreign().delete_branch(&name("dev"), "uid").await.unwrap_err());
-    answers.push(foreign().snapshot("s", "uid", &main).await.unwrap_err());
+    answers.push(foreign().snapshot("s", "uid", &main, None).await.unwrap_err());
     answers.push(foreign().delete_snapshot("nightly", "uid").await.unwrap_err());
-    answers.push(foreign().pin(PinKind::Reader, "r", "uid", &main).await.unwrap_err());
+    answers.push(foreign().pin(PinKind::Reader, "r", "uid", &main, None).await.unwrap_err());
     answers.push(foreign().delete_all().await.unwrap_err());
-    answers.push(foreign().source_copy("acme", "nightly", &Adoption::default(), &quiet).await.unwrap_err());
+    answers.push(
+        foreign()
+            .source_copy("acme", &CopySource::Snapshot("nightly".into()), &Adoption::default(), &quiet)
+            .await
+            .unwrap_err(),
+    );
     for answer in answers {
         assert!(matches!(answer, TenantError::OwnedElsewhere { .. }), "{answer}");
     }

@@ -73,7 +73,7 @@ async fn older_states_are_history_and_what_a_dropped_branch_wrote_is_left_over()
     let only = world.walk().await;
     assert_eq!(only.leftovers, []);
 
-    world.tenant().snapshot("nightly", "s1", &BranchName::main()).await.unwrap();
+    world.tenant().snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
     world.tenant().create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
     world.write_to(&dev, world.memory.clone(), 2, true).await;

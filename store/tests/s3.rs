@@ -227,7 +227,7 @@ async fn life(weed: &Weed) {
     winner.prove().await.unwrap();
     let commit = database.commit(&[3]);
     winner.seal(&database).await.unwrap();
-    tenant.snapshot("s", "uid", &BranchName::main()).await.unwrap();
+    tenant.snapshot("s", "uid", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
     tenant.create_branch(&dev, "uid", &BranchSource::Snapshot("s".into())).await.unwrap();
     let owned = tenant.branch(&dev).take_over(&a, Takeover::OnlySealed).await.unwrap();

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use roost_store::stream::Lsn;
 use roost_store::{
-    Adoption, BranchName, BranchSource, Creation, Holder, Hydrated, Hydration, MemoryStore, ObjectStore,
-    OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError, TenantStore,
+    Adoption, BranchName, BranchSource, CopySource, Creation, Holder, Hydrated, Hydration, MemoryStore,
+    ObjectStore, OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError,
+    TenantStore,
 };
 use support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
@@ -183,7 +184,7 @@ async fn a_branch_and_a_snapshot_of_a_running_tenant_hold_what_is_durable_then()
     let main = BranchName::main();
     let source = BranchSource::Branch(main.clone());
     world.tenant.create_branch(&branch("dev"), "uid", &source).await.unwrap();
-    let entry = world.tenant.snapshot("s", "uid", &main).await.unwrap();
+    let entry = world.tenant.snapshot("s", "uid", &main, None).await.unwrap();
     assert!(entry.position.sequence == 1 && entry.last_commit.is_some());
     database.commit(&[2]);
     ship(&owned, &database).await.unwrap();
@@ -204,7 +205,7 @@ async fn a_branch_and_a_snapshot_of_a_running_tenant_hold_what_is_durable_then()
     let (store, root) = (world.memory.clone(), "prod/tenants/shop/acme/");
     let copy_path = roost_store::TenantPath::new("prod", "shop", "copy").unwrap();
     let copy = TenantStore::new(store.clone(), copy_path, owner(), environment(2).0);
-    copy.source_copy("acme", "s", &Adoption::default(), &|_| {}).await.unwrap();
+    copy.source_copy("acme", &CopySource::Snapshot("s".into()), &Adoption::default(), &|_| {}).await.unwrap();
     for key in world.memory.contents().keys().filter(|key| key.starts_with(root)) {
         store.delete(key).await.unwrap();
     }
@@ -250,6 +251,25 @@ async fn every_past_moment_can_be_branched() {
         let early = world.tenant.position_at(&branch(&name), ModelDatabase::time_of(commits[0])).await;
         assert_eq!(early.unwrap().last_commit, Some(ModelDatabase::time_of(commits[0])));
     }
+    // The same moments are snapshots and other tenants' beginnings.
+    let (middle, none) = (commits[commits.len() / 2], Adoption::default());
+    let time = ModelDatabase::time_of(middle);
+    let entry = world.tenant.snapshot("then", "uid", &main, Some(time)).await.unwrap();
+    assert_eq!(entry.last_commit, Some(time));
+    for (name, what) in [("one", CopySource::Moment(time)), ("two", CopySource::Snapshot("then".into()))] {
+        let path = roost_store::TenantPath::new("prod", "shop", name).unwrap();
+        let copy = TenantStore::new(world.memory.clone(), path, owner(), environment(9).0);
+        copy.source_copy("acme", &what, &none, &|_| {}).await.unwrap();
+        let holder = Holder { name: "pod".into(), id: "pod".into() };
+        let copied = copy.branch(&main).take_over(&holder, Takeover::OnlySealed).await.unwrap();
+        assert_eq!(world.content(&copied).await, world.state(middle), "{what:?}");
+        let nobody = copy.source_copy("nobody", &what, &none, &|_| {}).await;
+        assert!(nobody.is_ok(), "it is made already");
+    }
+    let path = roost_store::TenantPath::new("prod", "shop", "three").unwrap();
+    let lost = TenantStore::new(world.memory.clone(), path, owner(), environment(9).0);
+    let nobody = lost.source_copy("nobody", &CopySource::Moment(time), &none, &|_| {}).await.unwrap_err();
+    assert!(matches!(nobody, TenantError::SourceTenantNotFound(_)), "{nobody}");
     let before = world.tenant.position_at(&main, jiff::Timestamp::MIN).await.unwrap_err();
     assert!(matches!(before, TenantError::BeforeHistory { .. }), "{before}");
 }

@@ -64,7 +64,7 @@ async fn a_tenant_lives_in_a_bucket() {
 
     // A worker exports a position in the WAL, beside the serving pod.
     assert_eq!(pod.query("insert into t values (2), (-2)").await.0, 200);
-    let pin = tenant.pin(PinKind::Reader, "snap", "snap-uid", &BranchName::main()).await.unwrap();
+    let pin = tenant.pin(PinKind::Reader, "snap", "snap-uid", &BranchName::main(), None).await.unwrap();
     assert!(pin.position.sequence > 0, "{:?}", pin.position);
     let task = Task::ExportParquet(ExportParquet {
         snapshot: "snap".into(),

@@ -202,7 +202,8 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
         Err(error) => return Ok(Err(open_fault(error)?)),
     };
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
-    let entry = match store.snapshot(&name, &uid, &branch).await {
+    let at = observed.snapshot.spec.time.as_ref().map(|time| time.0);
+    let entry = match store.snapshot(&name, &uid, &branch, at).await {
         Err(TenantError::SnapshotExists { uid: from, .. })
             if was_left_behind(elected, &location, &from).await? =>
         {

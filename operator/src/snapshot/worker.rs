@@ -80,7 +80,8 @@ pub async fn grant(
         Ok(branch) => branch,
         Err(error) => return Ok(Err(Fault::new(Reason::InvalidSpec, error.to_string()))),
     };
-    let pinned = match store.pin(PinKind::Reader, &name, &uid, &branch).await {
+    let at = observed.snapshot.spec.time.as_ref().map(|time| time.0);
+    let pinned = match store.pin(PinKind::Reader, &name, &uid, &branch, at).await {
         Ok(pinned) => pinned,
         Err(error) => return Ok(Err(of_tenant(&error))),
     };

@@ -46,10 +46,10 @@ pub async fn act(
                 })
                 .await?;
             }
-            Action::Restore { tenant, snapshot, adoption } => {
+            Action::Restore { tenant, what, adoption } => {
                 let progress = |_| {};
                 make(elected, observed, &mut acted, async |store| {
-                    store.source_copy(&tenant, &snapshot, &adoption, &progress).await
+                    store.source_copy(&tenant, &what, &adoption, &progress).await
                 })
                 .await?;
             }

@@ -1,8 +1,12 @@
 //! Reads the world around a Tenant.
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
-use roost_crds::{Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, conditions, names::MAIN_BRANCH};
+use roost_crds::{
+    PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, conditions, names::MAIN_BRANCH,
+};
 use roost_protocol::{command::Order, grant::TenantIdentity};
+use roost_store::CopySource;
 
 use crate::{
     class::resolve::{Resolved, resolve},
@@ -22,12 +26,12 @@ const LATEST: usize = 5;
 pub enum Source {
     /// Nothing: empty, or by its init script at the first wake.
     Empty,
-    /// A native snapshot.
-    Snapshot {
-        /// Tenant that it was taken of.
-        tenant: String,
+    /// Another tenant.
+    Copy {
         /// Its name.
-        name: String,
+        tenant: String,
+        /// What of it.
+        what: CopySource,
     },
     /// Not yet, or never.
     Awaited(Fault),
@@ -129,11 +133,22 @@ pub(crate) async fn look(elected: &Elected, tenant_uid: &str, branch: &str, pod:
 }
 
 async fn source(elected: &Elected, tenant: &Tenant, namespace: &str) -> Result<Source, ReconcileError> {
-    let Some(name) = tenant.spec.source.as_ref().and_then(|source| source.snapshot.as_ref()) else {
-        return Ok(Source::Empty);
-    };
+    let wanted = tenant.spec.source.clone().unwrap_or_default();
+    if let Some(moment) = &wanted.point_in_time {
+        return Ok(judge_moment(moment, elected.context.now()));
+    }
+    let Some(name) = wanted.snapshot else { return Ok(Source::Empty) };
     let api: Api<Snapshot> = Api::namespaced(elected.context.client.clone(), namespace);
     Ok(judge_source(&name.name, api.get_opt(&name.name).await?.as_ref()))
+}
+
+/// A moment that has not come yet is waited for: until then nobody knows what was committed before it.
+fn judge_moment(moment: &PointInTime, now: Timestamp) -> Source {
+    if moment.time.0 > now {
+        let message = format!("waits for {}, a moment that is to come", moment.time.0);
+        return Source::Awaited(Fault::new(Reason::SourceNotReady, message));
+    }
+    Source::Copy { tenant: moment.tenant_name.clone(), what: CopySource::Moment(moment.time.0) }
 }
 
 /// Whether a snapshot can be started from.
@@ -153,5 +168,23 @@ fn judge_source(name: &str, snapshot: Option<&Snapshot>) -> Source {
     if !ready {
         return awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"));
     }
-    Source::Snapshot { tenant: snapshot.spec.tenant_name.clone(), name: name.to_owned() }
+    Source::Copy { tenant: snapshot.spec.tenant_name.clone(), what: CopySource::Snapshot(name.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    #[test]
+    fn only_what_has_passed_can_be_started_from() {
+        let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let moment =
+            |time: &str| PointInTime { tenant_name: "old".into(), time: Time(time.parse().unwrap()) };
+        let past = judge_moment(&moment("2026-11-20T09:00:00Z"), now);
+        let expected = CopySource::Moment("2026-11-20T09:00:00Z".parse().unwrap());
+        assert_eq!(past, Source::Copy { tenant: "old".into(), what: expected });
+        let future = judge_moment(&moment("2026-11-20T11:00:00Z"), now);
+        assert!(matches!(future, Source::Awaited(fault) if fault.reason == Reason::SourceNotReady));
+    }
 }

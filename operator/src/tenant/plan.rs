@@ -1,7 +1,7 @@
 //! What to do for a Tenant: a pure function of what was observed.
 
 use roost_crds::{DeletionPolicy, OperatingMode, names::TENANT_FINALIZER};
-use roost_store::{Adoption, Creation};
+use roost_store::{Adoption, CopySource, Creation};
 
 use super::observe::{Observed, Source};
 use crate::{pods::PodView, status::has_finalizer};
@@ -23,12 +23,12 @@ pub enum Action {
     Finalizer(bool),
     /// Finds or makes the data.
     Initialize(Creation, Adoption),
-    /// Fills the new tenant from a snapshot.
+    /// Fills the new tenant from another one.
     Restore {
-        /// Tenant that the snapshot was taken of.
+        /// The other one.
         tenant: String,
-        /// The snapshot.
-        snapshot: String,
+        /// What of it.
+        what: CopySource,
         /// Whom data may be taken over from.
         adoption: Adoption,
     },
@@ -52,8 +52,8 @@ pub fn plan(observed: &Observed) -> Vec<Action> {
         let adoption = adoption(observed, class);
         match &observed.source {
             Source::Empty => actions.push(Action::Initialize(creation(observed), adoption)),
-            Source::Snapshot { tenant, name } => {
-                actions.push(Action::Restore { tenant: tenant.clone(), snapshot: name.clone(), adoption });
+            Source::Copy { tenant, what } => {
+                actions.push(Action::Restore { tenant: tenant.clone(), what: what.clone(), adoption });
             }
             Source::Awaited(_) => {}
         }
@@ -195,7 +195,8 @@ pub(super) mod tests {
         let mut waits = observed(json!({"source": {"snapshot": {"name": "s"}}}), json!({}), false);
         waits.source = Source::Awaited(Fault::new(Reason::SourceNotFound, "waits"));
         assert_eq!(plan(&waits), []);
-        waits.source = Source::Snapshot { tenant: "old".into(), name: "s".into() };
+        let what = CopySource::Snapshot("s".into());
+        waits.source = Source::Copy { tenant: "old".into(), what };
         assert!(matches!(plan(&waits).as_slice(), [Action::Restore { tenant, .. }] if tenant == "old"));
         waits.class.class = None;
         assert_eq!(plan(&waits), []);

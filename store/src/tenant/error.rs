@@ -42,6 +42,9 @@ pub enum TenantError {
     /// The tenant is being restored from a snapshot, and that has not ended.
     #[error("the restore from snapshot {0} has not finished")]
     RestoreUnfinished(String),
+    /// The tenant that another one is to be filled from has no data.
+    #[error("there is no data of a Tenant {0} in this namespace, under the class's bucket and prefix")]
+    SourceTenantNotFound(String),
     /// No such branch.
     #[error("branch {0} does not exist")]
     BranchNotFound(BranchName),
@@ -152,6 +155,7 @@ impl TenantError {
             | Self::SourceExpired(_)
             | Self::SnapshotExists { .. }
             | Self::SnapshotNotFound(_)
+            | Self::SourceTenantNotFound(_)
             | Self::SourceUnsupported { .. }
             | Self::MainBranch
             | Self::TooManyAncestors(_)

@@ -27,6 +27,7 @@ mod snapshots;
 pub use deletion::MAX_DELETE_ROUNDS;
 pub use error::TenantError;
 pub(crate) use pins::MAX_CONDEMNED_LISTS;
+pub use restore::CopySource;
 
 /// Whether the caller may create a database where none is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Pins: promises that a position stays readable.
 
+use jiff::Timestamp;
+
 use super::{Pinned, TenantError, TenantStore};
 use crate::format::ReadError;
 use crate::format::pin::{Condemned, Pin, PinKind};
@@ -13,17 +15,24 @@ pub const MAX_PINS: usize = 10_000;
 pub const MAX_CONDEMNED_LISTS: usize = 100;
 
 impl TenantStore {
-    /// Pins the last commit of a branch that is durable (for a worker that exports it). Remove it with [`Self::unpin`].
+    /// Pins the last commit of a branch that is durable, or its last one at or before a moment (for a worker that exports
+    /// it). Remove it with [`Self::unpin`].
     pub async fn pin(
         &self,
         kind: PinKind,
         name: &str,
         uid: &str,
         branch: &BranchName,
+        at: Option<Timestamp>,
     ) -> Result<Pinned, TenantError> {
         self.prove_owner().await?;
-        let source =
-            self.last_durable(branch).await?.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?;
+        let source = match at {
+            Some(time) => self.position_at(branch, time).await?,
+            None => {
+                let last = self.last_durable(branch).await?;
+                last.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?
+            }
+        };
         self.pin_position(kind, name, uid, &source).await
     }
 

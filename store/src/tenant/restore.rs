@@ -1,7 +1,10 @@
-//! Filling a new tenant from another tenant's native snapshot. Nothing is shared afterwards.
+//! Filling a new tenant from another tenant's native snapshot, or from one of its past moments. Nothing is shared
+//! afterwards.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+
+use jiff::Timestamp;
 
 use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
 use crate::branch::read::{self, LoadedState};
@@ -13,10 +16,10 @@ use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
 use crate::format::manifest::Manifest;
 use crate::format::pin::PinKind;
-use crate::format::tenant::Stage;
+use crate::format::tenant::{Stage, TenantRecord};
 use crate::identity::{BranchName, Lineage, ObjectId, TenantPath};
 use crate::object::{Condition, ObjectError};
-use crate::position::StreamId;
+use crate::position::{DatedPosition, StreamId};
 use crate::stream;
 
 /// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
@@ -24,21 +27,40 @@ const RUNS_IN_FLIGHT: usize = 4;
 /// The epoch that writes a restored tenant's first manifest: nobody has taken it over yet.
 const RESTORE_EPOCH: u64 = 0;
 
+/// What of another tenant is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopySource {
+    /// What a native snapshot keeps.
+    Snapshot(String),
+    /// The branch main right after its last commit at or before a moment.
+    Moment(Timestamp),
+}
+
+impl CopySource {
+    /// As `tenant.json` says what is under way.
+    fn label(&self, tenant: &str) -> String {
+        match self {
+            Self::Snapshot(name) => format!("{tenant}/{name}"),
+            Self::Moment(time) => format!("{tenant} at {time}"),
+        }
+    }
+}
+
 impl TenantStore {
-    /// Fills this (new) tenant from a native snapshot of another tenant of the same namespace: new packs, new
+    /// Fills this (new) tenant from another tenant of the same namespace: new packs, new
     /// lineage, manifest 1, sealed; nothing is shared. Idempotent; HEAD appears last. Use it instead of
     /// [`Self::initialize`] until it has succeeded once.
     pub async fn source_copy(
         &self,
         source_tenant: &str,
-        snapshot: &str,
+        what: &CopySource,
         adoption: &Adoption,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Initialized, TenantError> {
         let path = TenantPath::new(&*self.path.prefix, &*self.path.namespace, source_tenant)?;
         let source =
             Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone());
-        let label = format!("{source_tenant}/{snapshot}");
+        let label = what.label(source_tenant);
         let claimed = self.claim(Creation::NewTenant, adoption, Some(&label)).await?;
         let main = BranchName::main();
         let key = self.keys.head(&main);
@@ -49,7 +71,7 @@ impl TenantStore {
         if claimed.record.stage != Stage::Creating {
             return Err(TenantError::DataMissing { key });
         }
-        let (state, pin) = source.open_source(snapshot, &self.owner.tenant_uid).await?;
+        let (state, pin) = source.open_source(what, &self.owner.tenant_uid).await?;
         let copied = self.copy(&source, &state, progress).await;
         // The pin goes in either case; a retry makes its own.
         source.bucket.delete(&source.keys.relative(&pin)).await.map_err(ReadError::from)?;
@@ -62,14 +84,14 @@ impl TenantStore {
         Ok(Initialized { created: true, adopted_from: claimed.adopted_from, head })
     }
 
-    /// As the source: checks that it belongs to the same namespace, and pins what the snapshot keeps.
+    /// As the source: checks that it belongs to the same namespace, and pins what is to be copied.
     async fn open_source(
         &self,
-        snapshot: &str,
+        what: &CopySource,
         reader_uid: &str,
     ) -> Result<(LoadedState, String), TenantError> {
-        let key = self.keys.tenant();
-        let (record, _) = self.bucket.read::<crate::format::tenant::TenantRecord>(&key).await?;
+        let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
+        let (record, _) = found.ok_or_else(|| TenantError::SourceTenantNotFound(self.path.tenant.clone()))?;
         if !record.owner.same_namespace(&self.owner) {
             return Err(self.owned_elsewhere(record));
         }
@@ -77,16 +99,22 @@ impl TenantStore {
             return Err(self.being_deleted());
         }
         self.proven.store(true, std::sync::atomic::Ordering::Release);
-        let entry = self.find_snapshot(snapshot).await?;
-        if !matches!(entry.data, SnapshotData::Native { .. }) {
-            let why = "only a native snapshot can be a source, and this one is Parquet".to_owned();
-            return Err(TenantError::SourceUnsupported { name: snapshot.to_owned(), why });
-        }
-        let dated =
-            crate::position::DatedPosition { position: entry.position, last_commit: entry.last_commit };
-        let pinned = self.pin_position(PinKind::Reader, snapshot, reader_uid, &dated).await?;
+        let (name, dated) = match what {
+            CopySource::Snapshot(name) => (name.as_str(), self.kept_by_snapshot(name).await?),
+            CopySource::Moment(time) => ("moment", self.position_at(&BranchName::main(), *time).await?),
+        };
+        let pinned = self.pin_position(PinKind::Reader, name, reader_uid, &dated).await?;
         let state = read::load(&self.bucket, &self.keys, &pinned.position).await?;
         Ok((state, pinned.pin))
+    }
+
+    async fn kept_by_snapshot(&self, name: &str) -> Result<DatedPosition, TenantError> {
+        let entry = self.find_snapshot(name).await?;
+        if matches!(entry.data, SnapshotData::Native { .. }) {
+            return Ok(DatedPosition { position: entry.position, last_commit: entry.last_commit });
+        }
+        let why = "only a native snapshot can be a source, and this one is Parquet".to_owned();
+        Err(TenantError::SourceUnsupported { name: name.to_owned(), why })
     }
 
     async fn copy(

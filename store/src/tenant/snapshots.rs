@@ -1,5 +1,7 @@
 //! The catalogue: native and Parquet snapshots of a tenant.
 
+use jiff::Timestamp;
+
 use super::{TenantError, TenantStore};
 use crate::branch::read;
 use crate::bucket::Settled;
@@ -11,19 +13,21 @@ use crate::object::{Condition, ObjectError};
 use crate::position::DatedPosition;
 
 impl TenantStore {
-    /// Takes a native snapshot of all of a branch that is durable: a pin and a catalogue entry. Idempotent by uid.
+    /// Takes a native snapshot of a branch, of all of it that is durable or as it was at a moment: a pin and a catalogue
+    /// entry. Idempotent by uid.
     pub async fn snapshot(
         &self,
         name: &str,
         uid: &str,
         branch: &BranchName,
+        at: Option<Timestamp>,
     ) -> Result<CatalogueEntry, TenantError> {
         self.prove_owner().await?;
         check_label("snapshot name", name, MAX_NAME)?;
         if let Some(entry) = self.own_entry(name, uid).await? {
             return Ok(entry);
         }
-        let pinned = self.pin(PinKind::Snapshot, name, uid, branch).await?;
+        let pinned = self.pin(PinKind::Snapshot, name, uid, branch, at).await?;
         let manifest = read::load_manifest(&self.bucket, &self.keys, &pinned.position).await?;
         let taken = DatedPosition { position: pinned.position, last_commit: pinned.last_commit };
         let data = SnapshotData::Native { pin: pinned.pin.clone() };

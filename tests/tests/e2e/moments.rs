@@ -1,4 +1,4 @@
-//! A branch of a moment that has passed, whatever happened since.
+//! Branches, tenants and snapshots of a moment that has passed, whatever happened since.
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ const ROWS: &str = "SELECT coalesce(list(i ORDER BY i), [])::VARCHAR FROM t";
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
-async fn a_branch_begins_where_its_origin_was_at_a_moment() -> Result<()> {
+async fn what_was_at_a_moment_is_branched_restored_and_exported() -> Result<()> {
     let roost = Roost::connect().await?;
     let class = roost.class("moments", "10m", |_| ()).await?;
     let shop = roost.namespace("moments").await?;
@@ -41,6 +41,30 @@ async fn a_branch_begins_where_its_origin_was_at_a_moment() -> Result<()> {
         ensure!(*found.value()? == format!("{expected:?}"), "{moment}: {}", found.body);
     }
 
+    let second = moments[1].to_string();
+    let source = json!({"pointInTime": {"tenantName": "acme", "time": second}});
+    shop.tenant("restored", json!({"className": class, "source": source})).await?;
+    shop.condition("Tenant", "restored", "Ready", "True", None).await?;
+    ensure!(*shop.run("restored", ROWS).await?.value()? == "[0, 1]");
+
+    for format in ["Native", "Parquet"] {
+        let name = format!("at-{}", format.to_lowercase());
+        let spec = json!({"tenantName": "acme", "format": format, "time": second});
+        shop.apply("Snapshot", &name, spec).await?;
+        let taken = shop.condition("Snapshot", &name, "Ready", "True", None).await?;
+        if format == "Native" {
+            let spec = json!({"tenantName": "acme", "from": {"snapshotName": name}});
+            shop.apply("Branch", "of-snapshot", spec).await?;
+            shop.condition("Branch", "of-snapshot", "Ready", "True", None).await?;
+            ensure!(*shop.run("acme/branches/of-snapshot", ROWS).await?.value()? == "[0, 1]");
+        } else {
+            ensure!(taken.data["status"]["rowCount"] == 2, "{}", taken.data["status"]);
+        }
+    }
+
+    let nobody = json!({"pointInTime": {"tenantName": "nobody", "time": second}});
+    shop.apply("Tenant", "lost", json!({"className": class, "source": nobody})).await?;
+    shop.condition("Tenant", "lost", "Ready", "False", Some("SourceNotFound")).await?;
     let spec = json!({"tenantName": "acme", "from": {"branchName": "main", "time": "2020-01-01T00:00:00Z"}});
     shop.apply("Branch", "before", spec).await?;
     shop.condition("Branch", "before", "Ready", "False", Some("SourceNotFound")).await?;
