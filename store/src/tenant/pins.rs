@@ -26,12 +26,11 @@ impl TenantStore {
         at: Option<Timestamp>,
     ) -> Result<Pinned, TenantError> {
         self.prove_owner().await?;
-        let source = match at {
-            Some(time) => self.position_at(branch, time).await?,
-            None => {
-                let last = self.last_durable(branch).await?;
-                last.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?
-            }
+        let source = if let Some(time) = at {
+            self.position_at(branch, time).await?
+        } else {
+            let last = self.last_durable(branch).await?;
+            last.ok_or_else(|| TenantError::NothingPublished(branch.clone()))?
         };
         self.pin_position(kind, name, uid, &source).await
     }
