@@ -12,6 +12,7 @@ use crate::format::segment::{self, Slot};
 use crate::format::{FormatError, ReadError, pin, tenant};
 use crate::format::{catalogue::CatalogueEntry, head::Head, manifest::Manifest};
 use crate::identity::PutId;
+use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
 use crate::step::stepped;
 
@@ -300,7 +301,9 @@ impl Bucket {
             Err(error) => return Err(error.into()),
         };
         Ok(match (found, condition) {
-            (Some((there, etag)), _) if there.put_id() == write.document.put_id() => {
+            (Some((there, etag)), _)
+                if there.put_id() == write.document.put_id() && !broken(Mutation::NewPutIdOnRetry) =>
+            {
                 Some(Settled::Mine(etag))
             }
             // The place is as the write expects it: it has not taken effect (yet), so send it again.

@@ -14,6 +14,7 @@ pub mod garbage;
 pub mod identity;
 mod keys;
 pub mod local;
+pub mod mutation;
 pub mod object;
 pub mod position;
 pub mod reachability;

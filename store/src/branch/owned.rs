@@ -11,6 +11,7 @@ use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::json::{self, Document};
 use crate::local::Frozen;
+use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, ETag, ObjectError};
 use crate::position::{Position, StreamId};
 use crate::stream::End;
@@ -91,6 +92,9 @@ impl OwnedBranch {
             return Err(ProveError::Ended(reason));
         }
         let sent = self.at.bucket.environment.clock.monotonic();
+        if broken(Mutation::SkipTheProof) {
+            return Ok(Proof { sent });
+        }
         let key = self.at.keys.head(&self.at.name);
         let head: Head = match self.at.bucket.get_if_changed(&key, &known.etag, Head::LIMIT).await {
             Ok(Changed::Same) => return Ok(Proof { sent }),

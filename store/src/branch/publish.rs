@@ -18,6 +18,7 @@ use crate::format::json;
 use crate::format::manifest::{MAX_LINEAGES, Manifest};
 use crate::identity::{ObjectId, PutId};
 use crate::local::{Freeze, Frozen, LocalDatabase};
+use crate::mutation::{Mutation, broken};
 use crate::object::Condition;
 use crate::position::StreamId;
 use crate::step::stepped;
@@ -57,6 +58,9 @@ impl OwnedBranch {
         let mut frozen = stepped("turn", "", self.publishing.lock()).await;
         // What an earlier call froze comes first: a second freeze would put commits both into a manifest and into
         // the WAL that follows it.
+        if broken(Mutation::FreezeTwice) {
+            *frozen = None;
+        }
         if let Some(earlier) = &*frozen {
             let published = self.finish(local, earlier, Freeze::Publish).await?;
             *frozen = None;

@@ -10,6 +10,7 @@ use super::{CollectError, Collected, LISTED, Policy};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::keys::Keys;
+use crate::mutation::{Mutation, broken};
 use crate::reachability::{History, Report, Standing, Tally, Walk};
 use crate::tenant::{Progress, TenantStore};
 
@@ -57,6 +58,7 @@ impl Run<'_> {
             self.bucket.environment.clock.sleep(self.policy.grace).await;
         }
         let second = match self.look(&walk, history).await {
+            Ok(_) if broken(Mutation::CollectAtOnce) => first,
             Ok(second) => second,
             Err(error) => {
                 // Nothing of it was deleted, so it promises nothing away.
@@ -83,7 +85,10 @@ impl Run<'_> {
     /// What is garbage: names and sizes, manifests first. A manifest whose packs are gone would be worse than packs whose
     /// manifest is.
     fn doomed(&self, report: &Report) -> Vec<(String, u64)> {
-        let ended = report.leftovers.iter().filter(|left| matches!(left.standing, Standing::Ended(_)));
+        let ended = report.leftovers.iter().filter(|left| {
+            matches!(left.standing, Standing::Ended(_))
+                || (broken(Mutation::CollectByAge) && matches!(left.standing, Standing::UnderWay(_)))
+        });
         let mut doomed: Vec<(String, u64)> = ended
             .filter_map(|left| Some((left.key.strip_prefix(self.keys.root())?.to_owned(), left.size)))
             .collect();

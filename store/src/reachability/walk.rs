@@ -18,6 +18,7 @@ use crate::format::page::ObjectName;
 use crate::format::segment::{MAX_SEAL_BYTES, Slot};
 use crate::identity::TenantPath;
 use crate::keys::Keys;
+use crate::mutation::{Mutation, broken};
 use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
 
@@ -244,7 +245,7 @@ impl Walk {
             for (_, slot) in slots {
                 let seal = slot.size <= MAX_SEAL_BYTES && self.is_seal(&slot.key).await?;
                 sealed |= seal;
-                if sealed {
+                if sealed && !broken(Mutation::CollectSeals) {
                     reached.guard(self.relative(&slot.key).to_owned());
                 }
                 if !seal {

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::chunk::{ChunkSet, chunk_at};
 use crate::format::segment::{Commit, MAX_CARRIED_CHUNKS, MAX_SEGMENT_COMMITS, MAX_SEGMENT_WAL};
+use crate::mutation::{Mutation, broken};
 
 /// A commit's place in the WAL of one owner: the number of the manifest that the WAL follows, then the offset right
 /// after the commit. Later commits have higher ones.
@@ -122,7 +123,7 @@ impl Tail {
     pub fn wal_synced(&mut self, now: Timestamp, file_size: u64) -> Lsn {
         if self.length > self.last_boundary() {
             let next = self.last_commit.map(|last| last + SignedDuration::from_micros(1));
-            let time = next.map_or(now, |next| next.max(now));
+            let time = next.filter(|_| !broken(Mutation::TimeFromTheClock)).map_or(now, |next| next.max(now));
             self.last_commit = Some(time);
             let chunks = std::mem::take(&mut self.synced);
             let commit = Commit { end: self.length, time };
@@ -236,6 +237,12 @@ impl Tail {
             }
         }
         self.carried.union(&chunks);
+        if broken(Mutation::DropCarriedChunks) {
+            chunks = ChunkSet::new();
+        }
+        if broken(Mutation::ShipPastTheBoundary) {
+            self.cut = self.length;
+        }
         self.segments += u64::from(!commits.is_empty());
         let wal = base..self.cut;
         (!commits.is_empty()).then_some(Cut { manifest: self.manifest, wal, commits, chunks, file_size })

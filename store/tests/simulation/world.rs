@@ -1,9 +1,4 @@
-//! The protocol under a seeded scheduler and a bucket that fails in every way: owners race, are killed and
-//! frozen at any request, resume as zombies, lose answers. A failing run prints its seed; `ROOST_SEED=n` repeats it,
-//! `ROOST_SEEDS=n` sets how many are tried.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
+//! One schedule: owners, branches and collectors over a bucket that fails in every way, and what must hold meanwhile.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -12,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -26,9 +22,7 @@ use roost_store::{
     Adoption, BranchName, BranchSource, Clock, Creation, Environment, Head, Holder, Hydrated, Hydration,
     MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover, TenantStore,
 };
-use support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
 
-const DEFAULT_SEEDS: u64 = 400;
 const ACTORS: u64 = 3;
 const LIVES: u64 = 3;
 /// Yields after which a run that makes no progress is a failure.
@@ -334,7 +328,7 @@ fn fault_store(run: &Run, watched: &Arc<Watched>) -> Arc<FaultStore> {
     Arc::new(FaultStore::new(watched.clone(), random.next(), faults, stop))
 }
 
-async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
+pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
     let (environment, clock) = environment(seed ^ 0x5eed);
     let watched = Arc::new(Watched {
         memory: MemoryStore::new(),
@@ -418,120 +412,4 @@ async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         reachability::walk(watched.clone(), &path, environment, history, Depth::Bytes).await.unwrap();
     assert!(walked.is_clean() && walked.ended.count == 0, "{walked:?}");
     std::mem::take(&mut *run.outcomes.lock().unwrap())
-}
-
-fn seeds() -> Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    match number("ROOST_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("ROOST_SEEDS").unwrap_or(DEFAULT_SEEDS),
-    }
-}
-
-#[test]
-fn invariants_hold_under_faults() {
-    let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let seeds = seeds();
-    let single = seeds.end - seeds.start == 1;
-    for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(simulate(seed))));
-        match result {
-            Ok(counted) => {
-                for (what, times) in counted {
-                    *outcomes.entry(what).or_default() += times;
-                }
-            }
-            Err(panic) => {
-                eprintln!("failing seed: ROOST_SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-    println!("{outcomes:?}");
-    // A simulation in which nothing goes wrong, or nothing goes right, tests nothing.
-    for expected in [
-        "published",
-        "sealed",
-        "gave up",
-        "thawed",
-        "died",
-        "branch sealed",
-        "branch deleted",
-        "collected",
-        "not collected",
-        "publish failed",
-        "shipped",
-        "fenced",
-        "replayed",
-        "opened",
-    ] {
-        assert!(
-            single || outcomes.get(expected).is_some_and(|times| *times > 0),
-            "{expected} never happened"
-        );
-    }
-}
-
-/// Every request of one publish is a place to die at, before and after it took effect: the branch opens at exactly
-/// the state that HEAD names then, the old or the new.
-#[test]
-fn a_publish_killed_at_every_await_leaves_old_or_new() {
-    let (mut old, mut new) = (0, 0);
-    for request in 0.. {
-        let mut reached = false;
-        for after_effect in [false, true] {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (stopped, kept) = runtime.block_on(killed_publish(request, after_effect));
-            reached |= stopped;
-            *(if kept { &mut new } else { &mut old }) += 1;
-        }
-        if !reached {
-            assert!(old >= 8 && new >= 2, "{old} {new}");
-            return;
-        }
-    }
-}
-
-async fn killed_publish(request: u64, after_effect: bool) -> (bool, bool) {
-    let (environment, _) = environment(1);
-    let memory = Arc::new(MemoryStore::new());
-    let disk = tempfile::tempdir().unwrap();
-    let healthy = TenantStore::new(memory.clone(), path(), owner(), environment.clone());
-    healthy.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
-    let ledger: Arc<Mutex<Ledger>> = Arc::default();
-    let holder = Holder { name: "pod".into(), id: "pod".into() };
-    let main = healthy.branch(&BranchName::main());
-    let first = main.take_over(&holder, Takeover::OnlySealed).await.unwrap();
-    let database = ModelDatabase::open(ledger.clone(), None, 0);
-    let before = database.commit(&[1, 2]);
-    first.seal(&database).await.unwrap();
-
-    let stop = Some(Stop::Kill { request, after_effect });
-    let unlucky = Arc::new(FaultStore::new(memory.clone(), 1, Faults::default(), stop));
-    let tenant = TenantStore::new(unlucky.clone(), path(), owner(), environment);
-    let victim = tokio::spawn({
-        let (ledger, file) = (ledger.clone(), disk.path().join("victim"));
-        async move {
-            let main = tenant.branch(&BranchName::main());
-            let owned = main.take_over(&holder, Takeover::OnlySealed).await.unwrap();
-            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
-            let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
-            database.commit(&[2]);
-            owned.publish(&database).await.unwrap();
-        }
-    });
-    while !victim.is_finished() && !unlucky.is_stopped() {
-        tokio::task::yield_now().await;
-    }
-    let stopped = unlucky.is_stopped();
-    victim.abort();
-    let holder = Holder { name: "next".into(), id: "next".into() };
-    let owned = main.take_over(&holder, Takeover::PreviousGone).await.unwrap();
-    let file = disk.path().join("next");
-    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
-    let content = Content::read(&file);
-    assert_eq!(content, ledger.lock().unwrap().states[&content.commit()].0);
-    (stopped, content.commit() != before)
 }
