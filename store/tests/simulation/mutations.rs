@@ -73,7 +73,7 @@ fn the_same_checks_pass_when_nothing_is_broken() {
     }
 }
 
-async fn tenant_in(store: Arc<dyn ObjectStore>, seed: u64) -> TenantStore {
+fn tenant_in(store: Arc<dyn ObjectStore>, seed: u64) -> TenantStore {
     TenantStore::new(store, path(), owner(), environment(seed).0)
 }
 
@@ -97,10 +97,10 @@ async fn ship(owned: &OwnedBranch, database: &ModelDatabase) -> Result<(), ShipE
 fn an_owner_alone_is_never_told_of_another(seed: u64) {
     block_on(async {
         let memory = Arc::new(MemoryStore::new());
-        let healthy = tenant_in(memory.clone(), seed).await;
+        let healthy = tenant_in(memory.clone(), seed);
         healthy.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
         let store = Arc::new(FaultStore::new(memory, seed, Faults::frequent(), None));
-        let tenant = tenant_in(store, seed + 1).await;
+        let tenant = tenant_in(store, seed + 1);
         let holder = Holder { name: "pod".into(), id: "pod".into() };
         let owned = match tenant.branch(&BranchName::main()).take_over(&holder, Takeover::OnlySealed).await {
             Ok(owned) => owned,
@@ -129,7 +129,7 @@ fn an_owner_alone_is_never_told_of_another(seed: u64) {
 fn a_zombie_is_fenced_after_collections(seed: u64) {
     block_on(async {
         let (memory, ledger) = (Arc::new(MemoryStore::new()), Arc::default());
-        let tenant = tenant_in(memory, seed).await;
+        let tenant = tenant_in(memory, seed);
         tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
         let (zombie, database) = open(&tenant, &ledger).await;
         database.commit(&[1]);
