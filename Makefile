@@ -6,7 +6,7 @@ SHELL := /bin/bash
 ROOST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roost
 export CARGO_TARGET_DIR ?= $(ROOST_CACHE)/target
 
-.PHONY: help engine build lint test chaos bench demo demo-down audit images crds
+.PHONY: help engine build lint test chaos soak bench demo demo-down audit images crds
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
