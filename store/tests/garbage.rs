@@ -193,6 +193,30 @@ async fn what_snapshots_and_branches_keep_stays_until_they_go() {
     assert_eq!(world.count("dev"), 1, "its HEAD alone: {:?}", world.keys());
 }
 
+/// Who pins a position looks only for its manifest. So a stream stays whole as long as that does, whatever else keeps it.
+#[tokio::test]
+async fn a_stream_stays_whole_while_its_manifest_does() {
+    let world = World::new().await;
+    let (owned, database) = world.open("main").await;
+    database.commit(&[1, 2]);
+    owned.publish(&database).await.unwrap();
+    world.tenant().snapshot("base", "s1", &BranchName::main(), None).await.unwrap();
+    database.commit(&[1]);
+    ship(&owned, &database).await.unwrap();
+    // Somebody chose this position, and comes to pin it only after it has left the window.
+    let moment = world.environment.clock.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    let chosen = world.tenant().position_at(&BranchName::main(), moment).await.unwrap();
+    assert_eq!(chosen.position.sequence, 1);
+    database.commit(&[2]);
+    owned.seal(&database).await.unwrap();
+    world.collect(&policy(NOTHING_OF_THE_PAST)).await;
+    let dev = BranchName::new("dev").unwrap();
+    world.tenant().create_branch(&dev, "b", &BranchSource::Position(chosen)).await.unwrap();
+    world.open("dev").await;
+    let walked = world.walk().await;
+    assert!(walked.is_clean(), "{walked:?}");
+}
+
 /// A publisher that was frozen for long may still resume and win: nothing of its attempt is garbage before another owner
 /// took over.
 #[tokio::test]

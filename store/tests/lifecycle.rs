@@ -210,6 +210,14 @@ async fn a_branchs_name_is_free_after_it_and_its_late_requests_find_it_taken() {
     let gone = world.tenant.branch(&name("dev")).take_over(&holder("pod"), Takeover::PreviousGone).await;
     assert!(matches!(gone, Err(TakeOverError::NotFound(_))), "{gone:?}");
 
+    // One that was deleted before its creation arrived: its pin is gone, so it must not come to be.
+    world.tenant.delete_branch(&name("never"), "third").await.unwrap();
+    let late = world.tenant.create_branch(&name("never"), "third", &source).await;
+    assert!(matches!(late, Err(TenantError::BranchNotFound(_))), "{late:?}");
+    assert!(world.tenant.create_branch(&name("never"), "fourth", &source).await.is_ok());
+    world.tenant.delete_branch(&name("never"), "third").await.unwrap();
+    assert!(world.tenant.head(&name("never")).await.is_ok());
+
     let second = world.tenant.create_branch(&name("dev"), "second", &source).await.unwrap().head;
     assert!(second.lineage != first.lineage && !second.deleted);
     world.tenant.delete_branch(&name("dev"), "first").await.unwrap();

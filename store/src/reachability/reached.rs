@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::format::page::ObjectName;
-use crate::identity::BranchName;
-use crate::position::StreamId;
+use crate::identity::{BranchName, Lineage};
+use crate::position::{Position, StreamId};
 
 /// Everything that must stay.
 #[derive(Debug, Default)]
 pub(super) struct Reached {
     /// Objects that must be there, relative to the tenant's prefix, and who needs each first.
     needed: BTreeMap<String, Arc<str>>,
-    /// The last number of each stream that belongs to what was reached.
-    streams: BTreeMap<(BranchName, StreamId), u64>,
+    /// Manifests whose streams stay, of whichever epoch: branch, lineage and number. All of a stream stays or none of it:
+    /// who pins a position looks only whether its manifest stays.
+    followed: BTreeSet<(BranchName, Lineage, u64)>,
     /// Slots that keep a delayed write of an ended owner from taking effect.
     guards: BTreeSet<String>,
 }
@@ -26,10 +27,9 @@ impl Reached {
         !known
     }
 
-    /// A stream up to a number.
-    pub(super) fn stream(&mut self, branch: &BranchName, id: StreamId, last: u64) {
-        let known = self.streams.entry((branch.clone(), id)).or_insert(last);
-        *known = last.max(*known);
+    /// The streams that follow a manifest.
+    pub(super) fn follow(&mut self, manifest: &Position) {
+        self.followed.insert((manifest.branch.clone(), manifest.lineage, manifest.manifest));
     }
 
     pub(super) fn guard(&mut self, relative: String) {
@@ -44,13 +44,12 @@ impl Reached {
 
     fn of_stream(&self, relative: &str) -> bool {
         if let Some(pack) = relative.strip_prefix("packs/") {
-            return pack.parse().is_ok_and(|ObjectName { branch, lineage, epoch, manifest, .. }| {
-                let id = StreamId { lineage, epoch, manifest: manifest.saturating_sub(1) };
-                self.streams.contains_key(&(branch, id))
+            return pack.parse().is_ok_and(|ObjectName { branch, lineage, manifest, .. }| {
+                self.followed.contains(&(branch, lineage, manifest.saturating_sub(1)))
             });
         }
-        let Some((branch, id, number)) = slot(relative) else { return false };
-        self.streams.get(&(branch, id)).is_some_and(|last| number <= *last)
+        let Some((branch, id, _)) = slot(relative) else { return false };
+        self.followed.contains(&(branch, id.lineage, id.manifest))
     }
 
     /// What must be there, in the order of the keys.

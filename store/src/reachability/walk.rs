@@ -132,7 +132,6 @@ impl Walk {
         for (needed_by, position) in positions(roots) {
             let needed_by: Arc<str> = needed_by.into();
             if let Some(id) = position.stream() {
-                reached.stream(&position.branch, id, position.sequence);
                 for number in 1..=position.sequence {
                     let slot = self.keys.slot(&position.branch, &id, number);
                     reached.need(self.relative(&slot).to_owned(), &needed_by);
@@ -168,11 +167,8 @@ impl Walk {
         needed_by: &Arc<str>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), ReadError> {
-        let Past { manifest, following, current } = past;
+        let Past { manifest, current, .. } = past;
         let position = manifest.position();
-        if let Some((id, last)) = following {
-            reached.stream(&position.branch, id, last);
-        }
         let mut found = Vec::new();
         self.reach(reached, &position, Ok(manifest), needed_by, &mut found).await?;
         // A collector may have been faster than this walk.
@@ -194,6 +190,7 @@ impl Walk {
         needed_by: &Arc<str>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), ReadError> {
+        reached.follow(position);
         let key = self.keys.manifest(position);
         if !reached.need(self.relative(&key).to_owned(), needed_by) {
             return Ok(());

@@ -114,13 +114,31 @@ impl TenantStore {
         }
         self.prove_owner().await?;
         let key = self.keys.head(name);
-        if let Some((head, etag)) = self.bucket.find::<Head>(&key).await?
-            && head.uid.as_deref() == Some(uid)
+        let (head, etag) = self.head_or_mark(name, uid).await?;
+        if head.uid.as_deref() == Some(uid)
             && let Some(before) = self.fence(&key, head, etag).await?
         {
             self.seal_stream(&before).await;
         }
         self.unpin_all(PinKind::Branch, name.as_str(), uid).await
+    }
+
+    /// HEAD as it is, or, where there is none, the mark of a branch that was deleted before it was made: the request to
+    /// make it may still be on its way, and must not find its place free once its pin is gone.
+    async fn head_or_mark(&self, name: &BranchName, uid: &str) -> Result<(Head, ETag), TenantError> {
+        let key = self.keys.head(name);
+        for _ in 0..MAX_RACES {
+            if let Some(found) = self.bucket.find::<Head>(&key).await? {
+                return Ok(found);
+            }
+            let mark = Head { deleted: true, ..self.new_head(name, Some(uid.to_owned()), None) };
+            match self.bucket.settle(&key, &mark, &Condition::IfAbsent).await? {
+                Settled::Mine(etag) => return Ok((mark, etag)),
+                Settled::Other(Some(found)) => return Ok(found),
+                Settled::Other(None) => {}
+            }
+        }
+        Err(WriteError::Other { key }.into())
     }
 
     /// The writer's next segment fails, so that it stops at once and not when it looks at HEAD again.

@@ -31,6 +31,8 @@ impl TenantStore {
             return Err(TenantError::BranchNotFound(name.clone()));
         };
         if head.uid.as_deref() == Some(uid) {
+            // An earlier attempt may have died before this.
+            self.unpin_all(PinKind::Branch, name.as_str(), from).await?;
             return Ok(CreatedBranch { head });
         }
         if head.uid.as_deref() != Some(from) {
@@ -94,6 +96,7 @@ impl TenantStore {
             return Err(TenantError::SnapshotNotFound(name.to_owned()));
         };
         if entry.uid == uid {
+            self.unpin_all(PinKind::Snapshot, name, from).await?;
             return Ok(entry);
         }
         let is_native = matches!(entry.data, SnapshotData::Native { .. });

@@ -1,0 +1,226 @@
+//! Garbage collection: look, condemn, look again, delete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bucket::{
+    Branch, Bucket, End, Head, ManifestId, Number, Object, Pack, Position, Sequence, Slot, StreamId,
+};
+use crate::{State, StoreModel, Switch};
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Collector {
+    /// It has not begun.
+    Idle,
+    /// It knows what to condemn, and which lists were there before.
+    Looked(BTreeSet<Object>, BTreeSet<u8>),
+    /// Its list is written.
+    Condemned(BTreeSet<Object>, BTreeSet<u8>),
+    /// It read the pins again, and did not read the HEADs yet.
+    ReadPins(BTreeSet<Object>, BTreeSet<u8>, Vec<Position>),
+    /// It deletes what is left.
+    Deleting(BTreeSet<Object>, BTreeSet<u8>),
+    /// It ended; whether it had deleted anything.
+    Done(bool),
+}
+
+/// What must stay.
+#[derive(Debug, Default)]
+struct Reached {
+    needed: BTreeSet<Object>,
+    /// The last number of each stream of which everything is kept, by name.
+    streams: BTreeMap<StreamId, Sequence>,
+    /// The manifests whose streams are kept, whatever their epochs.
+    followed: BTreeSet<(Branch, Number)>,
+    /// Slots that keep a late write from taking effect.
+    guards: BTreeSet<Object>,
+}
+
+impl Reached {
+    fn stream(&mut self, End { stream, sequence }: End) {
+        let last = self.streams.entry(stream).or_insert(sequence);
+        *last = sequence.max(*last);
+    }
+
+    fn holds(&self, model: &StoreModel, object: Object) -> bool {
+        let followed =
+            |branch, number| !model.on(Switch::KeepPartOfStream) && self.followed.contains(&(branch, number));
+        self.needed.contains(&object)
+            || self.guards.contains(&object)
+            || match object {
+                Object::Manifest(_) => false,
+                Object::Slot(stream, sequence) => {
+                    followed(stream.branch, stream.manifest)
+                        || self.streams.get(&stream).is_some_and(|last| sequence <= *last)
+                }
+                Object::Pack(pack) => {
+                    let stream = stream_of(pack);
+                    !model.on(Switch::ForgetStreamPacks)
+                        && (followed(stream.branch, stream.manifest) || self.streams.contains_key(&stream))
+                }
+            }
+    }
+}
+
+/// The stream that may have carried a pack, by its name.
+fn stream_of(pack: Pack) -> StreamId {
+    let ManifestId { branch, epoch, number } = pack.made_for;
+    StreamId { branch, epoch, manifest: number.saturating_sub(1) }
+}
+
+impl StoreModel {
+    fn reached(&self, bucket: &Bucket, pins: &[Position], heads: &BTreeMap<Branch, Head>) -> Reached {
+        let mut reached = Reached::default();
+        let states = heads.values().filter_map(Head::state);
+        for position in states.chain(pins.iter().copied()) {
+            self.reach(bucket, &mut reached, position.manifest);
+            if let Some(end) = position.end.filter(|end| end.sequence > 0) {
+                reached.stream(end);
+                reached.needed.extend((1..=end.sequence).map(|number| Object::Slot(end.stream, number)));
+            }
+        }
+        for head in heads.values() {
+            for past in bucket.past(head, self.window) {
+                self.reach(bucket, &mut reached, past.manifest);
+                past.end.into_iter().for_each(|end| reached.stream(end));
+            }
+        }
+        self.guard(bucket, &mut reached);
+        reached
+    }
+
+    fn reach(&self, bucket: &Bucket, reached: &mut Reached, id: ManifestId) {
+        reached.needed.insert(Object::Manifest(id));
+        reached.followed.insert((id.branch, id.number));
+        let packs = bucket.manifests.get(&id).map(|manifest| &manifest.packs).into_iter().flatten();
+        let named = packs.filter(|pack| pack.carried_by.is_none() || !self.on(Switch::DropCarriedPacks));
+        reached.needed.extend(named.map(|pack| Object::Pack(*pack)));
+    }
+
+    /// Keeps the seals of every stream and the segment before them.
+    fn guard(&self, bucket: &Bucket, reached: &mut Reached) {
+        let streams: BTreeSet<_> = bucket.slots.keys().map(|(stream, _)| *stream).collect();
+        for id in streams {
+            let mut sealed = false;
+            for (sequence, slot) in bucket.stream(id).rev() {
+                let seal = matches!(slot, Slot::Seal { .. });
+                sealed |= seal;
+                let dropped = if seal { Switch::CollectSeals } else { Switch::CollectBeforeSeal };
+                if sealed && !self.on(dropped) {
+                    reached.guards.insert(Object::Slot(id, sequence));
+                }
+                if !seal {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether the attempt that made an object provably ended.
+    fn ended(&self, heads: &BTreeMap<Branch, Head>, object: Object) -> bool {
+        let (branch, epoch, number, stream) = match object {
+            Object::Manifest(ManifestId { branch, epoch, number }) => (branch, epoch, number, None),
+            Object::Pack(pack) => {
+                let ManifestId { branch, epoch, number } = pack.made_for;
+                (branch, epoch, number, Some(stream_of(pack)))
+            }
+            Object::Slot(stream, _) => (stream.branch, stream.epoch, stream.manifest + 1, Some(stream)),
+        };
+        let Some(head) = heads.get(&branch) else { return true };
+        if self.on(Switch::CollectByAge) {
+            return true;
+        }
+        let named = stream.is_some() && head.stream == stream && !head.sealed;
+        if named && !self.on(Switch::EpochEndsStream) {
+            return false;
+        }
+        epoch < head.epoch || (epoch == head.epoch && (head.sealed || number <= head.number()))
+    }
+
+    /// What is garbage if these are the roots; none if something that is needed is missing.
+    fn doomed(
+        &self,
+        bucket: &Bucket,
+        pins: &[Position],
+        heads: &BTreeMap<Branch, Head>,
+    ) -> Option<BTreeSet<Object>> {
+        let reached = self.reached(bucket, pins, heads);
+        if !reached.needed.iter().all(|object| bucket.exists(object)) {
+            return None;
+        }
+        let garbage =
+            bucket.list().filter(|object| !reached.holds(self, *object) && self.ended(heads, *object));
+        Some(garbage.collect())
+    }
+
+    /// Whether a run can begin or go on: there must be something to collect.
+    pub(crate) fn may_collect(&self, state: &State, i: usize) -> bool {
+        match &state.collectors[i] {
+            Collector::Idle => {
+                let first = !state.collectors[..i].contains(&Collector::Idle);
+                let doomed = || self.doomed(&state.bucket, &pins(&state.bucket), &heads(&state.bucket));
+                first && doomed().is_some_and(|doomed| !doomed.is_empty())
+            }
+            Collector::Done(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The next step of a run.
+    pub(crate) fn collect(&self, state: &mut State, i: usize) {
+        let run = u8::try_from(i).unwrap_or(u8::MAX);
+        let bucket = &mut state.bucket;
+        let next = match std::mem::replace(&mut state.collectors[i], Collector::Idle) {
+            Collector::Idle => match self.doomed(bucket, &pins(bucket), &heads(bucket)) {
+                Some(doomed) => Collector::Looked(doomed, bucket.condemned.keys().copied().collect()),
+                None => Collector::Done(false),
+            },
+            Collector::Looked(doomed, earlier) => {
+                bucket.condemned.insert(run, doomed.clone());
+                Collector::Condemned(doomed, earlier)
+            }
+            Collector::Condemned(doomed, earlier) if self.on(Switch::LookOnce) => {
+                Collector::Deleting(doomed, earlier)
+            }
+            Collector::Condemned(doomed, earlier) => Collector::ReadPins(doomed, earlier, pins(bucket)),
+            Collector::ReadPins(mut doomed, earlier, pins) => {
+                let heads = heads(bucket);
+                if let Some(still) = self.doomed(bucket, &pins, &heads) {
+                    doomed.retain(|object| still.contains(object));
+                    if self.on(Switch::RemoveListsInUse) {
+                        let reached = self.reached(bucket, &pins, &heads);
+                        bucket.condemned.retain(|other, list| {
+                            *other == run || !list.iter().all(|object| reached.holds(self, *object))
+                        });
+                    }
+                    Collector::Deleting(doomed, earlier)
+                } else {
+                    bucket.condemned.remove(&run);
+                    Collector::Done(false)
+                }
+            }
+            Collector::Deleting(mut doomed, earlier) => {
+                if let Some(object) = doomed.pop_first() {
+                    bucket.delete(&object);
+                    Collector::Deleting(doomed, earlier)
+                } else {
+                    let left: BTreeSet<_> = bucket.list().collect();
+                    bucket.condemned.retain(|other, list| {
+                        *other != run && !(earlier.contains(other) && list.is_disjoint(&left))
+                    });
+                    Collector::Done(true)
+                }
+            }
+            done @ Collector::Done(_) => done,
+        };
+        state.collectors[i] = next;
+    }
+}
+
+fn pins(bucket: &Bucket) -> Vec<Position> {
+    bucket.pins.values().map(|(position, _)| *position).collect()
+}
+
+fn heads(bucket: &Bucket) -> BTreeMap<Branch, Head> {
+    bucket.heads.iter().filter(|(_, head)| !head.deleted).map(|(branch, head)| (*branch, *head)).collect()
+}
