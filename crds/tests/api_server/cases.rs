@@ -98,13 +98,21 @@ pub fn creations() -> Vec<Creation> {
     case(
         "an empty source",
         tenant("acme", json!({"source": {}})),
-        Refused("write either snapshot or initScript"),
+        Refused("write snapshot, pointInTime or initScript"),
     );
     case(
         "two sources",
         tenant("acme", json!({"source": {"snapshot": {"name": "s"}, "initScript": {"sql": "SELECT 1"}}})),
-        Refused("write either snapshot or initScript"),
+        Refused("write snapshot, pointInTime or initScript"),
     );
+    let moment = |tenant_name: &str, time: &str| {
+        tenant("acme", json!({"source": {"pointInTime": {"tenantName": tenant_name, "time": time}}}))
+    };
+    case("a moment as source", moment("old", "2026-11-20T10:00:00Z"), Accepted);
+    case("no moment as source", moment("old", "yesterday"), Refused("spec.source.pointInTime.time"));
+    case("a moment of its own", moment("acme", "2026-11-20T10:00:00Z"), Refused("cannot start from itself"));
+    case("a durability", tenant("acme", json!({"durability": "Asynchronous"})), Accepted);
+    case("no durability", tenant("acme", json!({"durability": "Sometimes"})), Refused("spec.durability"));
     case("a script", tenant("acme", json!({"source": {"initScript": {"sql": "SELECT 1"}}})), Accepted);
     case(
         "an empty script",
@@ -303,6 +311,7 @@ pub fn changes() -> Vec<Change> {
         ("another tenant", json!({"tenantName": "other"})),
         ("another branch", json!({"branchName": "dev"})),
         ("another format", json!({"format": "Parquet"})),
+        ("another moment", json!({"time": "2026-11-20T10:00:00Z"})),
         ("another policy", json!({"deletionPolicy": "Delete"})),
     ] {
         case("Snapshot", what, &taken, with(&taken, parts), Refused("immutable but for ttl"));

@@ -14,6 +14,7 @@ pub fn classes(case: &mut dyn FnMut(&'static str, Value, Answer)) {
             json!({
                 "prefix": "prod/eu", "endpoint": "https://s3.roost-s3.svc:443", "region": "us-east-1",
                 "pathStyle": true, "caSecretRef": {"name": "s3-ca"}, "adoptFrom": [UUID],
+                "putBudget": {"burst": 20, "perSecond": 2},
                 "egress": [{"cidr": "10.0.0.0/8", "ports": [443, 8333]}, {"namespace": "roost-s3"}]
             }),
             json!({
@@ -25,6 +26,7 @@ pub fn classes(case: &mut dyn FnMut(&'static str, Value, Answer)) {
                 },
                 "engine": {"memoryLimit": "75%", "threads": 2, "settings": {"TimeZone": "Europe/Prague"}},
                 "idle": {"timeout": "5m", "min": "30s", "max": "24h"},
+                "durability": "Asynchronous", "recoveryWindow": "168h",
                 "limits": {"active": 500, "statementTimeout": "10m"}
             }),
         ),
