@@ -1,6 +1,6 @@
 //! How DuckDB's file is cut into chunks. The only place that knows DuckDB's layout.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::identity::DatabaseId;
 
@@ -25,6 +25,11 @@ pub fn chunk_count(file_size: u64) -> u64 {
 /// The chunk that holds byte `offset`.
 pub fn chunk_at(offset: u64) -> u64 {
     if offset < HEADER_BYTES { 0 } else { 1 + (offset - HEADER_BYTES) / BLOCK_BYTES }
+}
+
+/// The chunks that `length` bytes at `offset` touch; at least one byte.
+pub fn chunks_of(offset: u64, length: u64) -> RangeInclusive<u64> {
+    chunk_at(offset)..=chunk_at(offset + length.max(1) - 1)
 }
 
 /// The bytes of chunk `index` in a file of `file_size` bytes; empty beyond its end. The last chunk may be short.
@@ -71,10 +76,18 @@ impl ChunkSet {
         added
     }
 
+    /// Removes one chunk.
+    pub fn remove(&mut self, index: u64) {
+        let (word, bit) = Self::locate(index);
+        if let Some(word) = self.words.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+
     /// Adds every chunk that a write of `length` bytes at `offset` touches.
     pub fn insert_bytes(&mut self, offset: u64, length: u64) {
         if length > 0 {
-            for index in chunk_at(offset)..=chunk_at(offset + length - 1) {
+            for index in chunks_of(offset, length) {
                 self.insert(index);
             }
         }
@@ -108,7 +121,17 @@ impl ChunkSet {
 
     /// The chunks in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.words.len() as u64 * 64).filter(|index| self.contains(*index))
+        self.iter_from(0)
+    }
+
+    /// The chunks from this one on, in ascending order.
+    pub fn iter_from(&self, first: u64) -> impl Iterator<Item = u64> + '_ {
+        (first..self.end()).filter(|index| self.contains(*index))
+    }
+
+    /// No chunk of the set is at or above this number.
+    pub fn end(&self) -> u64 {
+        self.words.len() as u64 * 64
     }
 
     /// Index is bounded by [`MAX_FILE_BYTES`] (2^26 chunks), so the conversion holds on every platform.
@@ -169,6 +192,10 @@ mod tests {
         assert_eq!(set.len(), 5);
         set.insert_bytes(0, 0);
         assert!(!set.contains(10_000));
+        assert_eq!(set.iter_from(2).collect::<Vec<_>>(), [3, 64, 200]);
+        set.remove(200);
+        set.remove(10_000);
+        assert_eq!(set.iter_from(64).collect::<Vec<_>>(), [64]);
         let mut other = ChunkSet::new();
         assert!(other.is_empty());
         other.union(&set);

@@ -16,6 +16,7 @@ mod keys;
 pub mod local;
 pub mod mutation;
 pub mod object;
+pub mod pager;
 pub mod position;
 pub mod reachability;
 pub mod snapshot_folder;
@@ -25,8 +26,8 @@ pub mod tenant;
 
 pub use advice::Advice;
 pub use branch::{
-    BranchStore, HydrateError, Hydrated, Hydration, OwnedBranch, Proof, ProveError, PublishError, Published,
-    ReadablePosition, ShipError, TakeOverError, Takeover,
+    BranchStore, HydrateError, Hydrated, Hydration, OpenedFile, OwnedBranch, Proof, ProveError, PublishError,
+    Published, ReadablePosition, ShipError, TakeOverError, Takeover,
 };
 pub use bucket::WriteError;
 pub use chunk::ChunkSet;

@@ -1,96 +1,89 @@
-//! Building the local file of a position.
+//! The local file of a position: opened to be filled as it is read, or built as a whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
-
-use super::read::{self, LoadedState, LoadedWal, Run};
+use super::read::{LoadedState, LoadedWal};
 use super::{HydrateError, Hydrated, Hydration};
 use crate::bucket::Bucket;
-use crate::format::ReadError;
 use crate::keys::Keys;
+use crate::pager::{Base, Pager, Unfinished};
 use crate::tenant::Progress;
 
 /// Most stored bytes of one range GET.
 pub const MAX_RANGE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Removes the file again unless it was finished.
-struct Unfinished {
-    path: Option<PathBuf>,
+/// A database file that comes from the bucket as it is read, with its WAL beside it.
+#[derive(Debug)]
+pub struct OpenedFile {
+    /// The file.
+    pub pager: Arc<Pager>,
+    /// What it is.
+    pub content: Hydrated,
 }
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(path) = self.path.take()
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            tracing::warn!(path = %path.display(), %error, "a partly built file could not be removed");
-        }
-    }
+/// Makes the sparse file and its WAL, with what opening reads.
+pub(super) async fn open(
+    bucket: &Bucket,
+    keys: &Keys,
+    (base, state): (Base, Option<&LoadedState>),
+    path: &Path,
+    cache_bytes: u64,
+) -> Result<OpenedFile, HydrateError> {
+    let (pager, unfinished) = create(bucket, keys, base, path, cache_bytes)?;
+    pager.boot().await?;
+    let content = match state {
+        Some(state) => restored(state, write_wal(bucket, state, path).await?),
+        None => Hydrated::Empty,
+    };
+    unfinished.finished();
+    Ok(OpenedFile { pager: Arc::new(pager), content })
 }
 
+/// Builds the whole file and its WAL.
 pub(super) async fn build(
     bucket: &Bucket,
     keys: &Keys,
-    state: &LoadedState,
+    state: &Arc<LoadedState>,
     path: &Path,
     hydration: Hydration,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Hydrated, HydrateError> {
-    let (manifest, file_size) = (&state.manifest, state.file_size());
-    let (file, mut unfinished) = create(bucket, path, file_size).await?;
-    let file = Arc::new(file);
-    let mut done = Progress { chunks_done: 0, chunks_total: state.chunks_stored().len(), bytes_done: 0 };
-    progress(done);
-    for chunk in read::inline_chunks(keys, state) {
-        let (place, raw) = chunk?;
-        done.chunks_done += 1;
-        done.bytes_done += raw.len() as u64;
-        file.write_all_at(&raw, place.start).map_err(|error| local(path, &error))?;
-    }
-    let mut writes = stream::iter(read::plan_runs(state))
-        .map(|run| write_run(bucket, keys, run, file.clone(), path))
-        .buffer_unordered(hydration.parallelism.max(1));
-    while let Some((chunks, bytes)) = writes.try_next().await? {
-        done.chunks_done += chunks;
-        done.bytes_done += bytes;
-        progress(done);
-    }
-    if done.chunks_done != done.chunks_total {
-        let message = format!("{} of {} chunks were found", done.chunks_done, done.chunks_total);
-        return Err(HydrateError::Local { path: path.display().to_string(), message });
-    }
+    let base = Base::Position(Arc::clone(state));
+    let (pager, unfinished) = create(bucket, keys, base, path, u64::MAX)?;
+    pager.fill(hydration.parallelism, progress).await?;
     let wal = write_wal(bucket, state, path).await?;
-    unfinished.path = None;
-    Ok(Hydrated::Restored {
-        position: state.position(),
-        file_size,
-        wal,
-        database_id: manifest.database_id,
-        engine_version: manifest.engine_version.clone(),
-        storage_version: manifest.storage_version.clone(),
-        last_commit: state.last_commit(),
-    })
+    unfinished.finished();
+    Ok(restored(state, wal))
 }
 
-async fn create(bucket: &Bucket, path: &Path, size: u64) -> Result<(File, Unfinished), HydrateError> {
-    let target = path.to_owned();
-    let made = bucket.environment.compute(move || {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&target)?;
-        let unfinished = Unfinished { path: Some(target) };
-        file.set_len(size)?;
-        Ok((file, unfinished))
-    });
-    made.await.map_err(|error| local(path, &error))
+fn create(
+    bucket: &Bucket,
+    keys: &Keys,
+    base: Base,
+    path: &Path,
+    cache_bytes: u64,
+) -> Result<(Pager, Unfinished), HydrateError> {
+    Pager::create(bucket, keys, base, path, cache_bytes).map_err(|error| local(path, &error))
+}
+
+fn restored(state: &LoadedState, wal: u64) -> Hydrated {
+    Hydrated::Restored {
+        position: state.position(),
+        file_size: state.file_size(),
+        wal,
+        database_id: state.manifest.database_id,
+        engine_version: state.manifest.engine_version.clone(),
+        storage_version: state.manifest.storage_version.clone(),
+        last_commit: state.last_commit(),
+    }
 }
 
 /// Writes the position's WAL beside its file; returns its length.
 async fn write_wal(bucket: &Bucket, state: &LoadedState, path: &Path) -> Result<u64, HydrateError> {
-    let Some(LoadedWal { stream, offset }) = state.wal.clone().filter(|wal| wal.offset > 0) else {
+    let Some(LoadedWal { stream, offset, .. }) = state.wal.clone().filter(|wal| wal.offset > 0) else {
         return Ok(0);
     };
     let mut target = path.as_os_str().to_owned();
@@ -100,43 +93,15 @@ async fn write_wal(bucket: &Bucket, state: &LoadedState, path: &Path) -> Result<
         let target = target.clone();
         move || {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&target)?;
-            let mut unfinished = Unfinished { path: Some(target) };
+            let unfinished = Unfinished::new(&target);
             for bytes in stream.wal(offset) {
                 file.write_all(bytes)?;
             }
-            unfinished.path = None;
+            unfinished.finished();
             Ok(offset)
         }
     });
-    made.await.map_err(|error| local(&target, &error))
-}
-
-async fn write_run(
-    bucket: &Bucket,
-    keys: &Keys,
-    run: Run,
-    file: Arc<File>,
-    path: &Path,
-) -> Result<(u64, u64), HydrateError> {
-    enum Failed {
-        Read(ReadError),
-        Write(std::io::Error),
-    }
-    let fetched = read::fetch(bucket, keys, run).await?;
-    let written = bucket.environment.compute(move || {
-        let (mut chunks, mut bytes) = (0, 0);
-        for chunk in fetched.chunks() {
-            let (place, _, raw) = chunk.map_err(Failed::Read)?;
-            file.write_all_at(&raw, place.start).map_err(Failed::Write)?;
-            chunks += 1;
-            bytes += raw.len() as u64;
-        }
-        Ok((chunks, bytes))
-    });
-    written.await.map_err(|failed| match failed {
-        Failed::Read(error) => error.into(),
-        Failed::Write(error) => local(path, &error),
-    })
+    made.await.map_err(|error: std::io::Error| local(&target, &error))
 }
 
 fn local(path: &Path, error: &std::io::Error) -> HydrateError {

@@ -1,6 +1,7 @@
 //! One branch: take over, hydrate, publish, seal, prove; and reading a pinned position.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::identity::{BranchName, DatabaseId, Owner};
 use crate::keys::Keys;
 use crate::local::{LocalDatabase, LocalError};
 use crate::object::ObjectError;
+use crate::pager::Base;
 use crate::position::Position;
 use crate::step::stepped;
 use crate::tenant::Progress;
@@ -21,6 +23,7 @@ use crate::tenant::Progress;
 mod error;
 mod hydrate;
 mod owned;
+pub(crate) mod pages;
 mod publish;
 pub(crate) mod read;
 mod ship;
@@ -28,7 +31,7 @@ mod take_over;
 pub(crate) mod upload;
 
 pub use error::{HydrateError, ProveError, PublishError, ShipError, TakeOverError};
-pub use hydrate::MAX_RANGE_BYTES;
+pub use hydrate::{MAX_RANGE_BYTES, OpenedFile};
 pub use owned::OwnedBranch;
 
 /// What is known of the branch's previous holder.
@@ -155,7 +158,7 @@ impl BranchStore {
             None => return Err(HydrateError::NotPinned(ObjectError::NotFound { key }.to_string())),
         }
         let state = read::load(&self.bucket, &self.keys, position).await?;
-        Ok(ReadablePosition { bucket: self.bucket.clone(), keys: self.keys.clone(), state })
+        Ok(ReadablePosition { bucket: self.bucket.clone(), keys: self.keys.clone(), state: Arc::new(state) })
     }
 }
 
@@ -164,7 +167,7 @@ impl BranchStore {
 pub struct ReadablePosition {
     bucket: Bucket,
     keys: Keys,
-    state: read::LoadedState,
+    state: Arc<read::LoadedState>,
 }
 
 impl ReadablePosition {
@@ -181,5 +184,11 @@ impl ReadablePosition {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Hydrated, HydrateError> {
         hydrate::build(&self.bucket, &self.keys, &self.state, path, hydration, progress).await
+    }
+
+    /// Makes the file at `path` as a cache that is filled as it is read. See [`OwnedBranch::open`].
+    pub async fn open(&self, path: &Path, cache_bytes: u64) -> Result<OpenedFile, HydrateError> {
+        let base = Base::Position(Arc::clone(&self.state));
+        hydrate::open(&self.bucket, &self.keys, (base, Some(&self.state)), path, cache_bytes).await
     }
 }

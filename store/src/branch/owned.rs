@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::read::LoadedState;
 use super::ship::{Named, Streams};
 use super::upload::Placed;
-use super::{BranchStore, HydrateError, Hydrated, Hydration, Proof, ProveError, hydrate};
+use super::{BranchStore, HydrateError, Hydrated, Hydration, OpenedFile, Proof, ProveError, hydrate};
 use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::json::{self, Document};
 use crate::local::Frozen;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, ETag, ObjectError};
+use crate::pager::Base;
 use crate::position::{Position, StreamId};
 use crate::stream::End;
 use crate::tenant::Progress;
@@ -77,12 +78,24 @@ impl OwnedBranch {
         hydration: Hydration,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Hydrated, HydrateError> {
-        match self.known().loaded {
+        match self.loaded() {
             Some(state) => {
                 hydrate::build(&self.at.bucket, &self.at.keys, &state, path, hydration, progress).await
             }
             None => Ok(Hydrated::Empty),
         }
+    }
+
+    /// Makes the branch's file at `path`, which must not exist, as a cache of at most `cache_bytes` that is filled as
+    /// it is read; a branch that was never published gets an empty one. Call it before the first publish.
+    pub async fn open(self: &Arc<Self>, path: &Path, cache_bytes: u64) -> Result<OpenedFile, HydrateError> {
+        let (base, state) = (Base::Branch(Arc::clone(self)), self.loaded());
+        hydrate::open(&self.at.bucket, &self.at.keys, (base, state.as_deref()), path, cache_bytes).await
+    }
+
+    /// What HEAD names.
+    pub(crate) fn loaded(&self) -> Option<Arc<LoadedState>> {
+        self.lock().loaded.clone()
     }
 
     /// Reads HEAD again (If-None-Match) and checks that it is still ours. May run beside a publish.

@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::MAX_RANGE_BYTES;
+use super::pages::Pages;
 use super::upload::Placed;
 use crate::bucket::Bucket;
 use crate::chunk::{ChunkSet, chunk_count, chunk_range};
@@ -30,7 +31,7 @@ const PAGES_IN_FLIGHT: usize = 8;
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedState {
     pub(crate) manifest: Manifest,
-    pub(crate) pages: Vec<Arc<Page>>,
+    pub(crate) pages: Pages,
     /// The WAL after the manifest, whose chunks replace those of the pages.
     pub(crate) wal: Option<LoadedWal>,
 }
@@ -41,13 +42,30 @@ pub(crate) struct LoadedWal {
     pub(crate) stream: Arc<LoadedStream>,
     /// Where the position's last commit ends.
     pub(crate) offset: u64,
+    /// The latest version of each chunk that the segments carry: number of the segment, and of the chunk in it.
+    carried: Arc<BTreeMap<u64, (usize, usize)>>,
 }
 
 impl LoadedWal {
+    pub(crate) fn new(stream: LoadedStream, offset: u64) -> Self {
+        let chunks = stream.segments.iter().enumerate().flat_map(|(segment, carrier)| {
+            let numbered = carrier.chunks.iter().enumerate();
+            numbered.map(move |(number, chunk)| (chunk.index, (segment, number)))
+        });
+        let carried = Arc::new(chunks.collect());
+        Self { stream: Arc::new(stream), offset, carried }
+    }
+
+    /// The latest version of a chunk, and the segment that carries it.
+    fn chunk(&self, index: u64) -> Option<(&Segment, &CarriedChunk)> {
+        let (segment, number) = *self.carried.get(&index)?;
+        let segment = &self.stream.segments[segment];
+        Some((segment, &segment.chunks[number]))
+    }
+
     /// The chunks that the segments carry, the latest of each.
-    fn chunks(&self) -> BTreeMap<u64, (&Segment, &CarriedChunk)> {
-        let segments = self.stream.segments.iter();
-        segments.flat_map(|s| s.chunks.iter().map(move |chunk| (chunk.index, (s, chunk)))).collect()
+    fn chunks(&self) -> impl Iterator<Item = (&Segment, &CarriedChunk)> {
+        self.carried.keys().filter_map(|index| self.chunk(*index))
     }
 }
 
@@ -56,7 +74,7 @@ impl LoadedState {
     pub(crate) fn position(&self) -> Position {
         let base = self.manifest.position();
         match &self.wal {
-            Some(LoadedWal { stream, offset }) if stream.end.sequence > 0 => Position {
+            Some(LoadedWal { stream, offset, .. }) if stream.end.sequence > 0 => Position {
                 sequence: stream.end.sequence,
                 offset: *offset,
                 stream_epoch: Some(stream.end.id.epoch),
@@ -88,44 +106,80 @@ impl LoadedState {
         stored
     }
 
+    /// Whether this chunk is in the bucket.
+    pub(crate) fn stores(&self, index: u64) -> bool {
+        index < chunk_count(self.manifest.file_size)
+            || self.wal.as_ref().is_some_and(|wal| wal.carried.contains_key(&index))
+    }
+
     /// Numbers of the chunks that the WAL's segments carry.
     pub(crate) fn overlaid(&self) -> ChunkSet {
-        self.wal.iter().flat_map(|wal| wal.chunks().into_keys()).collect()
+        self.wal.iter().flat_map(|wal| wal.carried.keys().copied()).collect()
     }
 
     /// Those of them that are in packs.
     pub(crate) fn overlaid_in_packs(&self) -> Placed {
-        let carried = self.wal.iter().flat_map(|wal| wal.chunks().into_values());
+        let carried = self.wal.iter().flat_map(LoadedWal::chunks);
         let packed = carried.filter_map(|(segment, chunk)| chunk.packed(segment));
         packed.map(|(pack, chunk)| (chunk.index, (Arc::new(pack.clone()), chunk))).collect()
     }
 
-    /// The entry of a chunk and the pack that holds it, by the pages; none beyond the file.
-    pub(crate) fn chunk(&self, index: u64) -> Option<(&ObjectName, &ChunkEntry)> {
-        let page = self.pages.get(usize::try_from(index / CHUNKS_PER_PAGE).ok()?)?;
-        let entry = page.chunks.get(usize::try_from(index % CHUNKS_PER_PAGE).ok()?)?;
-        Some((page.packs.get(usize::from(entry.pack))?, entry))
+    /// The entry of a chunk and the pack that holds it, by the pages; none beyond the manifest's file.
+    pub(crate) async fn chunk(&self, index: u64) -> Result<Option<(&ObjectName, &ChunkEntry)>, ReadError> {
+        if index >= chunk_count(self.manifest.file_size) {
+            return Ok(None);
+        }
+        // A file has at most `MAX_PAGES` pages of 4,096 chunks, so the conversions hold on every platform.
+        let number = usize::try_from(index / CHUNKS_PER_PAGE).unwrap_or(usize::MAX);
+        let page = self.pages.get(&self.manifest, number).await?;
+        let entry = page.chunks.get(usize::try_from(index % CHUNKS_PER_PAGE).unwrap_or(usize::MAX));
+        Ok(entry.and_then(|entry| Some((page.packs.get(usize::from(entry.pack))?, entry))))
+    }
+
+    /// Chunks that a page has entries for.
+    pub(crate) fn page_length(&self, number: u64) -> u64 {
+        page_length(&self.manifest, number)
+    }
+
+    /// Chunks that opening the database reads: what the manifest says, and the headers in any case.
+    pub(crate) fn boot_set(&self) -> ChunkSet {
+        let count = chunk_count(self.file_size());
+        self.manifest.boot.iter().copied().chain([0]).filter(|index| *index < count).collect()
+    }
+
+    /// Reads the pages that these chunks need, at once.
+    async fn read_pages(&self, chunks: &ChunkSet) -> Result<(), ReadError> {
+        let last = chunk_count(self.manifest.file_size);
+        let mut numbers: Vec<u64> =
+            chunks.iter().filter(|index| *index < last).map(|index| index / CHUNKS_PER_PAGE).collect();
+        numbers.dedup();
+        let pages = numbers.into_iter().map(|number| {
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            async move { self.pages.get(&self.manifest, number).await.map(drop) }
+        });
+        futures::stream::iter(pages).buffer_unordered(PAGES_IN_FLIGHT).try_collect().await
     }
 }
 
-/// Reads and checks the manifest and pages of a position.
+/// Reads and checks the manifest and the WAL of a position, and the pages that opening needs.
 pub(crate) async fn load(
     bucket: &Bucket,
     keys: &Keys,
     position: &Position,
 ) -> Result<LoadedState, ReadError> {
     let manifest = load_manifest(bucket, keys, position).await?;
-    let loads = (0..manifest.pages.len()).map(|index| load_page(bucket, keys, &manifest, index));
-    let pages = futures::stream::iter(loads).buffered(PAGES_IN_FLIGHT).try_collect().await?;
-    let wal = match position.stream() {
-        Some(id) => {
-            let branch = &position.branch;
-            let stream = stream::up_to(bucket, keys, branch, id, position.sequence, position.offset).await?;
-            Some(LoadedWal { stream: Arc::new(stream), offset: position.offset })
-        }
-        None => None,
+    let pages = Pages::unread(bucket, keys, manifest.pages.len());
+    let mut state = LoadedState { manifest, pages, wal: None };
+    let boot = state.boot_set();
+    let wal = async {
+        let Some(id) = position.stream() else { return Ok(None) };
+        let branch = &position.branch;
+        let stream = stream::up_to(bucket, keys, branch, id, position.sequence, position.offset).await?;
+        Ok(Some(LoadedWal::new(stream, position.offset)))
     };
-    Ok(LoadedState { manifest, pages, wal })
+    let ((), wal) = futures::try_join!(state.read_pages(&boot), wal)?;
+    state.wal = wal;
+    Ok(state)
 }
 
 /// Reads and checks the manifest of a position.
@@ -167,8 +221,7 @@ pub(crate) async fn load_page(
         return Err(ReadError::Content { key, cause });
     }
     let page = page::decode(&object.bytes).map_err(ReadError::content(&key))?;
-    let first = index as u64 * CHUNKS_PER_PAGE;
-    let expected = (chunk_count(manifest.file_size) - first).min(CHUNKS_PER_PAGE);
+    let expected = page_length(manifest, index as u64);
     if page.name != reference.name || page.index != index as u64 || page.chunks.len() as u64 != expected {
         let why = format!("it is page {} of {} chunks named {}", page.index, page.chunks.len(), page.name);
         return Err(ReadError::Mismatch { key, why });
@@ -177,6 +230,12 @@ pub(crate) async fn load_page(
         return Err(wrong_lineage(keys.pack(foreign), foreign.lineage, &manifest.lineages));
     }
     Ok(Arc::new(page))
+}
+
+/// Chunks that a page of a manifest has entries for.
+fn page_length(manifest: &Manifest, number: u64) -> u64 {
+    let first = number * CHUNKS_PER_PAGE;
+    chunk_count(manifest.file_size).saturating_sub(first).min(CHUNKS_PER_PAGE)
 }
 
 fn wrong_lineage(key: String, found: Lineage, expected: &[Lineage]) -> ReadError {
@@ -212,21 +271,25 @@ impl Run {
     }
 }
 
-/// Cuts all chunks of a position that are in packs into runs of at most [`MAX_RANGE_BYTES`], ordered by pack.
-pub(crate) fn plan_runs(state: &LoadedState) -> Vec<Run> {
-    let overlaid = state.overlaid();
-    let base = (0..chunk_count(state.manifest.file_size)).filter(|index| !overlaid.contains(*index));
-    let base = base.filter_map(|index| {
-        let (pack, ChunkEntry { offset, length, hash, .. }) = state.chunk(index)?;
-        let chunk = PackedChunk { index, offset: *offset, length: *length, hash: *hash };
-        Some((pack, Stored { chunk, place: chunk_range(index, state.manifest.file_size) }))
-    });
-    let carried = state.wal.iter().flat_map(|wal| wal.chunks().into_values());
-    let carried = carried.filter_map(|(segment, chunk)| {
-        let (pack, chunk) = chunk.packed(segment)?;
-        Some((pack, Stored { chunk, place: chunk_range(chunk.index, segment.file_size) }))
-    });
-    let mut placed: Vec<(&ObjectName, Stored)> = base.chain(carried).collect();
+/// Cuts those of the `chunks` of a position that are in packs into runs of at most [`MAX_RANGE_BYTES`], ordered by
+/// pack.
+pub(crate) async fn plan_runs(state: &LoadedState, chunks: &ChunkSet) -> Result<Vec<Run>, ReadError> {
+    state.read_pages(chunks).await?;
+    let mut placed: Vec<(&ObjectName, Stored)> = Vec::new();
+    for index in chunks.iter() {
+        if let Some((segment, chunk)) = state.wal.as_ref().and_then(|wal| wal.chunk(index)) {
+            let packed = chunk.packed(segment);
+            placed.extend(
+                packed.map(|(pack, chunk)| {
+                    (pack, Stored { chunk, place: chunk_range(index, segment.file_size) })
+                }),
+            );
+        } else if let Some((pack, entry)) = state.chunk(index).await? {
+            let ChunkEntry { offset, length, hash, .. } = entry;
+            let chunk = PackedChunk { index, offset: *offset, length: *length, hash: *hash };
+            placed.push((pack, Stored { chunk, place: chunk_range(index, state.manifest.file_size) }));
+        }
+    }
     placed.sort_by(|a, b| a.0.cmp(b.0).then(a.1.chunk.offset.cmp(&b.1.chunk.offset)));
     let mut runs: Vec<Run> = Vec::new();
     for (pack, stored) in placed {
@@ -244,24 +307,33 @@ pub(crate) fn plan_runs(state: &LoadedState) -> Vec<Run> {
             _ => runs.push(Run { pack: pack.clone(), range: start..end, chunks: vec![stored] }),
         }
     }
-    runs
+    Ok(runs)
 }
 
-/// The chunks that are in segments themselves, restored and checked: where they belong in the main file, and what
-/// they hold. Long: for a computing thread.
-pub(crate) fn inline_chunks(
-    keys: &Keys,
-    state: &LoadedState,
-) -> impl Iterator<Item = Result<(Range<u64>, Vec<u8>), ReadError>> {
-    let carried = state.wal.iter().flat_map(|wal| wal.chunks().into_values());
+/// Those of the `wanted` chunks that are in segments themselves, restored and checked: their numbers, where they belong in
+/// the main file, and what they hold. Long: for a computing thread.
+pub(crate) fn inline_chunks<'a>(
+    state: &'a LoadedState,
+    wanted: impl Fn(u64) -> bool + 'a,
+) -> impl Iterator<Item = Result<Restored, ReadError>> + 'a {
+    let carried = state.wal.iter().flat_map(LoadedWal::chunks).filter(move |(_, chunk)| wanted(chunk.index));
     carried.filter_map(|(segment, chunk)| {
         let ChunkPlace::Inline(stored) = &chunk.place else { return None };
         let place = chunk_range(chunk.index, segment.file_size);
         let length = usize::try_from(place.end - place.start).unwrap_or(usize::MAX);
         let raw = pack::restore(stored, segment.stream.lineage, chunk.index, length, &chunk.hash);
-        let key = keys.slot(&segment.branch, &segment.stream, segment.sequence);
-        Some(raw.map(|raw| (place, raw)).map_err(ReadError::content(&key)))
+        let key = state.pages.keys().slot(&segment.branch, &segment.stream, segment.sequence);
+        let restored = raw.map(|raw| Restored { index: chunk.index, place, raw });
+        Some(restored.map_err(ReadError::content(&key)))
     })
+}
+
+/// A chunk as the main file has it.
+pub(crate) struct Restored {
+    pub(crate) index: u64,
+    /// Its place in the main file.
+    pub(crate) place: Range<u64>,
+    pub(crate) raw: Vec<u8>,
 }
 
 /// The stored bytes of a run.
@@ -278,8 +350,13 @@ pub(crate) async fn fetch(bucket: &Bucket, keys: &Keys, run: Run) -> Result<Fetc
 }
 
 impl Fetched {
+    /// Bytes that were fetched.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.stored.len() as u64
+    }
+
     /// Restores and checks the chunks one after another. Long: for a computing thread.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = Result<(Range<u64>, u64, Vec<u8>), ReadError>> + '_ {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Result<Restored, ReadError>> + '_ {
         self.run.chunks.iter().map(|Stored { chunk, place }| {
             let length = usize::try_from(place.end - place.start).unwrap_or(usize::MAX);
             // `fetch` returned exactly the run's range, which its chunks' ranges make up.
@@ -287,7 +364,8 @@ impl Fetched {
             let end = start.saturating_add(usize::try_from(chunk.length).unwrap_or(usize::MAX));
             let stored = self.stored.get(start..end).unwrap_or_default();
             let raw = pack::restore(stored, self.run.pack.lineage, chunk.index, length, &chunk.hash);
-            raw.map(|raw| (place.clone(), chunk.index, raw)).map_err(ReadError::content(&self.key))
+            let restored = raw.map(|raw| Restored { index: chunk.index, place: place.clone(), raw });
+            restored.map_err(ReadError::content(&self.key))
         })
     }
 }

@@ -1,7 +1,5 @@
 //! Becoming the owner of a branch.
 
-use std::sync::Arc;
-
 use super::owned::OwnedBranch;
 use super::read::{self, LoadedState, LoadedWal};
 use super::{BranchStore, Proof, TakeOverError, Takeover};
@@ -96,7 +94,7 @@ impl BranchStore {
         match stream::seal(&self.bucket, &self.keys, &self.name, id, head.epoch, head.last_commit).await {
             Ok(stream) => {
                 let offset = stream.end.length;
-                state.wal = Some(LoadedWal { stream: Arc::new(stream), offset });
+                state.wal = Some(LoadedWal::new(stream, offset));
                 Ok(Ok(Some(state)))
             }
             Err(SealError::Lost(epoch)) => {

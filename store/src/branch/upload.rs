@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::sync::OnceCell;
 
+use super::pages::Pages;
 use super::read::LoadedState;
 use crate::bucket::Bucket;
 use crate::chunk::chunk_count;
@@ -88,7 +90,7 @@ enum Encoded {
 
 /// What was made: all pages of the new state, old and new.
 pub(crate) struct Made {
-    pub(crate) pages: Vec<Arc<Page>>,
+    pub(crate) pages: Pages,
     pub(crate) refs: Vec<PageRef>,
     pub(crate) read: u64,
     pub(crate) uploaded: u64,
@@ -172,7 +174,10 @@ impl Maker<'_> {
         base: Option<&LoadedState>,
         packed: &Placed,
     ) -> Result<Encoded, UploadError> {
-        let before = base.and_then(|base| base.chunk(index)).map(|(pack, entry)| (pack.lineage, entry.hash));
+        let before = match base {
+            Some(base) => base.chunk(index).await?.map(|(pack, entry)| (pack.lineage, entry.hash)),
+            None => None,
+        };
         let packed = packed.get(&index).cloned();
         let lineage = self.lineage;
         let work = move || {
@@ -201,35 +206,37 @@ impl Maker<'_> {
         placed: &Placed,
         base: Option<&LoadedState>,
         file_size: u64,
-    ) -> Result<(Vec<Arc<Page>>, Vec<PageRef>, u64), UploadError> {
+    ) -> Result<(Pages, Vec<PageRef>, u64), UploadError> {
         let chunks = chunk_count(file_size);
         let count = chunks.div_ceil(CHUNKS_PER_PAGE);
         let made: Vec<_> = stream::iter(0..count)
             .map(|index| async move {
                 let first = index * CHUNKS_PER_PAGE;
                 let length = (chunks - first).min(CHUNKS_PER_PAGE);
-                let old = base.and_then(|base| {
-                    let at = usize::try_from(index).ok()?;
-                    Some((base.pages.get(at)?.clone(), base.manifest.pages.get(at)?.clone()))
-                });
+                let number = usize::try_from(index).unwrap_or(usize::MAX);
+                let old = base.filter(|base| number < base.manifest.pages.len());
                 let changed = placed.range(first..first + length).next().is_some();
-                match old {
-                    Some((page, name)) if !changed && page.chunks.len() as u64 == length => {
-                        Ok((page, name, 0))
-                    }
-                    old => {
-                        let old = old.as_ref().map(|(page, _)| page.as_ref());
-                        let page = build_page(self.name(), index, length, old, placed)?;
-                        self.put_page(page).await
-                    }
+                if let Some(base) = old
+                    && !changed
+                    && base.page_length(index) == length
+                    && let Some(cell) = base.pages.cell(number)
+                {
+                    return Ok((cell, base.manifest.pages[number].clone(), 0));
                 }
+                let old = match old {
+                    Some(base) => Some(base.pages.get(&base.manifest, number).await?.as_ref()),
+                    None => None,
+                };
+                let page = build_page(self.name(), index, length, old, placed)?;
+                let (page, reference, bytes) = self.put_page(page).await?;
+                Ok::<_, UploadError>((Arc::new(OnceCell::new_with(Some(page))), reference, bytes))
             })
             .buffered(PAGES_IN_FLIGHT)
             .try_collect()
             .await?;
         let bytes = made.iter().map(|(_, _, bytes)| bytes).sum();
-        let (pages, refs) = made.into_iter().map(|(page, name, _)| (page, name)).unzip();
-        Ok((pages, refs, bytes))
+        let (cells, refs) = made.into_iter().map(|(cell, reference, _)| (cell, reference)).unzip();
+        Ok((Pages::made(self.bucket, self.keys, cells), refs, bytes))
     }
 
     async fn put_page(&self, page: Page) -> Result<(Arc<Page>, PageRef, u64), UploadError> {

@@ -1,7 +1,6 @@
 //! Reading every byte that a state refers to.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use crate::branch::read::{self, LoadedState, LoadedWal, Run};
 use crate::bucket::Bucket;
@@ -50,16 +49,16 @@ impl<'a> Verifier<'a> {
                 last => stream::segments(self.bucket, self.keys, branch, id, last).await?,
             };
             let offset = stream.end.length;
-            state.wal = Some(LoadedWal { stream: Arc::new(stream), offset });
+            state.wal = Some(LoadedWal::new(stream, offset));
         }
         self.state(&state).await
     }
 
     async fn state(&mut self, state: &LoadedState) -> Result<(), ReadError> {
-        for chunk in read::inline_chunks(self.keys, state) {
-            let (_, raw) = chunk?;
+        let stored = state.chunks_stored();
+        for chunk in read::inline_chunks(state, |_| true) {
             self.verified.count += 1;
-            self.verified.bytes += raw.len() as u64;
+            self.verified.bytes += chunk?.raw.len() as u64;
         }
         self.verified.bytes += state
             .wal
@@ -67,7 +66,7 @@ impl<'a> Verifier<'a> {
             .flat_map(|wal| &wal.stream.segments)
             .map(|segment| segment.wal.len() as u64)
             .sum::<u64>();
-        for run in read::plan_runs(state) {
+        for run in read::plan_runs(state, &stored).await? {
             self.run(run).await?;
         }
         Ok(())

@@ -7,10 +7,10 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
-use crate::branch::read::{self, LoadedState};
+use crate::branch::read::{self, LoadedState, Restored};
 use crate::branch::upload::{Made, Maker, Placed, UploadError};
 use crate::bucket::Settled;
-use crate::chunk::{chunk_at, chunk_count, chunk_range};
+use crate::chunk::{chunk_count, chunk_range};
 use crate::format::ReadError;
 use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
@@ -136,7 +136,7 @@ impl TenantStore {
         let from = &state.manifest;
         let file_size = state.file_size();
         let mut done = Progress { chunks_done: 0, chunks_total: chunk_count(file_size), bytes_done: 0 };
-        let chunks = source.chunks(state).inspect_ok(|(_, raw)| {
+        let chunks = source.chunks(state).await?.inspect_ok(|(_, raw)| {
             done.chunks_done += 1;
             done.bytes_done += raw.len() as u64;
             progress(done);
@@ -178,31 +178,31 @@ impl TenantStore {
     }
 
     /// Every chunk of a position as its file has it: what is in the bucket, and zeros elsewhere.
-    fn chunks(&self, state: &LoadedState) -> impl Stream<Item = Result<(u64, Bytes), UploadError>> {
+    async fn chunks<'a>(
+        &'a self,
+        state: &'a LoadedState,
+    ) -> Result<impl Stream<Item = Result<(u64, Bytes), UploadError>> + 'a, ReadError> {
         let (file_size, stored) = (state.file_size(), state.chunks_stored());
-        let holes = (0..chunk_count(file_size)).filter(move |index| !stored.contains(*index));
-        let holes = holes.map(|index| Ok((index, Vec::new())));
-        let inline = read::inline_chunks(&self.keys, state)
-            .map(|chunk| Ok(chunk.map(|(place, raw)| (chunk_at(place.start), raw))?));
-        let packed = futures::stream::iter(read::plan_runs(state))
+        let runs = read::plan_runs(state, &stored).await?;
+        let inline = read::inline_chunks(state, |_| true);
+        let packed = futures::stream::iter(runs)
             .map(move |run| async move {
                 let fetched = read::fetch(&self.bucket, &self.keys, run).await?;
                 let work = move || fetched.chunks().collect::<Result<Vec<_>, _>>();
                 self.bucket.environment.compute(work).await
             })
             .buffered(RUNS_IN_FLIGHT)
-            .map_ok(|chunks| {
-                futures::stream::iter(chunks.into_iter().map(|(_, index, raw)| Ok((index, raw))))
-            })
-            .try_flatten()
-            .map_err(UploadError::Read);
-        futures::stream::iter(inline).chain(packed).chain(futures::stream::iter(holes)).map_ok(
-            move |(index, mut raw): (u64, Vec<u8>)| {
-                // The last chunk of a file that has grown since was shorter.
-                let range = chunk_range(index, file_size);
-                raw.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0);
-                (index, Bytes::from(raw))
-            },
-        )
+            .map_ok(|chunks| futures::stream::iter(chunks.into_iter().map(Ok)))
+            .try_flatten();
+        let holes = (0..chunk_count(file_size)).filter(move |index| !stored.contains(*index));
+        let holes = holes
+            .map(move |index| Ok(Restored { index, place: chunk_range(index, file_size), raw: Vec::new() }));
+        let chunks = futures::stream::iter(inline).chain(packed).chain(futures::stream::iter(holes));
+        Ok(chunks.map_err(UploadError::Read).map_ok(move |Restored { index, mut raw, .. }| {
+            // The last chunk of a file that has grown since was shorter.
+            let range = chunk_range(index, file_size);
+            raw.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0);
+            (index, Bytes::from(raw))
+        }))
     }
 }

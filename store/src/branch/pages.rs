@@ -1,0 +1,59 @@
+//! The pages of one manifest, each read when it is first asked for: opening costs the same whatever the size.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::read::load_page;
+use crate::bucket::Bucket;
+use crate::format::ReadError;
+use crate::format::manifest::Manifest;
+use crate::format::page::Page;
+use crate::keys::Keys;
+
+/// The pages of a manifest, by their number.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    bucket: Bucket,
+    keys: Keys,
+    cells: Vec<Arc<OnceCell<Arc<Page>>>>,
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read = self.cells.iter().filter(|cell| cell.initialized()).count();
+        f.debug_struct("Pages").field("count", &self.cells.len()).field("read", &read).finish_non_exhaustive()
+    }
+}
+
+impl Pages {
+    /// Pages of which none was read yet.
+    pub(crate) fn unread(bucket: &Bucket, keys: &Keys, count: usize) -> Self {
+        let cells = (0..count).map(|_| Arc::default()).collect();
+        Self { bucket: bucket.clone(), keys: keys.clone(), cells }
+    }
+
+    /// Pages that were made, and unchanged ones of another manifest.
+    pub(crate) fn made(bucket: &Bucket, keys: &Keys, cells: Vec<Arc<OnceCell<Arc<Page>>>>) -> Self {
+        Self { bucket: bucket.clone(), keys: keys.clone(), cells }
+    }
+
+    /// The page of this number, which `manifest` names. An error also if the manifest has none of that number.
+    pub(crate) async fn get(&self, manifest: &Manifest, number: usize) -> Result<&Arc<Page>, ReadError> {
+        let Some(cell) = self.cells.get(number) else {
+            let why = format!("it has no page {number}");
+            return Err(ReadError::Mismatch { key: self.keys.manifest(&manifest.position()), why });
+        };
+        cell.get_or_try_init(|| load_page(&self.bucket, &self.keys, manifest, number)).await
+    }
+
+    /// The place of a page, read or not; for a manifest that goes on with it.
+    pub(crate) fn cell(&self, number: usize) -> Option<Arc<OnceCell<Arc<Page>>>> {
+        self.cells.get(number).cloned()
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+}

@@ -1,0 +1,63 @@
+//! What a pager did, for metrics, and what it had to be asked for.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::chunk::ChunkSet;
+
+/// What a pager did since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PagerCounts {
+    /// Times that a read had to wait for the bucket.
+    pub faults: u64,
+    /// Requests for parts of packs.
+    pub requests: u64,
+    /// Stored bytes of their answers.
+    pub fetched_bytes: u64,
+    /// Chunks that left the cache for others.
+    pub evicted_chunks: u64,
+    /// Bytes of chunks in the cache now.
+    pub cached_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    faults: AtomicU64,
+    requests: AtomicU64,
+    fetched_bytes: AtomicU64,
+    evicted_chunks: AtomicU64,
+    awaited: Mutex<ChunkSet>,
+}
+
+impl Counters {
+    pub(super) fn fault(&self, chunks: impl IntoIterator<Item = u64>) {
+        self.faults.fetch_add(1, Relaxed);
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in chunks {
+            awaited.insert(index);
+        }
+    }
+
+    pub(super) fn fetched(&self, bytes: u64) {
+        self.requests.fetch_add(1, Relaxed);
+        self.fetched_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn evicted(&self, chunks: u64) {
+        self.evicted_chunks.fetch_add(chunks, Relaxed);
+    }
+
+    pub(super) fn take_awaited(&self) -> ChunkSet {
+        std::mem::take(&mut *self.awaited.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn counts(&self, cached_bytes: u64) -> PagerCounts {
+        PagerCounts {
+            faults: self.faults.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            fetched_bytes: self.fetched_bytes.load(Relaxed),
+            evicted_chunks: self.evicted_chunks.load(Relaxed),
+            cached_bytes,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Bringing chunks from the bucket into the cache file.
+
+use std::io;
+use std::ops::{Range, RangeInclusive};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::flights::Claim;
+use super::{Pager, Read};
+use crate::branch::HydrateError;
+use crate::branch::read::{self, LoadedState, Restored, Run};
+use crate::chunk::{ChunkSet, chunk_range, chunks_of};
+use crate::format::ReadError;
+use crate::step::stepped;
+use crate::tenant::Progress;
+
+/// Runs of one fault under way at a time.
+const RUNS_IN_FLIGHT: usize = 8;
+
+impl Pager {
+    /// Brings the chunks of a read into the file, or waits for whoever does. Returns what is worth a
+    /// [`Self::fetch_ahead`] now. A small cache may have dropped them again when they are read.
+    pub async fn fault(&self, offset: u64, length: u64) -> Result<Option<Range<u64>>, HydrateError> {
+        let chunks = self.touched_by(offset, length).map_err(|error| self.local(&error))?;
+        let Some(chunks) = chunks else { return Ok(None) };
+        self.counters.fault(chunks.clone());
+        let ahead = self.scan(&chunks);
+        self.bring(chunks).await?;
+        Ok(ahead)
+    }
+
+    /// Brings chunks into the file that may be read soon. What others bring already is left to them.
+    pub async fn fetch_ahead(&self, chunks: Range<u64>) -> Result<(), HydrateError> {
+        let claim = self.claim(chunks);
+        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
+    }
+
+    /// Waits until these bytes can be written: see [`Self::try_write`].
+    pub async fn make_writable(&self, offset: u64, length: u64) -> Result<(), HydrateError> {
+        self.flights.landed(chunks_of(offset, length)).await;
+        for index in self.parts_missing(offset, length).map_err(|error| self.local(&error))? {
+            self.bring(index..=index).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the file can be cut: see [`Self::try_truncate`].
+    pub async fn make_truncatable(&self, size: u64) -> Result<(), HydrateError> {
+        let last = *chunks_of(size.saturating_sub(1), 1).end();
+        self.flights.landed(last..=u64::MAX).await;
+        self.bring(last..=last).await
+    }
+
+    /// The content of a chunk that has `length` bytes.
+    pub async fn chunk(self: &Arc<Self>, index: u64, length: usize) -> Result<Bytes, HydrateError> {
+        let start = chunk_range(index, u64::MAX).start;
+        loop {
+            let pager = Arc::clone(self);
+            let read = move || {
+                let mut buffer = vec![0; length];
+                pager.try_read(&mut buffer, start).map(|read| (read, buffer))
+            };
+            match self.bucket.environment.compute(read).await.map_err(|error| self.local(&error))? {
+                (Read::Done { bytes, .. }, buffer) => return Ok(Bytes::from(buffer).slice(..bytes)),
+                (Read::Absent, _) => self.bring(index..=index).await?,
+            }
+        }
+    }
+
+    /// Brings what opening the database reads: one round of requests, whatever the size.
+    pub(crate) async fn boot(&self) -> Result<(), HydrateError> {
+        let Some(state) = self.base.state() else { return Ok(()) };
+        let claim = self.claim(state.boot_set().iter());
+        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
+    }
+
+    /// Brings everything that the base has.
+    pub(crate) async fn fill(
+        &self,
+        parallelism: usize,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(), HydrateError> {
+        let Some(state) = self.base.state() else { return Ok(()) };
+        let claim = self.claim(state.chunks_stored().iter());
+        self.fetch(claim, parallelism.max(1), progress).await
+    }
+
+    async fn bring(&self, chunks: RangeInclusive<u64>) -> Result<(), HydrateError> {
+        loop {
+            let claim = self.claim(chunks.clone());
+            if claim.chunks.is_empty() {
+                stepped("await chunks", chunks.start(), self.flights.landed(chunks.clone())).await;
+            } else {
+                self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await?;
+            }
+            // Others may have failed to bring theirs: then it is our turn.
+            if self.shared().has_all(chunks.clone()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn claim(&self, chunks: impl IntoIterator<Item = u64>) -> Claim {
+        self.flights.claim(chunks, |index| !self.shared().has(index))
+    }
+
+    async fn fetch(
+        &self,
+        claim: Claim,
+        parallelism: usize,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(), HydrateError> {
+        if claim.chunks.is_empty() {
+            return Ok(());
+        }
+        let claim = Arc::new(claim);
+        let state = self.base.state();
+        let (wanted, holes) = self.sources(state.as_deref(), &claim.chunks);
+        self.alone().arrived(holes);
+        let Some(state) = state.filter(|_| !wanted.is_empty()) else { return Ok(()) };
+        let mut done = Progress { chunks_done: 0, chunks_total: wanted.len(), bytes_done: 0 };
+        progress(done);
+        let mut arrived = |chunks: Vec<(u64, u64)>| {
+            done.chunks_done += chunks.len() as u64;
+            done.bytes_done += chunks.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            self.alone().arrived(chunks.into_iter().map(|(index, _)| index));
+            progress(done);
+        };
+        let runs = read::plan_runs(&state, &wanted).await?;
+        let inline = self.put_inline(&claim, &state, &wanted).await?;
+        arrived(inline);
+        let mut writes =
+            stream::iter(runs).map(|run| self.put_run(&claim, run)).buffer_unordered(parallelism);
+        while let Some(chunks) = writes.try_next().await? {
+            arrived(chunks);
+        }
+        drop(writes);
+        self.evict();
+        if done.chunks_done != done.chunks_total {
+            let message = format!("{} of {} chunks were found", done.chunks_done, done.chunks_total);
+            return Err(HydrateError::Local { path: self.path.display().to_string(), message });
+        }
+        Ok(())
+    }
+
+    /// Which of the chunks the base has, and which of them are nowhere: they read as zeros.
+    fn sources(&self, state: Option<&LoadedState>, chunks: &ChunkSet) -> (ChunkSet, Vec<u64>) {
+        let residency = self.shared();
+        let (wanted, holes): (Vec<u64>, Vec<u64>) = chunks
+            .iter()
+            .partition(|index| state.is_some_and(|state| state.stores(*index)) && !residency.is_cut(*index));
+        (wanted.into_iter().collect(), holes)
+    }
+
+    /// Puts those of the chunks into the file that segments carry themselves; numbers and sizes.
+    async fn put_inline(
+        &self,
+        claim: &Arc<Claim>,
+        state: &Arc<LoadedState>,
+        wanted: &ChunkSet,
+    ) -> Result<Vec<(u64, u64)>, HydrateError> {
+        if state.wal.is_none() {
+            return Ok(Vec::new());
+        }
+        let (file, state, wanted, claim) = (self.file.clone(), state.clone(), wanted.clone(), claim.clone());
+        let work = move || {
+            let put = put(&file, read::inline_chunks(&state, |index| wanted.contains(index)));
+            drop(claim);
+            put
+        };
+        self.bucket.environment.compute(work).await.map_err(|failed| self.failed(failed))
+    }
+
+    /// Fetches a run and puts its chunks into the file; numbers and sizes.
+    async fn put_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<(u64, u64)>, HydrateError> {
+        let fetched = {
+            // Only closing the semaphore fails, which nobody does.
+            let _turn = self.fetches.acquire().await;
+            read::fetch(&self.bucket, &self.keys, run).await?
+        };
+        self.counters.fetched(fetched.stored_bytes());
+        // The claim lives as long as the work, also if nobody waits for it any more: a write of the engine's must not
+        // be overtaken by it.
+        let (file, claim) = (self.file.clone(), claim.clone());
+        let work = move || {
+            let put = put(&file, fetched.chunks());
+            drop(claim);
+            put
+        };
+        self.bucket.environment.compute(work).await.map_err(|failed| self.failed(failed))
+    }
+
+    fn failed(&self, failed: Failed) -> HydrateError {
+        match failed {
+            Failed::Read(error) => error.into(),
+            Failed::Write(error) => self.local(&error),
+        }
+    }
+
+    fn local(&self, error: &io::Error) -> HydrateError {
+        HydrateError::Local { path: self.path.display().to_string(), message: error.to_string() }
+    }
+}
+
+enum Failed {
+    Read(ReadError),
+    Write(io::Error),
+}
+
+fn put(
+    file: &std::fs::File,
+    chunks: impl Iterator<Item = Result<Restored, ReadError>>,
+) -> Result<Vec<(u64, u64)>, Failed> {
+    chunks
+        .map(|chunk| {
+            let Restored { index, place, raw } = chunk.map_err(Failed::Read)?;
+            file.write_all_at(&raw, place.start).map_err(Failed::Write)?;
+            Ok((index, raw.len() as u64))
+        })
+        .collect()
+}

@@ -1,0 +1,328 @@
+//! The main file of a database as a sparse local cache: chunks come from the bucket when they are read, and leave the
+//! cache when it is full.
+//!
+//! What is in the file and nowhere else (written, and in no manifest yet) never leaves it. A chunk's hash is checked
+//! when it arrives; a cache of another process is never read. One chunk is fetched once however many ask for it, and
+//! never beside a write of it.
+
+use std::fs::File;
+use std::io;
+use std::ops::{Range, RangeInclusive};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use tokio::sync::Semaphore;
+
+use crate::branch::OwnedBranch;
+use crate::branch::read::LoadedState;
+use crate::bucket::Bucket;
+use crate::chunk::{BLOCK_BYTES, ChunkSet, chunk_count, chunk_range, chunks_of};
+use crate::keys::Keys;
+
+mod counters;
+mod fault;
+mod flights;
+mod read_ahead;
+mod residency;
+
+use counters::Counters;
+pub use counters::PagerCounts;
+use flights::Flights;
+use read_ahead::ReadAhead;
+use residency::Residency;
+
+/// Most chunks of one read that [`Pager::try_read`] serves: what a caller asks for in pieces.
+pub const MAX_READ_CHUNKS: u64 = 16;
+/// Least size of a cache in bytes: room for the pieces that threads read at a time.
+pub const LEAST_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Range GETs under way at a time; each holds at most [`crate::branch::MAX_RANGE_BYTES`].
+const FETCHES_IN_FLIGHT: usize = 16;
+/// Chunks fetched ahead of a scan at most (8 MiB).
+const LARGEST_AHEAD: u64 = 32;
+/// Chunks that one eviction frees beyond what it must.
+const EVICTION_BATCH: u64 = 16;
+
+/// Where chunks come from that are not in the file.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// The last publish of the branch, whichever that is.
+    Branch(Arc<OwnedBranch>),
+    /// A position that does not change.
+    Position(Arc<LoadedState>),
+}
+
+impl Base {
+    fn state(&self) -> Option<Arc<LoadedState>> {
+        match self {
+            Self::Branch(branch) => branch.loaded(),
+            Self::Position(state) => Some(Arc::clone(state)),
+        }
+    }
+}
+
+/// The main file of one database. Share it by `Arc`.
+#[derive(Debug)]
+pub struct Pager {
+    file: Arc<File>,
+    path: PathBuf,
+    bucket: Bucket,
+    keys: Keys,
+    base: Base,
+    /// Held alone while chunks leave the file, shared while they are read.
+    residency: RwLock<Residency>,
+    flights: Arc<Flights>,
+    ahead: Mutex<ReadAhead>,
+    fetches: Semaphore,
+    limit: u64,
+    counters: Counters,
+}
+
+/// What became of a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes are in the buffer.
+    Done {
+        /// Their number.
+        bytes: usize,
+        /// Chunks that are worth a [`Pager::fetch_ahead`] in the background now.
+        ahead: Option<Range<u64>>,
+    },
+    /// Some of it is not in the file: [`Pager::fault`] it and try again.
+    Absent,
+}
+
+/// Removes the file again unless it was finished.
+pub(crate) struct Unfinished(Option<PathBuf>);
+
+impl Unfinished {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(Some(path.to_owned()))
+    }
+
+    pub(crate) fn finished(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "a partly built file could not be removed");
+        }
+    }
+}
+
+impl Pager {
+    /// Makes the file at `path`, which must not exist: as large as the base's, and empty. It should hold at most
+    /// `cache_bytes`.
+    pub(crate) fn create(
+        bucket: &Bucket,
+        keys: &Keys,
+        base: Base,
+        path: &Path,
+        cache_bytes: u64,
+    ) -> io::Result<(Self, Unfinished)> {
+        let file = File::options().read(true).write(true).create_new(true).open(path)?;
+        let unfinished = Unfinished::new(path);
+        file.set_len(base.state().map_or(0, |state| state.file_size()))?;
+        let limit = cache_bytes.max(LEAST_CACHE_BYTES) / BLOCK_BYTES;
+        let pager = Self {
+            file: Arc::new(file),
+            path: path.to_owned(),
+            bucket: bucket.clone(),
+            keys: keys.clone(),
+            base,
+            residency: RwLock::new(Residency::new(limit)),
+            flights: Arc::default(),
+            ahead: Mutex::new(ReadAhead::new(LARGEST_AHEAD.min(limit / 8))),
+            fetches: Semaphore::new(FETCHES_IN_FLIGHT),
+            limit,
+            counters: Counters::default(),
+        };
+        Ok((pager, unfinished))
+    }
+
+    /// Size of the file in bytes.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Reads up to `buffer.len()` bytes, fewer only at the file's end. Reads of more than [`MAX_READ_CHUNKS`] may need
+    /// more tries than a small cache allows.
+    pub fn try_read(&self, buffer: &mut [u8], offset: u64) -> io::Result<Read> {
+        let chunks = self.touched_by(offset, buffer.len() as u64)?;
+        let residency = self.shared();
+        if let Some(chunks) = &chunks
+            && !residency.has_all(chunks.clone())
+        {
+            return Ok(Read::Absent);
+        }
+        let bytes = read_up_to(&self.file, buffer, offset)?;
+        let marked = chunks.clone().is_some_and(|chunks| residency.touch(chunks));
+        drop(residency);
+        let ahead = chunks.filter(|_| marked).and_then(|chunks| self.scan(&chunks));
+        Ok(Read::Done { bytes, ahead })
+    }
+
+    /// Writes all of `data`, which no manifest holds from now on. False if chunks that it writes only in part are not in
+    /// the file, or some are on their way: [`Self::make_writable`] and try again.
+    pub fn try_write(&self, data: &[u8], offset: u64) -> io::Result<bool> {
+        if data.is_empty() {
+            return Ok(true);
+        }
+        let chunks = chunks_of(offset, data.len() as u64);
+        {
+            // Nobody begins to fetch what is written from here on.
+            let flying = self.flights.hold();
+            if flying.range(chunks.clone()).next().is_some()
+                || !self.parts_missing(offset, data.len() as u64)?.is_empty()
+            {
+                return Ok(false);
+            }
+            // Before the bytes: a chunk that is uploaded without need costs an upload, the other way costs the data.
+            self.alone().write(chunks);
+        }
+        self.file.write_all_at(data, offset)?;
+        Ok(true)
+    }
+
+    /// Cuts the file, or makes it longer. False as with [`Self::try_write`], for the bytes from `size` on.
+    pub fn try_truncate(&self, size: u64) -> io::Result<bool> {
+        let flying = self.flights.hold();
+        let count = chunk_count(size);
+        let last = count.saturating_sub(1);
+        let parts = self.parts_missing(size.saturating_sub(1), 1)?;
+        let cuts_a_chunk = size < chunk_range(last, self.size()?).end;
+        if flying.range(last..).next().is_some() || (cuts_a_chunk && !parts.is_empty()) {
+            return Ok(false);
+        }
+        let mut residency = self.alone();
+        self.file.set_len(size)?;
+        residency.truncate(count);
+        if cuts_a_chunk && size > 0 {
+            residency.write(last..=last);
+        }
+        Ok(true)
+    }
+
+    /// Begins another set of written chunks, and returns this one. What is in it stays in the file until
+    /// [`Self::published`].
+    pub fn freeze(&self) -> ChunkSet {
+        self.alone().freeze()
+    }
+
+    /// Whether anything was written since the last freeze.
+    pub fn is_written(&self) -> bool {
+        self.shared().is_written()
+    }
+
+    /// A manifest that HEAD names holds what was frozen.
+    pub fn published(&self) {
+        self.alone().published();
+        self.evict();
+    }
+
+    /// Bytes that are in no manifest, and so in this file alone or in segments: they cannot leave the cache.
+    pub fn unpublished_bytes(&self) -> u64 {
+        self.shared().unpublished() * BLOCK_BYTES
+    }
+
+    /// What the file should hold at most, in bytes.
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit * BLOCK_BYTES
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> PagerCounts {
+        let cached = self.shared().cached();
+        self.counters.counts(cached * BLOCK_BYTES)
+    }
+
+    /// Chunks that were fetched because someone waited for them, since the last call: what the next opening may
+    /// want at once.
+    pub fn take_awaited(&self) -> ChunkSet {
+        self.counters.take_awaited()
+    }
+
+    /// The chunks that a read touches; none beyond the file's end.
+    fn touched_by(&self, offset: u64, length: u64) -> io::Result<Option<RangeInclusive<u64>>> {
+        let length = length.min(self.size()?.saturating_sub(offset));
+        Ok((length > 0).then(|| chunks_of(offset, length)))
+    }
+
+    /// Chunks that a write of these bytes covers only in part, and that are not in the file.
+    fn parts_missing(&self, offset: u64, length: u64) -> io::Result<Vec<u64>> {
+        let (size, end) = (self.size()?, offset + length);
+        let chunks = chunks_of(offset, length);
+        let residency = self.shared();
+        let missing = |index: &u64| {
+            let place = chunk_range(*index, size);
+            let whole = offset <= place.start && end >= place.end;
+            !whole && !residency.has(*index)
+        };
+        let mut edges = vec![*chunks.start(), *chunks.end()];
+        edges.dedup();
+        edges.retain(missing);
+        Ok(edges)
+    }
+
+    /// A read that the read-ahead wants to know of.
+    fn scan(&self, chunks: &RangeInclusive<u64>) -> Option<Range<u64>> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = ahead.read(chunks)?;
+        drop(ahead);
+        let count = chunk_count(self.size().ok()?);
+        let wanted = wanted.start..wanted.end.min(count);
+        if wanted.is_empty() {
+            return None;
+        }
+        self.alone().mark(wanted.start, chunks.clone());
+        Some(wanted)
+    }
+
+    /// Drops chunks until the file is below its limit.
+    fn evict(&self) {
+        let mut residency = self.alone();
+        let victims = residency.evict(EVICTION_BATCH);
+        let Ok(size) = self.size() else { return residency.arrived(victims) };
+        for run in victims.chunk_by(|a, b| a + 1 == *b) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let (start, end) = (chunk_range(*first, size).start, chunk_range(*last, size).end);
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            match fallocate(&*self.file, flags, start, end - start) {
+                Ok(()) => self.counters.evicted(run.len() as u64),
+                Err(error) => {
+                    // Nothing was lost: what could not be dropped is still there.
+                    tracing::warn!(%error, "the cache cannot be made smaller");
+                    residency.arrived(run.iter().copied());
+                }
+            }
+        }
+    }
+
+    fn shared(&self) -> RwLockReadGuard<'_, Residency> {
+        self.residency.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, Residency> {
+        self.residency.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
