@@ -195,8 +195,8 @@ pub struct RuntimePods {
     /// Requests and limits of the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceList>,
-    /// Size limit of the pod's cache volume, which holds the open database and what DuckDB spills (half of it
-    /// at most); 10Gi if absent.
+    /// Size limit of the pod's cache volume; 10Gi if absent. Half of it is for what DuckDB spills, the other half for
+    /// the parts of the database that are in use: a database may be larger, one transaction may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_size: Option<Quantity>,
     /// Labels that a node must carry.

@@ -164,6 +164,13 @@ impl TenantClassSpec {
         self.cache_size().units().unwrap_or_default() / 2
     }
 
+    /// What the local copy of the database should take, in bytes: the other half, less room for the WAL and for what
+    /// is on its way into the cache.
+    pub fn cache_limit(&self) -> u64 {
+        let size = self.cache_size().units().unwrap_or_default();
+        size / 2 - size / 16
+    }
+
     /// DuckDB's memory. Text that is no limit (the schema refuses it) counts as not stated.
     pub fn memory_limit(&self) -> MemoryLimit {
         let stated = self.engine.as_ref().and_then(|engine| engine.memory_limit.as_deref());
@@ -323,6 +330,7 @@ mod tests {
         let class = class(&json!({}));
         assert_eq!(class.active(), 100);
         assert_eq!(class.cache_size().units(), Some(10 << 30));
+        assert_eq!((class.spill_limit(), class.cache_limit()), (5 << 30, 4_480 << 20));
         assert_eq!(class.statement_timeout().as_secs(), 600);
         assert_eq!(class.termination_grace().as_secs(), 120);
         assert_eq!(class.storage.region(), "us-east-1");

@@ -8,6 +8,7 @@ use crate::export::{self, ExportError, ExportProgress, ExportSummary};
 use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
 use crate::lockdown::Walls;
+use crate::metadata;
 use crate::opening;
 use crate::request::{QueryRequest, Role};
 use crate::running::{Running, RunningRequests, StopCause};
@@ -293,6 +294,13 @@ impl Engine {
             }
             tokio::time::sleep(CHECKPOINT_INTERVAL).await;
         }
+    }
+
+    /// Numbers of the blocks of the main file that opening it reads: the catalog, as the last checkpoint wrote it.
+    pub async fn metadata_blocks(&self) -> Result<Vec<u64>, QueryError> {
+        let database = self.shared.database.clone();
+        let found = self.own.run(move |connection| metadata::metadata_blocks(connection, &database)).await;
+        found.ok_or_else(QueryError::failed_engine)?.map_err(|error| self.shared.query_error(error))
     }
 
     fn blocked_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

@@ -12,6 +12,7 @@ mod export;
 mod gate;
 mod guard;
 mod lockdown;
+mod metadata;
 mod opening;
 mod parameters;
 pub mod policy;

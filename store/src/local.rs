@@ -33,6 +33,8 @@ pub struct Frozen {
     pub database_id: DatabaseId,
     /// Time of the last commit in this state, if there was one since the database was opened.
     pub last_commit: Option<Timestamp>,
+    /// Chunks that opening the file reads; worth fetching before anything is asked for.
+    pub boot: ChunkSet,
     /// Whether the WAL that follows is a new one. False only if nothing was written since the last freeze, and it was
     /// not the first.
     pub rotated: bool,

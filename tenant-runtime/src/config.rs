@@ -55,6 +55,10 @@ pub struct Config {
     #[arg(long, env = "ROOST_SPILL_LIMIT", default_value = "4Gi", value_parser = parse_bytes_argument)]
     pub spill_limit: u64,
 
+    /// Most that the local copy of the database should take; the rest is read from the bucket again when it is needed.
+    #[arg(long, env = "ROOST_CACHE_LIMIT", default_value = "4Gi", value_parser = parse_bytes_argument)]
+    pub cache_limit: u64,
+
     /// Requests that may run at once; more are refused as busy.
     #[arg(long, env = "ROOST_MAX_SESSIONS", default_value_t = 64)]
     pub max_sessions: usize,

@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_engine::{ClosedGate, Engine, GateError};
-use roost_store::{Freeze, Frozen, LocalDatabase, LocalError, chunk::chunk_range, step::stepped};
+use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, step::stepped};
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -23,6 +23,9 @@ pub const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
 pub const ENGINE_VERSION: &str = "1.5.5";
 /// DuckDB's storage version of new files.
 pub const STORAGE_VERSION: &str = "v1.5.0";
+
+/// Most blocks of the catalog that are fetched before an opening (16 MiB): the rest when it is read.
+const MAX_BOOT_METADATA: usize = 64;
 
 /// A publish under way, or one that failed and is to be tried again.
 struct Publishing {
@@ -61,6 +64,7 @@ impl ServedDatabase {
     /// A publish that took the changes succeeded.
     pub fn published(&self) {
         *self.publishing() = None;
+        self.files.pager().published();
     }
 
     /// Size of the database file in bytes; 0 if it cannot be told.
@@ -95,6 +99,19 @@ impl ServedDatabase {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What opening this state reads: the catalog, and what was read first when it was opened here.
+    async fn boot_set(&self) -> ChunkSet {
+        let metadata = self.engine.metadata_blocks().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the next opening fetches the catalog piece by piece");
+            Vec::new()
+        });
+        // Chunk 0 is the headers, so block n is chunk n + 1.
+        let mut boot: ChunkSet =
+            metadata.into_iter().take(MAX_BOOT_METADATA).map(|block| block + 1).chain([0]).collect();
+        boot.union(&self.files.pager().first_reads());
+        boot
+    }
+
     /// Checkpoints, and takes what that leaves: from then on there is no way back but to publish it.
     async fn checkpoint(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
@@ -111,6 +128,7 @@ impl ServedDatabase {
         let unreadable = |error| LocalError::retryable(format!("the database file cannot be read: {error}"));
         let file_size = self.files.main_size().map_err(unreadable)?;
         let database_id = self.files.database_id().map_err(unreadable)?;
+        let boot = self.boot_set().await;
         let taken = self.files.take_changes(purpose == Freeze::First);
         *self.publishing() = Some(Publishing { since: taken.first_commit });
         Ok(Frozen {
@@ -118,6 +136,7 @@ impl ServedDatabase {
             dirty: taken.chunks,
             database_id,
             last_commit: taken.last_commit,
+            boot,
             rotated: taken.rotated,
             engine_version: ENGINE_VERSION.into(),
             storage_version: STORAGE_VERSION.into(),
@@ -148,17 +167,8 @@ impl LocalDatabase for ServedDatabase {
     }
 
     async fn read_chunk(&self, index: u64, length: usize) -> Result<Bytes, LocalError> {
-        let files = self.files.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut buffer = vec![0; length];
-            let start = chunk_range(index, u64::MAX).start;
-            files.read_main(start, &mut buffer).map(|()| Bytes::from(buffer))
-        });
-        match read.await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) => Err(LocalError::retryable(format!("chunk {index} cannot be read: {error}"))),
-            Err(stopped) => Err(LocalError::retryable(format!("chunk {index} was not read: {stopped}"))),
-        }
+        let read = self.files.pager().chunk(index, length).await;
+        read.map_err(|error| LocalError::retryable(format!("chunk {index} cannot be read: {error}")))
     }
 
     async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError> {

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod admission;
+mod cache_metrics;
 pub mod config;
 pub mod confirmation;
 pub mod database;

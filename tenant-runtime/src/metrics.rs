@@ -1,13 +1,13 @@
 //! Prometheus metrics, one sub-registry a subsystem.
 
-use crate::lifecycle::Lifecycle;
+use crate::{cache_metrics::CacheMetrics, lifecycle::Lifecycle};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use roost_protocol::problem::ErrorCode;
-use roost_store::Published;
+use roost_store::{Published, pager::Pager};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
@@ -90,6 +90,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// What this pager does is shown, as long as it lives.
+    pub fn watch_cache(&self, pager: &Arc<Pager>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(CacheMetrics::new(pager)));
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
         let mut text = String::new();

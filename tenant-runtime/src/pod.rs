@@ -109,8 +109,9 @@ impl Pod<'_> {
                     self.advance(RuntimeState::Hydrating, "exporting a snapshot");
                     // An export may take long; its result is this process's last words.
                     self.desk.settle(Ok(()));
-                    let cache = (self.cache.as_path(), self.config.spill_limit);
-                    worker::run(grant, task, sizing, cache, self.environment.clone()).await.inspect(|_| {
+                    let limits = (self.config.spill_limit, self.config.cache_limit);
+                    let environment = self.environment.clone();
+                    worker::run(grant, task, sizing, &self.cache, limits, environment).await.inspect(|_| {
                         self.advance(RuntimeState::Draining, "the snapshot is complete");
                         self.advance(RuntimeState::Sealed, "the snapshot is complete");
                     })
@@ -158,6 +159,7 @@ impl Pod<'_> {
                 sizing,
                 settings: grant.engine.settings.clone(),
                 spill_limit: self.config.spill_limit,
+                cache_limit: self.config.cache_limit,
                 max_sessions: self.config.max_sessions,
             },
             cache: self.cache.clone(),

@@ -74,13 +74,15 @@ impl Publisher {
     }
 
     fn is_due(&self, unpublished: Unpublished) -> bool {
-        let Unpublished { since, wal_bytes, commits, segments, carried, needs_publish } = unpublished;
+        let Unpublished { since, wal_bytes, commits, segments, carried, needs_publish, crowded } =
+            unpublished;
         since.is_some_and(|since| self.age(since) >= self.patience.interval)
             || wal_bytes >= MAX_WAL_BYTES
             || commits >= MAX_WAL_COMMITS
             || segments >= MAX_SEGMENTS
             || carried >= MAX_CARRIED_CHUNKS
             || needs_publish
+            || (crowded && since.is_some())
     }
 
     /// Publishes while the tenant is served; ends with the error after which this process must go.

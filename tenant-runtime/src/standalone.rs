@@ -131,6 +131,7 @@ fn engine_setup(config: &Config) -> Result<EngineSetup, Problem> {
         sizing,
         settings: BTreeMap::new(),
         spill_limit: config.spill_limit,
+        cache_limit: config.cache_limit,
         max_sessions: config.max_sessions,
     })
 }

@@ -18,7 +18,7 @@ use roost_protocol::{
     status::RuntimeState,
 };
 use roost_store::{
-    BranchStore, Environment, Holder, Hydrated, Hydration, OwnedBranch, Takeover, stream::Tail,
+    BranchStore, Environment, Holder, Hydrated, OwnedBranch, Takeover, pager::Pager, stream::Tail,
 };
 use std::{
     collections::BTreeMap,
@@ -42,6 +42,8 @@ pub struct EngineSetup {
     pub settings: BTreeMap<String, String>,
     /// Most that may be spilled, in bytes.
     pub spill_limit: u64,
+    /// Most that the local copy of the database should take, in bytes.
+    pub cache_limit: u64,
     /// Requests at once.
     pub max_sessions: usize,
 }
@@ -134,21 +136,23 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
 
 async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Served, Problem> {
     let folders = Folders::make(&opening.cache).map_err(|error| cache_problem(&error))?;
-    let hydrated = branch
-        .hydrate(&folders.main, Hydration::default(), &|_| {})
+    let file = branch
+        .open(&folders.main, opening.engine.cache_limit)
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
+    opening.metrics.watch_cache(&file.pager);
     let number = branch.head().number();
-    let (access, tail) = match hydrated {
+    let (access, tail) = match file.content {
         Hydrated::Empty => (FileAccess::Create, Tail::new(number, branch.head().last_commit)),
         Hydrated::Restored { file_size, wal, last_commit, .. } => {
             opening.metrics.wake.database_bytes.set(i64::try_from(file_size).unwrap_or(i64::MAX));
-            tracing::info!(bytes = file_size, wal, "hydrated");
+            tracing::info!(bytes = file_size, wal, "opened");
             (FileAccess::ReadWrite, Tail::after(number, wal, last_commit))
         }
     };
     let (engine, files) =
-        open_engine(&opening.engine, folders, access, tail, None, opening.environment.clone()).await?;
+        open_engine(&opening.engine, folders, (file.pager, access, tail), None, opening.environment.clone())
+            .await?;
     let shipper = Arc::new(Shipper::new(
         Arc::clone(&branch),
         files.clone(),
@@ -212,17 +216,15 @@ pub fn cache_problem(error: &io::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
 }
 
-/// Opens the engine over the hydrated file and its WAL. `export` is the folder that a worker may write to.
+/// Opens the engine over the database file and its WAL. `export` is the folder that a worker may write to.
 pub async fn open_engine(
     setup: &EngineSetup,
     folders: Folders,
-    access: FileAccess,
-    tail: Tail,
+    (pager, access, tail): (Arc<Pager>, FileAccess, Tail),
     export: Option<PathBuf>,
     environment: Environment,
 ) -> Result<(Engine, LocalFiles), Problem> {
-    let files =
-        LocalFiles::new(&folders.data, access, tail, environment).map_err(|error| cache_problem(&error))?;
+    let files = LocalFiles::new(&folders.data, pager, access, tail, environment);
     let config = EngineConfig {
         main_path: MAIN_PATH.into(),
         memory_limit_bytes: setup.sizing.memory_bytes,

@@ -12,9 +12,7 @@ use roost_protocol::{
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
 };
-use roost_store::{
-    Claim, Environment, Hydrated, Hydration, ObjectStore, Position, SnapshotFolder, stream::Tail,
-};
+use roost_store::{Claim, Environment, Hydrated, ObjectStore, Position, SnapshotFolder, stream::Tail};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
 
@@ -71,7 +69,8 @@ pub async fn run(
     grant: &Grant,
     task: &ExportParquet,
     sizing: Sizing,
-    (cache, spill_limit): (&Path, u64),
+    cache: &Path,
+    (spill_limit, cache_limit): (u64, u64),
     environment: Environment,
 ) -> Result<Ending, Problem> {
     let position: Position = serde_json::from_value(task.position.clone()).map_err(|error| {
@@ -88,6 +87,7 @@ pub async fn run(
         sizing,
         settings: grant.engine.settings.clone(),
         spill_limit,
+        cache_limit,
         max_sessions: 1,
     };
     let (engine, parts) = open(grant, task, &position, &setup, bucket, cache, environment.clone()).await?;
@@ -149,11 +149,11 @@ async fn open(
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
-    let hydrated = readable
-        .hydrate(&folders.main, Hydration::default(), &|_| {})
+    let file = readable
+        .open(&folders.main, setup.cache_limit)
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
-    let wal = match hydrated {
+    let wal = match file.content {
         Hydrated::Restored { wal, .. } => wal,
         Hydrated::Empty => 0,
     };
@@ -163,8 +163,7 @@ async fn open(
     let (engine, _) = open_engine(
         setup,
         folders,
-        Access::ReadOnly,
-        Tail::after(position.manifest, wal, None),
+        (file.pager, Access::ReadOnly, Tail::after(position.manifest, wal, None)),
         Some(export),
         environment,
     )

@@ -273,6 +273,7 @@ fn environment(defaults: &PodDefaults, class: &TenantClass, trust: &PodTrust<'_>
         value("ROOST_OPERATOR_KEY", &trust.operator_key.to_string()),
         value("ROOST_CACHE_DIR", CACHE_DIR),
         value("ROOST_SPILL_LIMIT", &class.spec.spill_limit().to_string()),
+        value("ROOST_CACHE_LIMIT", &class.spec.cache_limit().to_string()),
         value("ROOST_WRITES_REFUSED_AFTER", &format!("{}s", WRITES_REFUSED_AFTER.as_secs())),
         value("ROOST_LOG", &defaults.log),
     ]

@@ -190,7 +190,7 @@ impl OwnedBranch {
             engine_version: frozen.engine_version.clone(),
             storage_version: frozen.storage_version.clone(),
             pages: made.refs.clone(),
-            boot: Vec::new(),
+            boot: frozen.boot.iter().filter(|index| *index < chunk_count(frozen.file_size)).collect(),
             last_commit: frozen
                 .last_commit
                 .max(head.last_commit)

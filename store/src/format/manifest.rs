@@ -56,7 +56,7 @@ pub struct Manifest {
     pub storage_version: String,
     /// Where the chunks are, 4,096 per page, in order.
     pub pages: Vec<PageRef>,
-    /// Chunks worth fetching before anything is asked for (later releases write it).
+    /// Chunks worth fetching before anything is asked for: what opening the file reads. Only a hint.
     pub boot: Vec<u64>,
     /// Time of the last commit in it.
     pub last_commit: Option<Timestamp>,

@@ -1,9 +1,6 @@
-//! What a pager did, for metrics, and what it had to be asked for.
+//! What a pager did, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
-
-use crate::chunk::ChunkSet;
 
 /// What a pager did since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,16 +23,11 @@ pub(super) struct Counters {
     requests: AtomicU64,
     fetched_bytes: AtomicU64,
     evicted_chunks: AtomicU64,
-    awaited: Mutex<ChunkSet>,
 }
 
 impl Counters {
-    pub(super) fn fault(&self, chunks: impl IntoIterator<Item = u64>) {
+    pub(super) fn fault(&self) {
         self.faults.fetch_add(1, Relaxed);
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in chunks {
-            awaited.insert(index);
-        }
     }
 
     pub(super) fn fetched(&self, bytes: u64) {
@@ -45,10 +37,6 @@ impl Counters {
 
     pub(super) fn evicted(&self, chunks: u64) {
         self.evicted_chunks.fetch_add(chunks, Relaxed);
-    }
-
-    pub(super) fn take_awaited(&self) -> ChunkSet {
-        std::mem::take(&mut *self.awaited.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn counts(&self, cached_bytes: u64) -> PagerCounts {

@@ -21,19 +21,19 @@ use crate::tenant::Progress;
 const RUNS_IN_FLIGHT: usize = 8;
 
 impl Pager {
-    /// Brings the chunks of a read into the file, or waits for whoever does. Returns what is worth a
-    /// [`Self::fetch_ahead`] now. A small cache may have dropped them again when they are read.
-    pub async fn fault(&self, offset: u64, length: u64) -> Result<Option<Range<u64>>, HydrateError> {
+    /// Brings the chunks of a read into the file, or waits for whoever does. A small cache may have dropped them again
+    /// when they are read.
+    pub async fn fault(&self, offset: u64, length: u64) -> Result<(), HydrateError> {
         let chunks = self.touched_by(offset, length).map_err(|error| self.local(&error))?;
-        let Some(chunks) = chunks else { return Ok(None) };
-        self.counters.fault(chunks.clone());
-        let ahead = self.scan(&chunks);
-        self.bring(chunks).await?;
-        Ok(ahead)
+        let Some(chunks) = chunks else { return Ok(()) };
+        self.counters.fault();
+        self.bring(chunks).await
     }
 
-    /// Brings chunks into the file that may be read soon. What others bring already is left to them.
+    /// Brings chunks into the file that may be read soon. What others bring already is left to them; nothing is done
+    /// while enough is on its way.
     pub async fn fetch_ahead(&self, chunks: Range<u64>) -> Result<(), HydrateError> {
+        let Ok(_turn) = self.aheads.try_acquire() else { return Ok(()) };
         let claim = self.claim(chunks);
         self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
     }

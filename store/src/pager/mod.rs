@@ -23,12 +23,14 @@ use crate::keys::Keys;
 
 mod counters;
 mod fault;
+mod first_reads;
 mod flights;
 mod read_ahead;
 mod residency;
 
 use counters::Counters;
 pub use counters::PagerCounts;
+use first_reads::FirstReads;
 use flights::Flights;
 use read_ahead::ReadAhead;
 use residency::Residency;
@@ -39,6 +41,8 @@ pub const MAX_READ_CHUNKS: u64 = 16;
 pub const LEAST_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// Range GETs under way at a time; each holds at most [`crate::branch::MAX_RANGE_BYTES`].
 const FETCHES_IN_FLIGHT: usize = 16;
+/// Scans fetched ahead of at a time: reads that wait come first.
+const AHEADS_IN_FLIGHT: usize = 6;
 /// Chunks fetched ahead of a scan at most (8 MiB).
 const LARGEST_AHEAD: u64 = 32;
 /// Chunks that one eviction frees beyond what it must.
@@ -75,7 +79,9 @@ pub struct Pager {
     flights: Arc<Flights>,
     ahead: Mutex<ReadAhead>,
     fetches: Semaphore,
+    aheads: Semaphore,
     limit: u64,
+    first_reads: FirstReads,
     counters: Counters,
 }
 
@@ -140,7 +146,9 @@ impl Pager {
             flights: Arc::default(),
             ahead: Mutex::new(ReadAhead::new(LARGEST_AHEAD.min(limit / 8))),
             fetches: Semaphore::new(FETCHES_IN_FLIGHT),
+            aheads: Semaphore::new(AHEADS_IN_FLIGHT),
             limit,
+            first_reads: FirstReads::default(),
             counters: Counters::default(),
         };
         Ok((pager, unfinished))
@@ -164,8 +172,16 @@ impl Pager {
         let bytes = read_up_to(&self.file, buffer, offset)?;
         let marked = chunks.clone().is_some_and(|chunks| residency.touch(chunks));
         drop(residency);
+        if let Some(chunks) = &chunks {
+            self.first_reads.note(chunks);
+        }
         let ahead = chunks.filter(|_| marked).and_then(|chunks| self.scan(&chunks));
         Ok(Read::Done { bytes, ahead })
+    }
+
+    /// What is worth a [`Self::fetch_ahead`] in the background now that this read has to wait.
+    pub fn missed(&self, offset: u64, length: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(self.touched_by(offset, length)?.and_then(|chunks| self.scan(&chunks)))
     }
 
     /// Writes all of `data`, which no manifest holds from now on. False if chunks that it writes only in part are not in
@@ -242,10 +258,14 @@ impl Pager {
         self.counters.counts(cached * BLOCK_BYTES)
     }
 
-    /// Chunks that were fetched because someone waited for them, since the last call: what the next opening may
-    /// want at once.
-    pub fn take_awaited(&self) -> ChunkSet {
-        self.counters.take_awaited()
+    /// From now on what is read first is noted: the next opening may want it at once.
+    pub fn note_first_reads(&self) {
+        self.first_reads.begin();
+    }
+
+    /// The chunks that were read first (8 MiB of them) since [`Self::note_first_reads`].
+    pub fn first_reads(&self) -> ChunkSet {
+        self.first_reads.chunks()
     }
 
     /// The chunks that a read touches; none beyond the file's end.
@@ -314,7 +334,7 @@ impl Pager {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {

@@ -162,7 +162,6 @@ impl TenantStore {
             lineages: vec![lineage],
             file_size,
             pages: made.refs,
-            boot: Vec::new(),
             written: self.bucket.environment.clock.now(),
             ..from.clone()
         };

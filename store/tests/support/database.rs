@@ -290,6 +290,7 @@ impl LocalDatabase for ModelDatabase {
             file_size: state.disk.file_size,
             dirty: std::mem::take(&mut state.dirty),
             database_id: self.id,
+            boot: [0].into_iter().collect(),
             last_commit: state.tail.last_commit(),
             rotated,
             engine_version: "1.5.5".into(),

@@ -1,44 +1,104 @@
-//! The database file as DuckDB holds it: positional reads and writes; writes are recorded by chunk.
+//! The database file as DuckDB holds it: positional reads and writes. What is read comes from the bucket if it is not
+//! in the cache; what is written is recorded by chunk.
 
 use super::LocalFiles;
 use roost_engine::{VfsError, VfsFile};
-use std::os::unix::fs::FileExt as _;
+use roost_store::{
+    HydrateError,
+    chunk::BLOCK_BYTES,
+    pager::{MAX_READ_CHUNKS, Read},
+};
+use std::{ops::Range, sync::Arc};
 
 /// A handle to the database file. The descriptor behind it outlives it.
 pub struct MainFile(LocalFiles);
+
+/// Bytes read at a time: a read may be larger than the cache.
+const PIECE: u64 = MAX_READ_CHUNKS * BLOCK_BYTES;
 
 impl MainFile {
     /// A handle.
     pub fn new(files: LocalFiles) -> Self {
         Self(files)
     }
-}
 
-/// Reads until the buffer is full or the file ends.
-pub fn read_up_to(file: &std::fs::File, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+    /// Reads up to `buffer.len()` bytes, fewer only at the file's end. DuckDB's thread waits for the bucket if it must.
+    fn read_piece(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
+        let pager = &self.0.0.pager;
+        let length = buffer.len() as u64;
+        loop {
+            match pager.try_read(buffer, offset)? {
+                Read::Done { bytes, ahead } => {
+                    self.fetch_ahead(ahead);
+                    return Ok(bytes);
+                }
+                Read::Absent => {
+                    self.fetch_ahead(pager.missed(offset, length)?);
+                    self.0.0.tasks.block_on(pager.fault(offset, length)).map_err(|error| unread(&error))?;
+                }
+            }
         }
     }
-    Ok(filled)
+
+    fn fetch_ahead(&self, chunks: Option<Range<u64>>) {
+        let Some(chunks) = chunks else { return };
+        let pager = Arc::clone(&self.0.0.pager);
+        self.0.0.tasks.spawn(async move {
+            if let Err(error) = pager.fetch_ahead(chunks).await {
+                // Whoever needs it asks again, and is told.
+                tracing::debug!(%error, "nothing was fetched ahead");
+            }
+        });
+    }
+
+    /// Unless a checkpoint of ours must go on, what no manifest holds may not outgrow the cache: the node would end the
+    /// pod.
+    fn check_room(&self, length: u64) -> Result<(), VfsError> {
+        let pager = &self.0.0.pager;
+        if self.0.is_checkpointing() || pager.unpublished_bytes() + length <= pager.limit_bytes() {
+            return Ok(());
+        }
+        Err(VfsError::io(format!(
+            "what was written and is not published yet fills the {} MiB that the pod's cache volume has for the \
+             database; nothing of this transaction is kept: write less in one transaction, or raise \
+             runtime.cacheSize of the TenantClass",
+            pager.limit_bytes() >> 20
+        )))
+    }
+}
+
+/// What a client is told who needs something that cannot be read. The log has the rest.
+fn unread(error: &HydrateError) -> VfsError {
+    tracing::warn!(%error, "a part of the database could not be read");
+    VfsError::io(match error {
+        HydrateError::Local { message, .. } => format!("the pod's cache cannot be used: {message}"),
+        HydrateError::Read(_) | HydrateError::NotPinned(_) => {
+            "a part of the database could not be read from object storage; try again".to_owned()
+        }
+    })
 }
 
 impl VfsFile for MainFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
-        read_up_to(&self.0.0.main, buffer, offset)
+        let mut filled = 0;
+        for piece in buffer.chunks_mut(usize::try_from(PIECE).unwrap_or(usize::MAX)) {
+            let bytes = self.read_piece(piece, offset + filled as u64)?;
+            filled += bytes;
+            if bytes < piece.len() {
+                break;
+            }
+        }
+        Ok(filled)
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<(), VfsError> {
-        // Recorded first: a chunk that is dirty without need costs an upload, the other way costs the data.
-        self.0.changes().chunks.insert_bytes(offset, data.len() as u64);
-        self.0.0.main.write_all_at(data, offset)?;
+        let (pager, length) = (&self.0.0.pager, data.len() as u64);
+        self.check_room(length)?;
+        while !pager.try_write(data, offset)? {
+            self.0.0.tasks.block_on(pager.make_writable(offset, length)).map_err(|error| unread(&error))?;
+        }
         // Recorded after: a sync of another thread may come in between, and what it covers must be written.
-        self.0.changes().tail.main_written(offset, data.len() as u64);
+        self.0.changes().tail.main_written(offset, length);
         Ok(())
     }
 
@@ -53,7 +113,10 @@ impl VfsFile for MainFile {
     }
 
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
-        self.0.0.main.set_len(size)?;
+        let pager = &self.0.0.pager;
+        while !pager.try_truncate(size)? {
+            self.0.0.tasks.block_on(pager.make_truncatable(size)).map_err(|error| unread(&error))?;
+        }
         Ok(())
     }
 

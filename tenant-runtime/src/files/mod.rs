@@ -12,6 +12,7 @@ use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, I
 use roost_engine::{OpenFlags, Vfs, VfsError, VfsFile};
 use roost_store::{
     ChunkSet, DatabaseId, Environment,
+    pager::{Pager, Read},
     stream::{Cut, Lsn, Tail, TailError},
 };
 use std::{
@@ -24,7 +25,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
 };
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 /// The path under which the engine attaches the tenant's database.
 pub const MAIN_PATH: &str = "roost://main";
@@ -45,7 +46,6 @@ pub enum Access {
 /// What was written since the last freeze.
 #[derive(Debug)]
 struct Changes {
-    chunks: ChunkSet,
     /// The WAL.
     tail: Tail,
     /// When the oldest commit that is in no manifest was made.
@@ -80,12 +80,16 @@ pub struct Unpublished {
     pub carried: u64,
     /// Whether a commit waits that no segment can hold.
     pub needs_publish: bool,
+    /// Whether the cache is nearly full of what no manifest holds.
+    pub crowded: bool,
 }
 
 struct Shared {
     folder: PathBuf,
-    /// The one descriptor of the database file; DuckDB's handles borrow it.
-    main: File,
+    /// The database file; DuckDB's handles borrow its one descriptor.
+    pager: Arc<Pager>,
+    /// Where DuckDB's threads have the bucket asked.
+    tasks: Handle,
     interlock: Arc<Interlock>,
     /// Whether each file is there, as far as DuckDB is concerned.
     exists: [AtomicBool; 4],
@@ -101,14 +105,14 @@ struct Shared {
 pub struct LocalFiles(Arc<Shared>);
 
 impl LocalFiles {
-    /// Over the folder, which holds `main` if there is anything to open, and its WAL if `tail` has any.
-    pub fn new(folder: &Path, access: Access, tail: Tail, environment: Environment) -> io::Result<Self> {
-        let path = folder.join(file_name(DatabaseFile::Main));
-        let main = match access {
-            Access::Create => File::options().read(true).write(true).create_new(true).open(path)?,
-            Access::ReadWrite => File::options().read(true).write(true).open(path)?,
-            Access::ReadOnly => File::open(path)?,
-        };
+    /// Over the pager of the folder's `main`, which has a WAL beside it if `tail` has any. Within the tokio runtime.
+    pub fn new(
+        folder: &Path,
+        pager: Arc<Pager>,
+        access: Access,
+        tail: Tail,
+        environment: Environment,
+    ) -> Self {
         let interlock = Interlock::new(
             MAIN_PATH,
             match access {
@@ -120,16 +124,17 @@ impl LocalFiles {
         exists[DatabaseFile::Main as usize].store(access != Access::Create, SeqCst);
         exists[DatabaseFile::Wal as usize].store(tail.length() > 0, SeqCst);
         let commits = watch::Sender::new(tail.committed());
-        Ok(Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             folder: folder.to_owned(),
-            main,
+            pager,
+            tasks: Handle::current(),
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
-            changes: Mutex::new(Changes { chunks: ChunkSet::new(), tail, first_commit: None }),
+            changes: Mutex::new(Changes { tail, first_commit: None }),
             commits,
             environment,
-        })))
+        }))
     }
 
     /// What the engine opens its files through. The next statement that reaches it must be the ATTACH.
@@ -141,7 +146,13 @@ impl LocalFiles {
     /// The database is attached: from now on headers change and WALs go only in a checkpoint of ours.
     /// An error if DuckDB never opened the file here.
     pub fn attached(&self) -> Result<(), VfsError> {
+        self.0.pager.note_first_reads();
         self.0.interlock.attached()
+    }
+
+    /// The database file.
+    pub fn pager(&self) -> &Arc<Pager> {
+        &self.0.pager
     }
 
     /// Our checkpoint may run until the window is dropped. Only while the write gate is closed.
@@ -155,7 +166,7 @@ impl LocalFiles {
     /// a checkpoint. A WAL in which nothing was written goes on, unless a new one `must` begin.
     pub fn take_changes(&self, must: bool) -> Taken {
         let mut changes = self.changes();
-        let chunks = std::mem::take(&mut changes.chunks);
+        let chunks = self.0.pager.freeze();
         let first_commit = changes.first_commit.take();
         let last_commit = changes.tail.last_commit();
         let rotated = must || changes.tail.length() > 0 || !chunks.is_empty();
@@ -176,6 +187,7 @@ impl LocalFiles {
             segments: changes.tail.segments(),
             carried: changes.tail.carried(),
             needs_publish: changes.tail.needs_publish(),
+            crowded: self.0.pager.unpublished_bytes() >= self.0.pager.limit_bytes() / 4 * 3,
         }
     }
 
@@ -214,19 +226,21 @@ impl LocalFiles {
 
     /// Size of the database file in bytes.
     pub fn main_size(&self) -> io::Result<u64> {
-        Ok(self.0.main.metadata()?.len())
-    }
-
-    /// Reads bytes of the database file; all of them or an error.
-    pub fn read_main(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.0.main.read_exact_at(buffer, offset)
+        self.0.pager.size()
     }
 
     /// DuckDB's id of the file.
     pub fn database_id(&self) -> io::Result<DatabaseId> {
         let mut id = [0; 16];
-        self.read_main(DATABASE_ID_OFFSET, &mut id)?;
-        Ok(DatabaseId::from_bytes(id))
+        // The headers never leave the cache.
+        match self.0.pager.try_read(&mut id, DATABASE_ID_OFFSET)? {
+            Read::Done { bytes: 16, .. } => Ok(DatabaseId::from_bytes(id)),
+            _ => Err(io::Error::other("the file has no header")),
+        }
+    }
+
+    fn is_checkpointing(&self) -> bool {
+        self.0.checkpointing.load(SeqCst)
     }
 
     fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
@@ -235,7 +249,7 @@ impl LocalFiles {
 
     /// What happens to the WAL, unless it is our checkpoint's own doing.
     fn note_wal(&self, note: impl FnOnce(&mut Tail) -> Result<(), TailError>) -> Result<(), VfsError> {
-        if self.0.checkpointing.load(SeqCst) {
+        if self.is_checkpointing() {
             return Ok(());
         }
         note(&mut self.changes().tail).map_err(|error| VfsError::fatal(error.to_string()))
@@ -243,7 +257,7 @@ impl LocalFiles {
 
     /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
     fn note_commit(&self) -> Result<(), VfsError> {
-        if self.0.checkpointing.load(SeqCst) {
+        if self.is_checkpointing() {
             return Ok(());
         }
         let now = self.0.environment.clock.now();

@@ -1,8 +1,9 @@
 //! The WAL as DuckDB writes it: appended, synced at each commit, emptied or removed by a checkpoint.
 
-use super::{LocalFiles, main_file::read_up_to};
+use super::LocalFiles;
 use roost_duckdb::interlock::DatabaseFile;
 use roost_engine::{VfsError, VfsFile};
+use roost_store::pager::read_up_to;
 use std::{
     fs::File,
     os::unix::fs::FileExt as _,
@@ -44,7 +45,7 @@ fn broken(error: &std::io::Error) -> VfsError {
 
 impl VfsFile for WalFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
-        read_up_to(&self.file, buffer, offset)
+        Ok(read_up_to(&self.file, buffer, offset)?)
     }
 
     fn write_at(&self, _data: &[u8], _offset: u64) -> Result<(), VfsError> {

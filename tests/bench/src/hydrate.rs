@@ -3,18 +3,15 @@
 use crate::{
     embedded,
     figure::{Figure, Sample},
-    local_file::LocalFile,
+    local_file::{self, NAMESPACE, TENANT},
     place::megabytes,
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use roost_store::{
-    BranchName, Environment, Holder, Hydrated, Hydration, ObjectStore, OwnedBranch, Takeover, TenantPath,
-    TenantStore, branch::MAX_RANGE_BYTES, object::MAX_LIST_PAGE,
-};
+use roost_store::{Hydrated, Hydration, ObjectStore, branch::MAX_RANGE_BYTES, object::MAX_LIST_PAGE};
 use roost_tests::{Roost, cluster::random_suffix};
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 const DATABASE_BYTES: u64 = 200_000_000;
 const ROUNDS: usize = 5;
@@ -25,7 +22,7 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let path = file.clone();
     tokio::task::spawn_blocking(move || embedded::make_file(&path, DATABASE_BYTES)).await??;
     let prefix = format!("hydrate-{}", random_suffix());
-    let branch = publish(roost, &prefix, &file).await?;
+    let branch = local_file::publish(roost, &prefix, &file).await?;
     let ranges = ranges(roost.bucket.store().as_ref(), &prefix).await?;
     let (mut ours, mut theirs) = (Sample::default(), Sample::default());
     for round in 0..=ROUNDS {
@@ -52,23 +49,10 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     ])
 }
 
-/// A tenant of nobody's cluster with the file as its published state.
-async fn publish(roost: &Roost, prefix: &str, file: &Path) -> Result<OwnedBranch> {
-    let owner = roost.bucket.create_foreign_tenant(prefix, "bench", "hydrate").await?;
-    let path = TenantPath::new(prefix, "bench", "hydrate")?;
-    let store = TenantStore::new(roost.bucket.store(), path, owner, Environment::system());
-    let branch = store.branch(&BranchName::new("main")?);
-    let holder = Holder { name: "bench".into(), id: random_suffix() };
-    let first = branch.take_over(&holder, Takeover::OnlySealed).await?;
-    first.publish(&LocalFile::new(file)?).await?;
-    first.relinquish().await?;
-    // A new owner reads what was published, as a wake does.
-    Ok(branch.take_over(&holder, Takeover::OnlySealed).await?)
-}
-
 /// What a fetch asks for: keys with ranges as large as a hydration's.
 async fn ranges(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<(String, std::ops::Range<u64>)>> {
-    let listing = store.list(&format!("{prefix}/tenants/bench/hydrate/packs/"), None, MAX_LIST_PAGE).await?;
+    let packs = format!("{prefix}/tenants/{NAMESPACE}/{TENANT}/packs/");
+    let listing = store.list(&packs, None, MAX_LIST_PAGE).await?;
     ensure!(!listing.truncated && !listing.objects.is_empty(), "{} packs", listing.objects.len());
     let cut = |object: roost_store::object::Listed| {
         let step = usize::try_from(MAX_RANGE_BYTES).unwrap_or(usize::MAX);

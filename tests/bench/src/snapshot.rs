@@ -3,14 +3,15 @@
 use crate::{
     embedded::Embedded,
     figure::{Figure, Sample},
+    local_file,
     place::Place,
     scan::ITEMS,
 };
 use anyhow::{Result, ensure};
 use roost_store::{Environment, stream::Tail};
-use roost_tests::Roost;
+use roost_tests::{Roost, cluster::random_suffix};
 use serde_json::json;
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use tenant_runtime::{
     files::Access,
     limits::Sizing,
@@ -36,7 +37,7 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let (mut whole, mut alone, mut theirs) = (Sample::default(), Sample::default(), Sample::default());
     for round in 0..ROUNDS {
         whole.push(of_tenant(&place, &format!("round-{round}")).await?);
-        alone.push(export(&file, &folder.path().join(format!("ours-{round}"))).await?);
+        alone.push(export(roost, &file, &folder.path().join(format!("ours-{round}"))).await?);
         let target = folder.path().join(format!("theirs-{round}"));
         let mut embedded = Embedded::on(&file)?;
         let begun = Instant::now();
@@ -61,10 +62,11 @@ async fn of_tenant(place: &Place, name: &str) -> Result<f64> {
     Ok(took)
 }
 
-/// The worker's export, from an open engine to files, in seconds.
-async fn export(file: &Path, cache: &Path) -> Result<f64> {
+/// The worker's export, from an open engine with an empty cache to files, in seconds.
+async fn export(roost: &Roost, file: &Path, cache: &Path) -> Result<f64> {
     let folders = Folders::make(cache)?;
-    std::fs::copy(file, &folders.main)?;
+    let branch = Arc::new(local_file::publish(roost, &format!("export-{}", random_suffix()), file).await?);
+    let opened = branch.open(&folders.main, 4 << 30).await?;
     let parts = cache.join("export/parts");
     std::fs::create_dir_all(&parts)?;
     let setup = EngineSetup {
@@ -72,18 +74,25 @@ async fn export(file: &Path, cache: &Path) -> Result<f64> {
         sizing: Sizing { memory_bytes: 2 << 30, threads: std::thread::available_parallelism()?.get() },
         settings: BTreeMap::new(),
         spill_limit: 4 << 30,
+        cache_limit: 4 << 30,
         max_sessions: 1,
     };
     let export = Some(cache.join("export"));
-    let (engine, _files) =
-        open_engine(&setup, folders, Access::ReadOnly, Tail::new(1, None), export, Environment::system())
-            .await
-            .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let (engine, _files) = open_engine(
+        &setup,
+        folders,
+        (opened.pager, Access::ReadOnly, Tail::new(1, None)),
+        export,
+        Environment::system(),
+    )
+    .await
+    .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let begun = Instant::now();
     let summary = engine.export_parquet(&parts, |_| ()).await?;
     let took = begun.elapsed().as_secs_f64();
     ensure!(summary.tables.iter().map(|table| table.rows).sum::<u64>() == 10_000_000, "rows are missing");
     engine.close().await;
+    branch.relinquish().await?;
     std::fs::remove_dir_all(cache)?;
     Ok(took)
 }
