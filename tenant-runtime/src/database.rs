@@ -1,6 +1,7 @@
 //! The running database as its publisher sees it: the engine's write gate and checkpoint, and the file's changes.
 
 use crate::{
+    damage::Damage,
     files::{LocalFiles, Unpublished},
     metrics::PublishMetrics,
     shipper::Shipper,
@@ -70,6 +71,11 @@ impl ServedDatabase {
     /// Size of the database file in bytes; 0 if it cannot be told.
     pub fn size(&self) -> u64 {
         self.files.main_size().unwrap_or(0)
+    }
+
+    /// Damage that was met in the bucket.
+    pub fn damage(&self) -> &Damage {
+        self.files.damage()
     }
 
     fn publishing(&self) -> std::sync::MutexGuard<'_, Option<Publishing>> {

@@ -10,6 +10,7 @@ pub mod admission;
 mod cache_metrics;
 pub mod config;
 pub mod confirmation;
+pub mod damage;
 pub mod database;
 pub mod encode;
 pub mod ending;

@@ -210,6 +210,7 @@ impl PodSite {
             engine: served.engine.clone(),
             prover: Arc::clone(&served.prover),
             shipper: Arc::clone(&served.shipper),
+            damage: served.database.damage().clone(),
             durability: durability(grant),
             statement_timeout: grant.engine.statement_timeout,
             metrics: metrics.clone(),

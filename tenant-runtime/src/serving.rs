@@ -36,6 +36,8 @@ pub struct Bedtime {
 enum Cause {
     Drain,
     Fenced(String),
+    /// A part of the database cannot be read any more.
+    Damaged(Problem),
     Failed(Problem),
 }
 
@@ -80,6 +82,12 @@ pub async fn serve(
     let life = async {
         match until_draining(served, lifecycle, bedtime, stop).await {
             Cause::Drain => drain_and_seal(served, bedtime).await,
+            Cause::Damaged(problem) => {
+                // What was committed here is whole, and sealed if that needs nothing of what is damaged.
+                served.begin_draining(lifecycle, "damage in the bucket");
+                drain_and_seal(served, bedtime).await;
+                Cause::Failed(problem)
+            }
             cause => cause,
         }
     };
@@ -113,6 +121,9 @@ async fn until_draining(
                 ErrorCode::EngineFailed,
                 "the engine met a fatal error; the next request starts it again from the last publish",
             ));
+        }
+        if let Some(damage) = served.database.damage().found() {
+            return Cause::Damaged(damage.clone());
         }
         let now = served.environment.clock.monotonic();
         let busy = served.engine.activity().open_transactions > 0;
@@ -161,7 +172,7 @@ fn end(served: &Served, lifecycle: &Lifecycle, cause: Cause) -> Ending {
             served.prover.revoke(reason.clone());
             (RuntimeState::Fenced, Some(Problem::new(ErrorCode::Fenced, reason)))
         }
-        Cause::Failed(problem) => (RuntimeState::Failed, Some(problem)),
+        Cause::Damaged(problem) | Cause::Failed(problem) => (RuntimeState::Failed, Some(problem)),
     };
     served.admission.close(problem.clone().unwrap_or_else(draining));
     let why = problem.as_ref().map_or_else(|| "the last publish is sealed".to_owned(), ToString::to_string);

@@ -1,6 +1,8 @@
 //! One tenant as its clients meet it: who may ask, who is in, what answers.
 
-use crate::{access::Access, admission::Admission, metrics::Metrics, prover::Prover, shipper::Shipper};
+use crate::{
+    access::Access, admission::Admission, damage::Damage, metrics::Metrics, prover::Prover, shipper::Shipper,
+};
 use roost_engine::Engine;
 use roost_protocol::{durability::Terms, time::UnixMillis};
 use roost_store::Environment;
@@ -38,6 +40,8 @@ pub struct Site {
     pub prover: Arc<Prover>,
     /// Whether what it tells is durable.
     pub shipper: Arc<Shipper>,
+    /// Why it can answer no more.
+    pub damage: Damage,
     /// What answers wait for.
     pub durability: Terms,
     /// Longest time of one request.

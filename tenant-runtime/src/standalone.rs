@@ -94,6 +94,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         engine: served.engine.clone(),
         prover: Arc::clone(&served.prover),
         shipper: Arc::clone(&served.shipper),
+        damage: served.database.damage().clone(),
         durability: Terms { floor: Durability::Asynchronous, default: Durability::Synchronous },
         statement_timeout: config.statement_timeout,
         metrics,

@@ -18,7 +18,9 @@ use roost_protocol::{
     status::RuntimeState,
 };
 use roost_store::{
-    BranchStore, Environment, Holder, Hydrated, OwnedBranch, Takeover, pager::Pager, stream::Tail,
+    BranchStore, Environment, Holder, Hydrated, OwnedBranch, Takeover,
+    pager::{LEAST_CACHE_BYTES, Pager},
+    stream::Tail,
 };
 use std::{
     collections::BTreeMap,
@@ -46,6 +48,13 @@ pub struct EngineSetup {
     pub cache_limit: u64,
     /// Requests at once.
     pub max_sessions: usize,
+}
+
+impl EngineSetup {
+    /// What the local copy of the database may take: at least what all threads read at a time, twice.
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache_limit.max(self.sizing.threads as u64 * 2 * LEAST_CACHE_BYTES)
+    }
 }
 
 /// What it takes to serve a branch.
@@ -137,7 +146,7 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
 async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Served, Problem> {
     let folders = Folders::make(&opening.cache).map_err(|error| cache_problem(&error))?;
     let file = branch
-        .open(&folders.main, opening.engine.cache_limit)
+        .open(&folders.main, opening.engine.cache_bytes())
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     opening.metrics.watch_cache(&file.pager);

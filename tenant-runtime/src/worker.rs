@@ -1,7 +1,7 @@
 //! A snapshot worker: reads a published position and writes it as Parquet. It touches no HEAD.
 
 use crate::{
-    files::Access,
+    files::{Access, LocalFiles},
     limits::Sizing,
     problems, storage,
     tenant::{EngineSetup, Folders, cache_problem, open_engine},
@@ -90,13 +90,17 @@ pub async fn run(
         cache_limit,
         max_sessions: 1,
     };
-    let (engine, parts) = open(grant, task, &position, &setup, bucket, cache, environment.clone()).await?;
+    let (engine, files, parts) =
+        open(grant, task, &position, &setup, bucket, cache, environment.clone()).await?;
     let summary = engine
         .export_parquet(&parts, |progress| {
             tracing::info!(table = progress.table, done = progress.done, total = progress.total, "exporting");
         })
         .await
-        .map_err(|error| Problem::new(ErrorCode::QueryFailed, format!("the export failed: {error}")))?;
+        .map_err(|error| {
+            let failed = Problem::new(ErrorCode::QueryFailed, format!("the export failed: {error}"));
+            files.damage().found().cloned().unwrap_or(failed)
+        })?;
     engine.close().await;
     upload(&folder, &parts, &summary).await?;
     let metadata = Metadata {
@@ -141,7 +145,7 @@ async fn open(
     bucket: Arc<dyn ObjectStore>,
     cache: &Path,
     environment: Environment,
-) -> Result<(Engine, std::path::PathBuf), Problem> {
+) -> Result<(Engine, LocalFiles, std::path::PathBuf), Problem> {
     let tenant = storage::tenant(bucket, &grant.storage, &grant.tenant, environment.clone())?;
     let readable = tenant
         .branch(&storage::branch(&grant.branch)?)
@@ -150,7 +154,7 @@ async fn open(
         .map_err(|error| problems::of_hydrate(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
     let file = readable
-        .open(&folders.main, setup.cache_limit)
+        .open(&folders.main, setup.cache_bytes())
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     let wal = match file.content {
@@ -160,7 +164,7 @@ async fn open(
     let export = cache.join("export");
     let parts = export.join("parts");
     std::fs::create_dir_all(&parts).map_err(|error| cache_problem(&error))?;
-    let (engine, _) = open_engine(
+    let (engine, files) = open_engine(
         setup,
         folders,
         (file.pager, Access::ReadOnly, Tail::after(position.manifest, wal, None)),
@@ -168,7 +172,7 @@ async fn open(
         environment,
     )
     .await?;
-    Ok((engine, parts))
+    Ok((engine, files, parts))
 }
 
 /// Parts first; what was uploaded must be what was exported.

@@ -37,8 +37,8 @@ use residency::Residency;
 
 /// Most chunks of one read that [`Pager::try_read`] serves: what a caller asks for in pieces.
 pub const MAX_READ_CHUNKS: u64 = 16;
-/// Least size of a cache in bytes: room for the pieces that threads read at a time.
-pub const LEAST_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Least size of a cache in bytes: room for one such piece. Give it as many as there are threads.
+pub const LEAST_CACHE_BYTES: u64 = MAX_READ_CHUNKS * BLOCK_BYTES;
 /// Range GETs under way at a time; each holds at most [`crate::branch::MAX_RANGE_BYTES`].
 const FETCHES_IN_FLIGHT: usize = 16;
 /// Scans fetched ahead of at a time: reads that wait come first.

@@ -34,7 +34,11 @@ impl MainFile {
                 }
                 Read::Absent => {
                     self.fetch_ahead(pager.missed(offset, length)?);
-                    self.0.0.tasks.block_on(pager.fault(offset, length)).map_err(|error| unread(&error))?;
+                    self.0
+                        .0
+                        .tasks
+                        .block_on(pager.fault(offset, length))
+                        .map_err(|error| self.unread(&error))?;
                 }
             }
         }
@@ -65,17 +69,20 @@ impl MainFile {
             pager.limit_bytes() >> 20
         )))
     }
-}
 
-/// What a client is told who needs something that cannot be read. The log has the rest.
-fn unread(error: &HydrateError) -> VfsError {
-    tracing::warn!(%error, "a part of the database could not be read");
-    VfsError::io(match error {
-        HydrateError::Local { message, .. } => format!("the pod's cache cannot be used: {message}"),
-        HydrateError::Read(_) | HydrateError::NotPinned(_) => {
-            "a part of the database could not be read from object storage; try again".to_owned()
+    /// What a client is told who needs something that cannot be read. The log has the rest.
+    fn unread(&self, error: &HydrateError) -> VfsError {
+        if self.0.0.damage.note(error) {
+            return VfsError::io("a part of the database is damaged in object storage");
         }
-    })
+        tracing::warn!(%error, "a part of the database could not be read");
+        VfsError::io(match error {
+            HydrateError::Local { message, .. } => format!("the pod's cache cannot be used: {message}"),
+            HydrateError::Read(_) | HydrateError::NotPinned(_) => {
+                "a part of the database could not be read from object storage; try again".to_owned()
+            }
+        })
+    }
 }
 
 impl VfsFile for MainFile {
@@ -95,7 +102,11 @@ impl VfsFile for MainFile {
         let (pager, length) = (&self.0.0.pager, data.len() as u64);
         self.check_room(length)?;
         while !pager.try_write(data, offset)? {
-            self.0.0.tasks.block_on(pager.make_writable(offset, length)).map_err(|error| unread(&error))?;
+            self.0
+                .0
+                .tasks
+                .block_on(pager.make_writable(offset, length))
+                .map_err(|error| self.unread(&error))?;
         }
         // Recorded after: a sync of another thread may come in between, and what it covers must be written.
         self.0.changes().tail.main_written(offset, length);
@@ -115,7 +126,7 @@ impl VfsFile for MainFile {
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
         let pager = &self.0.0.pager;
         while !pager.try_truncate(size)? {
-            self.0.0.tasks.block_on(pager.make_truncatable(size)).map_err(|error| unread(&error))?;
+            self.0.0.tasks.block_on(pager.make_truncatable(size)).map_err(|error| self.unread(&error))?;
         }
         Ok(())
     }

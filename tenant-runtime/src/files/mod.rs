@@ -8,6 +8,7 @@
 mod main_file;
 mod wal;
 
+use crate::damage::Damage;
 use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, InterlockedVfs};
 use roost_engine::{OpenFlags, Vfs, VfsError, VfsFile};
 use roost_store::{
@@ -90,6 +91,7 @@ struct Shared {
     pager: Arc<Pager>,
     /// Where DuckDB's threads have the bucket asked.
     tasks: Handle,
+    damage: Damage,
     interlock: Arc<Interlock>,
     /// Whether each file is there, as far as DuckDB is concerned.
     exists: [AtomicBool; 4],
@@ -128,6 +130,7 @@ impl LocalFiles {
             folder: folder.to_owned(),
             pager,
             tasks: Handle::current(),
+            damage: Damage::default(),
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
@@ -148,6 +151,11 @@ impl LocalFiles {
     pub fn attached(&self) -> Result<(), VfsError> {
         self.0.pager.note_first_reads();
         self.0.interlock.attached()
+    }
+
+    /// Damage that reading the database file met.
+    pub fn damage(&self) -> &Damage {
+        &self.0.damage
     }
 
     /// The database file.

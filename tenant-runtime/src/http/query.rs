@@ -87,7 +87,8 @@ async fn run<S: Sites>(
         enter(&sites, &head.headers, (&path.namespace, &path.tenant, path.branch.as_deref()))
             .map_err(Refused)?;
     let id = query_id(&head.headers).map_err(Refused)?;
-    answer(&site, &caller, id, &head.headers, body).await.map_err(|mut problem| {
+    answer(&site, &caller, id, &head.headers, body).await.map_err(|problem| {
+        let mut problem = site.damage.explain(problem);
         problem.query_id = Some(id);
         tracing::debug!(%id, user = caller.user, code = ?problem.code, "query refused or failed");
         Refused(problem)

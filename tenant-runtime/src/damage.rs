@@ -1,0 +1,39 @@
+//! Damage that reading the database met: what is asked for it is refused, and the process ends.
+
+use crate::problems;
+use roost_protocol::problem::{ErrorCode, Problem};
+use roost_store::HydrateError;
+use std::sync::{Arc, OnceLock};
+
+/// DuckDB's type of an error that a file gave.
+const FILE_ERROR: &str = "IO";
+
+/// The first damage that was found, if any.
+#[derive(Clone, Debug, Default)]
+pub struct Damage(Arc<OnceLock<Problem>>);
+
+impl Damage {
+    /// Notes an error of reading the database, if it is damage and no passing trouble. True if it is.
+    pub fn note(&self, error: &HydrateError) -> bool {
+        let problem = problems::of_hydrate(error);
+        if problem.code != ErrorCode::DataCorrupted {
+            return false;
+        }
+        tracing::error!(%error, "the database is damaged in the bucket");
+        self.0.get_or_init(|| problem);
+        true
+    }
+
+    /// What was found.
+    pub fn found(&self) -> Option<&Problem> {
+        self.0.get()
+    }
+
+    /// The damage instead of the error of a query that met it.
+    pub fn explain(&self, problem: Problem) -> Problem {
+        match self.found() {
+            Some(damage) if problem.error_type.as_deref() == Some(FILE_ERROR) => damage.clone(),
+            _ => problem,
+        }
+    }
+}
