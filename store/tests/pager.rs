@@ -91,6 +91,8 @@ fn content(index: u64, version: u64, length: usize) -> Vec<u8> {
     if version > 0 {
         raw[..8].copy_from_slice(&version.to_le_bytes());
         raw[8..16].copy_from_slice(&index.to_le_bytes());
+        // Of no version: what a patch leaves as it was.
+        raw[length / 2] = index as u8 | 1;
         raw[length - 8..].copy_from_slice(&version.to_be_bytes());
     }
     raw
@@ -236,7 +238,10 @@ async fn schedule(seed: u64) {
                 }
                 6 => {
                     next += 1;
-                    paged.patch(random.below(paged.count()), next).await;
+                    let index = random.below(paged.count());
+                    if paged.versions.lock().unwrap()[index as usize] > 0 {
+                        paged.patch(index, next).await;
+                    }
                 }
                 7 => {
                     next += 1;

@@ -11,6 +11,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -41,6 +42,39 @@ async fn a_running_query_keeps_the_tenant_awake() {
     assert_eq!(status, 408);
     assert!(started.elapsed() >= Duration::from_secs(2));
     assert_eq!(process.wait(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_larger_than_its_cache_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = "select count(*), count(distinct h), sum(h) from t where h = hash(i)";
+    let cache = ["--cache-limit", "20Mi"];
+    let process = Process::start(folder.path(), &cache);
+    process.query("create table t(i bigint, h ubigint)").await;
+    for part in 0..8 {
+        // 8 MB: refused while too much of what came before is not published yet.
+        let insert = format!("insert into t select r, hash(r) from range({part}000000, {part}500000) r(r)");
+        eventually("a part is taken", async || {
+            let (status, answer) = process.ask(json!({"sql": insert})).await;
+            assert!(status == 200 || answer.to_string().contains("runtime.cacheSize"), "{answer}");
+            (status == 200).then_some(())
+        })
+        .await;
+    }
+    let expected = process.query(whole).await;
+    assert_eq!(expected[0][0], 4_000_000);
+    let (status, refused) =
+        process.ask(json!({"sql": "create table u as select r, hash(r) from range(4000000) r(r)"})).await;
+    assert!(status == 422 && refused.to_string().contains("runtime.cacheSize"), "{status} {refused}");
+    assert_eq!(process.query(whole).await, expected, "it is as if it had never been asked");
+    drop(process);
+    // After a kill, from the bucket.
+    let process = Process::start(folder.path(), &["--cache-limit", "20Mi", "--take-over"]);
+    assert_eq!(process.query(whole).await, expected);
+    let cache = std::fs::read_dir(folder.path().join("cache")).unwrap().next().unwrap().unwrap();
+    let file = std::fs::metadata(cache.path().join("data/main")).unwrap();
+    assert!(file.len() > 30 << 20, "the database has {} bytes", file.len());
+    assert!(file.blocks() * 512 < 28 << 20, "{} bytes of it are cached", file.blocks() * 512);
 }
 
 #[tokio::test(flavor = "multi_thread")]

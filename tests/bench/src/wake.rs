@@ -22,7 +22,7 @@ const PHASES: [&str; 7] = [
     "2_process_up",   // scheduler, kubelet, sandbox, container; the process listens
     "3_grant",        // the operator notices, asks, and hands over
     "4_taken_over",   // HEAD is ours; manifest and pages are read
-    "5_hydrated",     // every chunk is in the local file
+    "5_booted",       // what the engine reads to open is in the cache
     "6_open",         // the engine is open and locked down
     "7_first_answer", // the route at the gateway; the query; its answer
 ];
@@ -71,7 +71,7 @@ async fn wake(place: &Place, tenant: &str, uid: &str) -> Result<(f64, [f64; PHAS
         runtime.when("listening", |_| true)?,
         reached("Claimed")?,
         runtime.when("took the branch over", |_| true)?,
-        runtime.when("hydrated", |_| true)?,
+        runtime.when("opened", |_| true)?,
         reached("Serving")?,
         answered,
     ];

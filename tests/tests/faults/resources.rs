@@ -1,8 +1,8 @@
 //! Pods that use up what their class gives them: memory, and the cache volume.
 
 use anyhow::{Result, ensure};
-use kube::ResourceExt;
-use roost_tests::{Roost, cluster::PATIENCE, wait::eventually};
+use kube::{ResourceExt, api::EvictParams};
+use roost_tests::{Roost, cluster::PATIENCE, eventually};
 use serde_json::json;
 
 /// Transactions that together are more than the cache volume holds.
@@ -68,6 +68,8 @@ async fn a_database_may_be_larger_than_its_cache_volume_and_a_transaction_may_no
     ensure!(refused.to_string().contains("runtime.cacheSize"), "{refused}");
     shop.answers("acme", "SELECT count(*) FROM t", BATCHES * ROWS).await?;
     roost.change_class(&class, &json!({"runtime": {"cacheSize": "1Gi"}})).await?;
+    roost.pods().evict(&pod.name_any(), &EvictParams::default()).await?;
+    shop.asleep(&uid, PATIENCE).await?;
     eventually("the transaction fits", PATIENCE, || async {
         shop.run("acme", &huge).await.map(drop).map_err(|error| format!("{error:#}"))
     })
