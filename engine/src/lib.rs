@@ -13,6 +13,7 @@ mod gate;
 mod guard;
 mod lockdown;
 mod metadata;
+pub mod mutation;
 mod opening;
 mod parameters;
 pub mod policy;

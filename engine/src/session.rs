@@ -3,6 +3,7 @@ use crate::engine::Shared;
 use crate::error::{QueryError, QueryErrorKind};
 use crate::gate::GateHold;
 use crate::guard::CHANGED_WHILE_PREPARED;
+use crate::mutation::{Mutation, broken};
 use crate::parameters::{bind, check_form};
 use crate::request::{QueryRequest, Role};
 use crate::running::{Running, StopCause};
@@ -251,6 +252,9 @@ impl Session {
         if open && !self.in_transaction {
             self.in_transaction = true;
             self.shared.activity.transaction_opened();
+        }
+        if broken(Mutation::GatePerStatement) {
+            self.hold = None;
         }
         if !open {
             self.running.snapshot_released();

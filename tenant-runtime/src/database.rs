@@ -8,7 +8,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use roost_engine::{ClosedGate, Engine, GateError};
+use roost_engine::{
+    ClosedGate, Engine, GateError,
+    mutation::{Mutation, broken},
+};
 use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, step::stepped};
 use std::{
     ops::Range,
@@ -165,7 +168,8 @@ impl LocalDatabase for ServedDatabase {
         if purpose == Freeze::Publish {
             self.metrics.gate_was_closed(closed.elapsed());
         }
-        if was_sealed || (purpose == Freeze::Seal && frozen.is_ok()) {
+        let seal = was_sealed || (purpose == Freeze::Seal && frozen.is_ok());
+        if seal && !broken(Mutation::OpenTheGateBeforeSealing) {
             gate.seal();
             *self.sealed() = Some(gate);
         }

@@ -10,7 +10,10 @@ mod wal;
 
 use crate::damage::Damage;
 use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, InterlockedVfs};
-use roost_engine::{OpenFlags, Vfs, VfsError, VfsFile};
+use roost_engine::{
+    OpenFlags, Vfs, VfsError, VfsFile,
+    mutation::{Mutation, broken},
+};
 use roost_store::{
     ChunkSet, DatabaseId, Environment,
     pager::{Pager, Read},
@@ -288,6 +291,12 @@ impl LocalFiles {
         self.0.interlock.file(path).ok_or_else(refused)
     }
 
+    /// Whether DuckDB is to find this file.
+    fn is_there(&self, file: DatabaseFile) -> bool {
+        let missing = file == DatabaseFile::Wal && broken(Mutation::TheWalIsMissing);
+        self.existence(file).load(SeqCst) && !missing
+    }
+
     fn existence(&self, file: DatabaseFile) -> &AtomicBool {
         &self.0.exists[file as usize]
     }
@@ -319,7 +328,7 @@ impl Vfs for LocalFiles {
     fn open(&self, path: &str, flags: OpenFlags) -> Result<Option<Box<dyn VfsFile>>, VfsError> {
         let file = self.file(path)?;
         tracing::debug!(path, ?flags, "engine opens a file");
-        if !self.existence(file).load(SeqCst) && !flags.create() {
+        if !self.is_there(file) && !flags.create() {
             if flags.null_if_not_exists() {
                 return Ok(None);
             }
@@ -339,7 +348,7 @@ impl Vfs for LocalFiles {
     }
 
     fn exists(&self, path: &str) -> Result<bool, VfsError> {
-        Ok(self.existence(self.file(path)?).load(SeqCst))
+        Ok(self.is_there(self.file(path)?))
     }
 
     fn remove(&self, path: &str) -> Result<bool, VfsError> {
