@@ -1,5 +1,6 @@
 //! What failures of the bucket are called in conditions: one table.
 
+use jiff::Timestamp;
 use roost_crds::Reason;
 use roost_store::{FolderError, FormatError, ObjectError, ProbeError, ReadError, TenantError, WriteError};
 
@@ -16,6 +17,12 @@ impl Fault {
     /// Of its parts.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+
+    /// A moment that has not come yet is waited for: until then nobody knows what was committed before it.
+    pub fn of_future(time: Timestamp, now: Timestamp) -> Option<Self> {
+        let message = || format!("waits for {time}, a moment that is to come");
+        (time > now).then(|| Self::new(Reason::SourceNotReady, message()))
     }
 }
 

@@ -19,6 +19,10 @@ impl Keys {
     pub(crate) fn root(&self) -> &str {
         &self.root
     }
+    /// A key of the tenant's without its prefix; none if it is another's.
+    pub(crate) fn within<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.root)
+    }
     pub(crate) fn tenant(&self) -> String {
         format!("{}tenant.json", self.root)
     }

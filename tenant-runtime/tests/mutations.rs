@@ -172,8 +172,8 @@ async fn a_publish_beside_a_transaction() -> Result<(), String> {
             _ => Err("a checkpoint beside a transaction that has written".to_owned()),
         }
     };
-    let (written, published) = tokio::join!(writer, publisher);
-    published?;
+    let (written, outcome) = tokio::join!(writer, publisher);
+    outcome?;
     life.crash();
     let life = world.open().await?;
     let rows = life.count("SELECT count(*) FROM t WHERE h = hash(i)").await?;

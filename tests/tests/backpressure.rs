@@ -81,7 +81,7 @@ async fn a_reader_that_stops_costs_no_memory_and_loses_nothing() -> Result<()> {
         gateways.list(&ListParams::default().labels("app.kubernetes.io/name=roost-gateway")).await?;
     let mut pods: Vec<_> = gateways.items.iter().filter_map(ResourceExt::uid).collect();
     ensure!(pods.len() == 2, "{} gateways", pods.len());
-    pods.push(roost.pods_of(&uid).await?.first().and_then(ResourceExt::uid).context("no pod")?);
+    pods.push(roost.pod_of(&uid).await?.uid().context("no uid")?);
     let before = settled(&pods).await?;
 
     let sql = format!("SELECT repeat('x', {}) AS x FROM range({ROWS})", LINE - 2);

@@ -175,13 +175,11 @@ async fn origin(elected: &Elected, branch: &Branch, namespace: &str) -> Result<O
     Ok(judge_snapshot(&branch.spec.tenant_name, &name, api.get_opt(&name).await?.as_ref()))
 }
 
-/// A moment that has not come yet is waited for: until then nobody knows what was committed before it.
 fn judge_moment(branch: String, time: Timestamp, now: Timestamp) -> Origin {
-    if time > now {
-        let message = format!("waits for {time}, a moment that is to come");
-        return Origin::Awaited(Fault::new(Reason::SourceNotReady, message));
+    match Fault::of_future(time, now) {
+        Some(fault) => Origin::Awaited(fault),
+        None => Origin::Moment(branch, time),
     }
-    Origin::Moment(branch, time)
 }
 
 fn judge_snapshot(tenant: &str, name: &str, snapshot: Option<&Snapshot>) -> Origin {

@@ -109,8 +109,9 @@ async fn source(elected: &Elected, snapshot: &Snapshot) -> Result<Source, Reconc
         }
         return lacking(Reason::TenantNotFound, format!("waits for Tenant {name}"));
     };
-    if let Some(time) = snapshot.spec.time.as_ref().filter(|time| time.0 > elected.context.now()) {
-        return lacking(Reason::SourceNotReady, format!("waits for {}, a moment that is to come", time.0));
+    let moment = snapshot.spec.time.as_ref();
+    if let Some(fault) = moment.and_then(|time| Fault::of_future(time.0, elected.context.now())) {
+        return Ok(Source::Lacking(fault));
     }
     let going = tenant.metadata.deletion_timestamp.is_some();
     if going && tenant.spec.deletion_policy() == DeletionPolicy::Delete {

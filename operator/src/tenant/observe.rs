@@ -142,13 +142,11 @@ async fn source(elected: &Elected, tenant: &Tenant, namespace: &str) -> Result<S
     Ok(judge_source(&name.name, api.get_opt(&name.name).await?.as_ref()))
 }
 
-/// A moment that has not come yet is waited for: until then nobody knows what was committed before it.
 fn judge_moment(moment: &PointInTime, now: Timestamp) -> Source {
-    if moment.time.0 > now {
-        let message = format!("waits for {}, a moment that is to come", moment.time.0);
-        return Source::Awaited(Fault::new(Reason::SourceNotReady, message));
+    match Fault::of_future(moment.time.0, now) {
+        Some(fault) => Source::Awaited(fault),
+        None => Source::Copy { tenant: moment.tenant_name.clone(), what: CopySource::Moment(moment.time.0) },
     }
-    Source::Copy { tenant: moment.tenant_name.clone(), what: CopySource::Moment(moment.time.0) }
 }
 
 /// Whether a snapshot can be started from.

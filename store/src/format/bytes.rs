@@ -2,6 +2,28 @@
 
 use super::FormatError;
 
+/// Bytes of the blake3 hash that binary objects end with.
+pub(super) const HASH_BYTES: usize = 32;
+
+/// Ends an object with the hash of what comes before.
+pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    bytes
+}
+
+/// What comes before the hash; every altered byte is detected.
+pub(super) fn unsealed(bytes: &[u8]) -> Result<&[u8], FormatError> {
+    let Some((body, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else {
+        return Err(FormatError::Damaged("it ends too early".into()));
+    };
+    if blake3::hash(body).as_bytes() == hash {
+        Ok(body)
+    } else {
+        Err(FormatError::Damaged("the checksum does not match".into()))
+    }
+}
+
 /// What is left of a binary object.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 

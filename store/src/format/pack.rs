@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use super::FormatError;
-use super::bytes::Reader;
+use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
 use super::page::{ObjectName, check_start, put_name, take_name};
 use crate::chunk::MAX_CHUNK_BYTES;
 use crate::identity::Lineage;
@@ -20,7 +20,6 @@ pub const PACK_VERSION: u16 = 1;
 /// zstd level of chunks.
 const LEVEL: i32 = 1;
 const MAGIC: [u8; 8] = *b"RSTPACK\n";
-const HASH_BYTES: usize = 32;
 /// Most chunks of one pack: bounds the index (52 bytes each) also when every chunk compresses to nothing.
 const MAX_PACK_CHUNKS: usize = 16_384;
 
@@ -123,9 +122,7 @@ impl PackBuilder {
             self.bytes.extend_from_slice(&chunk.hash);
         }
         self.bytes.extend_from_slice(&index_at.to_le_bytes());
-        let hash = blake3::hash(&self.bytes);
-        self.bytes.extend_from_slice(hash.as_bytes());
-        (self.name, self.bytes, self.index)
+        (self.name, sealed(self.bytes), self.index)
     }
 }
 
@@ -135,13 +132,10 @@ pub fn decode(bytes: &[u8]) -> Result<(ObjectName, Vec<PackedChunk>), FormatErro
     if bytes.len() as u64 > MAX_PACK_BYTES {
         return Err(damaged("it is larger than a pack may be"));
     }
-    let Some(body_length) = bytes.len().checked_sub(HASH_BYTES + 8) else {
+    let body = unsealed(bytes)?;
+    let Some(body_length) = body.len().checked_sub(8) else {
         return Err(damaged("it ends too early"));
     };
-    let (body, hash) = bytes.split_at(body_length + 8);
-    if blake3::hash(body).as_bytes() != hash {
-        return Err(damaged("the checksum does not match"));
-    }
     let mut input = Reader(body);
     check_start(&mut input, MAGIC, PACK_VERSION)?;
     let name = take_name(&mut input)?;

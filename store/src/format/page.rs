@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::FormatError;
-use super::bytes::Reader;
+use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
 use crate::identity::{BranchName, Lineage, ObjectId};
 
 /// Chunks that one page addresses.
@@ -17,7 +17,6 @@ pub const MAX_PAGE_BYTES: u64 = 1024 * 1024;
 pub const PAGE_VERSION: u16 = 1;
 
 const MAGIC: [u8; 8] = *b"RSTPAGE\n";
-const HASH_BYTES: usize = 32;
 
 /// The name of a pack or page: which branch, history, epoch and manifest made it, and 128 random bits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,22 +115,13 @@ pub fn encode(page: &Page) -> Vec<u8> {
         out.extend_from_slice(&chunk.length.to_le_bytes());
         out.extend_from_slice(&chunk.hash);
     }
-    let hash = blake3::hash(&out);
-    out.extend_from_slice(hash.as_bytes());
-    out
+    sealed(out)
 }
 
 /// Reads a page; every altered byte is detected.
 pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
     let damaged = |what: &str| FormatError::Damaged(what.into());
-    let Some(body_length) = bytes.len().checked_sub(HASH_BYTES) else {
-        return Err(damaged("it ends too early"));
-    };
-    let (body, hash) = bytes.split_at(body_length);
-    if blake3::hash(body).as_bytes() != hash {
-        return Err(damaged("the checksum does not match"));
-    }
-    let mut input = Reader(body);
+    let mut input = Reader(unsealed(bytes)?);
     check_start(&mut input, MAGIC, PAGE_VERSION)?;
     let name = take_name(&mut input)?;
     let index = input.u64()?;

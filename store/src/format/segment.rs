@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::FormatError;
-use super::bytes::Reader;
+use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
 use super::pack::PackedChunk;
 use super::page::{ObjectName, check_start, put_branch, put_name, take_branch, take_name};
 use crate::chunk::{MAX_CHUNK_BYTES, MAX_FILE_BYTES};
@@ -28,7 +28,6 @@ pub const MAX_SEAL_BYTES: u64 = 512;
 /// zstd level of WAL.
 const LEVEL: i32 = 1;
 const MAGIC: [u8; 8] = *b"RSTSEGM\n";
-const HASH_BYTES: usize = 32;
 const KIND_SEGMENT: u8 = 1;
 const KIND_SEAL: u8 = 2;
 const INLINE: u16 = u16::MAX;
@@ -183,9 +182,7 @@ pub fn encode(slot: &Slot) -> Result<Vec<u8>, FormatError> {
             out.extend_from_slice(&time.to_le_bytes());
         }
     }
-    let hash = blake3::hash(&out);
-    out.extend_from_slice(hash.as_bytes());
-    Ok(out)
+    Ok(sealed(out))
 }
 
 /// Reads a slot; every altered byte is detected.
@@ -193,14 +190,7 @@ pub fn decode(bytes: &[u8]) -> Result<Slot, FormatError> {
     if bytes.len() as u64 > MAX_SEGMENT_BYTES {
         return Err(damaged("it is larger than a segment may be"));
     }
-    let Some(body_length) = bytes.len().checked_sub(HASH_BYTES) else {
-        return Err(damaged("it ends too early"));
-    };
-    let (body, hash) = bytes.split_at(body_length);
-    if blake3::hash(body).as_bytes() != hash {
-        return Err(damaged("the checksum does not match"));
-    }
-    let mut input = Reader(body);
+    let mut input = Reader(unsealed(bytes)?);
     check_start(&mut input, MAGIC, SEGMENT_VERSION)?;
     let kind = input.u8()?;
     let put_id = PutId::from_bytes(input.array()?);

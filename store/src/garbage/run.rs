@@ -89,9 +89,8 @@ impl Run<'_> {
             matches!(left.standing, Standing::Ended(_))
                 || (broken(Mutation::CollectByAge) && matches!(left.standing, Standing::UnderWay(_)))
         });
-        let mut doomed: Vec<(String, u64)> = ended
-            .filter_map(|left| Some((left.key.strip_prefix(self.keys.root())?.to_owned(), left.size)))
-            .collect();
+        let mut doomed: Vec<(String, u64)> =
+            ended.filter_map(|left| Some((self.keys.within(&left.key)?.to_owned(), left.size))).collect();
         doomed.sort_by_key(|(name, _)| !name.contains("/manifests/"));
         doomed
     }
@@ -136,8 +135,7 @@ impl Run<'_> {
         }
         let listed = self.bucket.list(self.keys.root(), None, crate::reachability::MAX_OBJECTS).await;
         let listed = listed.map_err(ReadError::from)?.into_iter();
-        let left =
-            listed.filter_map(|left| left.key.strip_prefix(self.keys.root()).map(str::to_owned)).collect();
+        let left = listed.filter_map(|left| self.keys.within(&left.key).map(str::to_owned)).collect();
         Ok(condemned::remove_spent(self.bucket, earlier, &left).await?)
     }
 }

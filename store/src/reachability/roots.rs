@@ -55,8 +55,7 @@ impl Reader<'_> {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<(String, T)>, ReadError> {
         let listed = list(self.bucket, below).await?.into_iter().map(|listed| listed.key);
-        let root = self.keys.root();
-        self.documents(listed.filter(|key| key.strip_prefix(root).is_some_and(&wanted)).collect()).await
+        self.documents(listed.filter(|key| self.keys.within(key).is_some_and(&wanted)).collect()).await
     }
 
     /// Those documents that are there and what they should be.
@@ -69,7 +68,7 @@ impl Reader<'_> {
         let reads: Vec<_> = stream::iter(reads).buffered(READS_IN_FLIGHT).collect().await;
         let mut documents = Vec::new();
         for (key, found) in reads {
-            let relative = key.strip_prefix(self.keys.root()).unwrap_or(&key).to_owned();
+            let relative = self.keys.within(&key).unwrap_or(&key).to_owned();
             match found {
                 Ok(Some((document, _))) => documents.push((relative, document)),
                 Ok(None) => drop(self.unread.insert(relative)),

@@ -117,7 +117,7 @@ impl Walk {
     }
 
     fn relative<'a>(&self, key: &'a str) -> &'a str {
-        key.strip_prefix(self.keys.root()).unwrap_or(key)
+        self.keys.within(key).unwrap_or(key)
     }
 
     /// What the roots reach, and since when each branch can be recovered.

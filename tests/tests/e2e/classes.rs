@@ -54,8 +54,8 @@ async fn egress_rules_of_a_class_become_its_network_policy() -> Result<()> {
     let shop = roost.namespace("egress").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "SELECT 1").await?;
-    let pods = roost.pods_of(&uid).await?;
-    let labels = pods.first().context("no pod")?.labels();
+    let pod = roost.pod_of(&uid).await?;
+    let labels = pod.labels();
     ensure!(selector.len() >= 2, "{selector:?} selects pods of other classes");
     ensure!(selector.iter().all(|(name, value)| labels.get(name) == Some(value)), "{selector:?} {labels:?}");
 
