@@ -12,7 +12,7 @@ use roost_engine::{
     ClosedGate, Engine, GateError,
     mutation::{Mutation, broken},
 };
-use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, step::stepped};
+use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, pager::PagerCounts, step::stepped};
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -74,6 +74,11 @@ impl ServedDatabase {
     /// Size of the database file in bytes; 0 if it cannot be told.
     pub fn size(&self) -> u64 {
         self.files.main_size().unwrap_or(0)
+    }
+
+    /// What the cache of the database file did so far.
+    pub fn cache_counts(&self) -> PagerCounts {
+        self.files.pager().counts()
     }
 
     /// Damage that was met in the bucket.

@@ -1,4 +1,6 @@
 //! Rules of the engine's boundary: each is broken on purpose, and what it protects is then lost.
+//!
+//! One test: a rule is broken for the whole process.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,53 +9,24 @@
     reason = "what a test does not expect fails it"
 )]
 
-use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
-use roost_engine::{
-    QueryRequest, Role,
-    mutation::{self, Mutation},
-};
-use roost_protocol::durability::{Durability, PutBudget, Terms};
-use roost_store::{
-    Adoption, BranchName, Creation, Environment, Holder, MemoryStore, Owner, Takeover, TenantPath,
-    TenantStore,
-};
+use arrow_array::{cast::AsArray as _, types::Int64Type};
+use roost_engine::mutation::{self, Mutation};
+use roost_protocol::durability::Durability;
+use roost_store::{Adoption, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
+use roost_tests::Life;
 use std::{
-    collections::BTreeMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tenant_runtime::{
-    lifecycle::Lifecycle,
-    limits::Sizing,
-    metrics::Metrics,
-    publisher::Patience,
-    shipper::Pace,
-    tenant::{self, EngineSetup, Opening, Served},
-};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// Longest time that anything here may take.
 const DEADLINE: Duration = Duration::from_mins(1);
-
-/// Mutations are of the whole process.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A tenant's bucket, and the processes that serve it one after the other.
 struct World {
     tenant: TenantStore,
     disk: tempfile::TempDir,
     lives: u32,
-}
-
-/// One process's worth of serving, without HTTP.
-struct Life {
-    served: Arc<Served>,
-    shipping: JoinHandle<()>,
-    /// Nothing is shipped any more.
-    ended: CancellationToken,
 }
 
 impl World {
@@ -65,79 +38,18 @@ impl World {
         Self { tenant, disk: tempfile::tempdir().unwrap(), lives: 0 }
     }
 
-    fn cache(&mut self) -> PathBuf {
-        self.lives += 1;
-        self.disk.path().join(self.lives.to_string())
-    }
-
     /// Takes the tenant over, whatever became of the process before.
     async fn open(&mut self) -> Result<Life, String> {
-        let cache = self.cache();
-        let holder = Holder { name: "pod".into(), id: self.lives.to_string() };
-        let terms = Terms { floor: Durability::Synchronous, default: Durability::Synchronous };
-        let never = Duration::from_hours(1);
-        let opening = Opening {
-            store: self.tenant.branch(&BranchName::main()),
-            holder,
-            takeover: Takeover::PreviousGone,
-            init_script: None,
-            engine: EngineSetup {
-                database: "acme".into(),
-                sizing: Sizing { memory_bytes: 512 << 20, threads: 2 },
-                settings: BTreeMap::new(),
-                spill_limit: 1 << 30,
-                cache_limit: 1 << 30,
-                max_sessions: 8,
-            },
-            cache,
-            patience: Patience { interval: never, writes_refused_after: never },
-            pace: Pace::new(terms, PutBudget::default()),
-            metrics: Metrics::default(),
-            environment: Environment::system(),
-        };
-        let served =
-            tenant::open(opening, &Lifecycle::default()).await.map_err(|problem| problem.to_string())?;
-        let served = Arc::new(served);
-        let ended = CancellationToken::new();
-        let shipping = tokio::spawn({
-            let (served, ended) = (Arc::clone(&served), ended.clone());
-            async move {
-                served.shipper.run(&*served.database).await;
-                ended.cancel();
-            }
-        });
-        Ok(Life { served, shipping, ended })
+        self.lives += 1;
+        let cache = self.disk.path().join(self.lives.to_string());
+        Life::open(&self.tenant, &cache, Durability::Synchronous).await
     }
 }
 
-impl Life {
-    /// Runs statements; Ok: they are acknowledged.
-    async fn run(&self, sql: &str) -> Result<Vec<RecordBatch>, String> {
-        let (id, parameters, role) = (Uuid::new_v4(), Vec::new(), Role::ReadWrite);
-        let request = QueryRequest { id, sql: sql.into(), parameters, role, timeout: DEADLINE };
-        let mut stream = self.served.engine.start(request).await.map_err(|error| error.to_string())?;
-        let mut batches = Vec::new();
-        while let Some(batch) = stream.next().await {
-            batches.push(batch.map_err(|error| error.to_string())?);
-        }
-        let committed = self.served.shipper.committed();
-        tokio::select! {
-            () = self.served.shipper.until_durable(committed) => Ok(batches),
-            // It will never be.
-            () = self.ended.cancelled() => Err("the branch is not ours any more".into()),
-        }
-    }
-
-    /// Runs a statement whose result is one number.
-    async fn count(&self, sql: &str) -> Result<i64, String> {
-        let batches = self.run(sql).await?;
-        Ok(batches[0].column(0).as_primitive::<Int64Type>().value(0))
-    }
-
-    /// The process is gone, with all that is not in the bucket.
-    fn crash(self) {
-        self.shipping.abort();
-    }
+/// Runs a statement whose result is one number.
+async fn count(life: &Life, sql: &str) -> Result<i64, String> {
+    let batches = life.run(sql).await?;
+    Ok(batches[0].column(0).as_primitive::<Int64Type>().value(0))
 }
 
 async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -166,7 +78,7 @@ async fn a_publish_beside_a_transaction() -> Result<(), String> {
     let publisher = async {
         let written = || life.served.database.size() > small + (1 << 21);
         eventually("blocks of the transaction are written", written).await;
-        life.served.publisher.publish("a test").await.map_err(|error| error.to_string())?;
+        life.publish().await?;
         match life.served.engine.activity().open_transactions {
             0 => Ok(()),
             _ => Err("a checkpoint beside a transaction that has written".to_owned()),
@@ -176,7 +88,7 @@ async fn a_publish_beside_a_transaction() -> Result<(), String> {
     outcome?;
     life.crash();
     let life = world.open().await?;
-    let rows = life.count("SELECT count(*) FROM t WHERE h = hash(i)").await?;
+    let rows = count(&life, "SELECT count(*) FROM t WHERE h = hash(i)").await?;
     match written {
         Ok(_) if rows != ROW_COUNT => Err(format!("{rows} of {ROW_COUNT} acknowledged rows")),
         _ => Ok(()),
@@ -195,11 +107,10 @@ async fn writes_beside_a_seal() -> Result<(), String> {
         }
         acknowledged
     };
-    let deadline = life.served.environment.clock.monotonic() + DEADLINE;
-    let (acknowledged, sealed) = tokio::join!(writer, life.served.publisher.seal(deadline));
-    sealed.map_err(|error| error.to_string())?;
+    let (acknowledged, sealed) = tokio::join!(writer, life.seal());
+    sealed?;
     life.crash();
-    let rows = world.open().await?.count("SELECT count(*) FROM t").await?;
+    let rows = count(&world.open().await?, "SELECT count(*) FROM t").await?;
     // One may have been committed whose acknowledgement nobody heard.
     if rows < acknowledged { Err(format!("{rows} of {acknowledged} acknowledged rows")) } else { Ok(()) }
 }
@@ -213,7 +124,7 @@ async fn a_crash_with_wal() -> Result<(), String> {
         life.run("INSERT INTO t VALUES (1)").await?;
     }
     life.crash();
-    match world.open().await?.count("SELECT count(*) FROM t").await? {
+    match count(&world.open().await?, "SELECT count(*) FROM t").await? {
         5 => Ok(()),
         rows => Err(format!("{rows} of 5 acknowledged rows")),
     }
@@ -232,7 +143,6 @@ async fn scenario(mutation: Mutation) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_broken_rule_is_noticed() {
-    let _turn = TURN.lock().await;
     for mutation in Mutation::ALL {
         scenario(mutation).await.unwrap();
         let _broken = mutation::begin(mutation);

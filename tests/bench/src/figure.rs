@@ -65,6 +65,11 @@ impl Sample {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The middle one.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)

@@ -3,14 +3,14 @@
 use crate::{
     embedded,
     figure::{Figure, Sample},
-    local_file::{self, NAMESPACE, TENANT},
+    local_tenant::LocalTenant,
     place::megabytes,
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use roost_store::{Hydrated, Hydration, ObjectStore, branch::MAX_RANGE_BYTES, object::MAX_LIST_PAGE};
-use roost_tests::{Roost, cluster::random_suffix};
+use roost_tests::Roost;
 use std::{sync::Arc, time::Instant};
 
 const DATABASE_BYTES: u64 = 200_000_000;
@@ -21,9 +21,9 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let file = folder.path().join("made.duckdb");
     let path = file.clone();
     tokio::task::spawn_blocking(move || embedded::make_file(&path, DATABASE_BYTES)).await??;
-    let prefix = format!("hydrate-{}", random_suffix());
-    let branch = local_file::publish(roost, &prefix, &file).await?;
-    let ranges = ranges(roost.bucket.store().as_ref(), &prefix).await?;
+    let tenant = LocalTenant::from_file(roost, "hydrate", &file).await?;
+    let branch = tenant.take_over().await?;
+    let ranges = ranges(roost.bucket.store().as_ref(), &tenant.below("packs/")).await?;
     let (mut ours, mut theirs) = (Sample::default(), Sample::default());
     for round in 0..=ROUNDS {
         let begun = Instant::now();
@@ -50,9 +50,8 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
 }
 
 /// What a fetch asks for: keys with ranges as large as a hydration's.
-async fn ranges(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<(String, std::ops::Range<u64>)>> {
-    let packs = format!("{prefix}/tenants/{NAMESPACE}/{TENANT}/packs/");
-    let listing = store.list(&packs, None, MAX_LIST_PAGE).await?;
+async fn ranges(store: &dyn ObjectStore, packs: &str) -> Result<Vec<(String, std::ops::Range<u64>)>> {
+    let listing = store.list(packs, None, MAX_LIST_PAGE).await?;
     ensure!(!listing.truncated && !listing.objects.is_empty(), "{} packs", listing.objects.len());
     let cut = |object: roost_store::object::Listed| {
         let step = usize::try_from(MAX_RANGE_BYTES).unwrap_or(usize::MAX);

@@ -1,25 +1,19 @@
 //! A finished database file, as the store publishes it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_store::{
-    BranchName, ChunkSet, DatabaseId, Environment, Freeze, Frozen, Holder, LocalDatabase, LocalError,
-    OwnedBranch, Takeover, TenantPath, TenantStore,
-    chunk::{chunk_count, chunk_range},
+    ChunkSet, DatabaseId, Freeze, Frozen, LocalDatabase, LocalError,
+    chunk::{chunk_count, chunk_range, database_id},
 };
-use roost_tests::{Roost, cluster::random_suffix};
 use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
-
-/// Where [`publish`] puts a file, under its prefix.
-pub const NAMESPACE: &str = "bench";
-/// The tenant there.
-pub const TENANT: &str = "file";
 
 /// A file that nobody writes any more.
 pub struct LocalFile {
     file: File,
     size: u64,
+    id: DatabaseId,
 }
 
 impl LocalFile {
@@ -27,21 +21,11 @@ impl LocalFile {
     pub fn new(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { file, size })
+        let mut header = [0; 4_096];
+        file.read_exact_at(&mut header, 0)?;
+        let id = database_id(&header).context("it is no database")?;
+        Ok(Self { file, size, id })
     }
-}
-
-/// A tenant of nobody's cluster with the file as its published state, as a new owner finds it.
-pub async fn publish(roost: &Roost, prefix: &str, file: &Path) -> Result<OwnedBranch> {
-    let owner = roost.bucket.create_foreign_tenant(prefix, NAMESPACE, TENANT).await?;
-    let path = TenantPath::new(prefix, NAMESPACE, TENANT)?;
-    let store = TenantStore::new(roost.bucket.store(), path, owner, Environment::system());
-    let branch = store.branch(&BranchName::main());
-    let holder = Holder { name: "bench".into(), id: random_suffix() };
-    let first = branch.take_over(&holder, Takeover::OnlySealed).await?;
-    first.publish(&LocalFile::new(file)?).await?;
-    first.relinquish().await?;
-    Ok(branch.take_over(&holder, Takeover::OnlySealed).await?)
 }
 
 #[async_trait]
@@ -50,7 +34,7 @@ impl LocalDatabase for LocalFile {
         Ok(Frozen {
             file_size: self.size,
             dirty: (0..chunk_count(self.size)).collect::<ChunkSet>(),
-            database_id: DatabaseId::from_bytes([7; 16]),
+            database_id: self.id,
             last_commit: None,
             boot: ChunkSet::new(),
             rotated: true,

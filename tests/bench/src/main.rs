@@ -4,17 +4,21 @@
 
 mod audit;
 mod bare_pod;
+mod cold;
+mod commit;
 mod embedded;
 mod figure;
 mod hydrate;
 mod journal;
 mod local_file;
+mod local_tenant;
 mod operator;
 mod place;
 mod publish;
 mod scan;
 mod select;
 mod snapshot;
+mod tpch;
 mod wake;
 mod writes;
 
@@ -75,6 +79,21 @@ const ALL: &[Benchmark] = &[
         name: "publish",
         about: "bytes uploaded after one changed row",
         run: |roost| publish::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "commit",
+        about: "durable commits, asynchronous lag, how long a publish holds writers back",
+        run: |roost| commit::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "cold",
+        about: "opening, branching, replaying, by size of the database",
+        run: |roost| cold::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "tpch",
+        about: "TPC-H with an empty and a full cache",
+        run: |roost| tpch::run(roost).boxed(),
     },
     Benchmark {
         name: "scan",

@@ -3,13 +3,13 @@
 use crate::{
     embedded::Embedded,
     figure::{Figure, Sample},
-    local_file,
+    local_tenant::LocalTenant,
     place::Place,
     scan::ITEMS,
 };
 use anyhow::{Result, ensure};
 use roost_store::{Environment, stream::Tail};
-use roost_tests::{Roost, cluster::random_suffix};
+use roost_tests::Roost;
 use serde_json::json;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use tenant_runtime::{
@@ -65,7 +65,7 @@ async fn of_tenant(place: &Place, name: &str) -> Result<f64> {
 /// The worker's export, from an open engine with an empty cache to files, in seconds.
 async fn export(roost: &Roost, file: &Path, cache: &Path) -> Result<f64> {
     let folders = Folders::make(cache)?;
-    let branch = Arc::new(local_file::publish(roost, &format!("export-{}", random_suffix()), file).await?);
+    let branch = Arc::new(LocalTenant::from_file(roost, "export", file).await?.take_over().await?);
     let opened = branch.open(&folders.main, 4 << 30).await?;
     let parts = cache.join("export/parts");
     std::fs::create_dir_all(&parts)?;

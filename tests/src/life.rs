@@ -1,0 +1,112 @@
+//! One process's worth of serving a tenant, without HTTP and in this process: taken over, written to, gone.
+
+use arrow_array::RecordBatch;
+use roost_engine::{QueryRequest, Role};
+use roost_protocol::durability::{Durability, PutBudget, Terms};
+use roost_store::{BranchName, Environment, Holder, Takeover, TenantStore};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use tenant_runtime::{
+    lifecycle::Lifecycle,
+    limits::Sizing,
+    metrics::Metrics,
+    publisher::Patience,
+    shipper::Pace,
+    tenant::{self, EngineSetup, Opening, Served},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Longest time of a request.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// A tenant that this process serves. Nothing is published unless somebody asks.
+pub struct Life {
+    /// All of it.
+    pub served: Arc<Served>,
+    /// Its metrics.
+    pub metrics: Metrics,
+    durability: Durability,
+    shipping: JoinHandle<()>,
+    /// Nothing is shipped any more.
+    ended: CancellationToken,
+}
+
+impl Life {
+    /// Takes the tenant's main branch over, whatever became of the process before. `cache` must be a folder that is
+    /// not there yet.
+    pub async fn open(tenant: &TenantStore, cache: &Path, durability: Durability) -> Result<Self, String> {
+        let metrics = Metrics::default();
+        let never = Duration::from_hours(24);
+        let opening = Opening {
+            store: tenant.branch(&BranchName::main()),
+            holder: Holder { name: "test".into(), id: Uuid::new_v4().to_string() },
+            takeover: Takeover::PreviousGone,
+            init_script: None,
+            engine: EngineSetup {
+                database: "acme".into(),
+                sizing: Sizing { memory_bytes: 1 << 30, threads: 2 },
+                settings: BTreeMap::new(),
+                spill_limit: 4 << 30,
+                cache_limit: 4 << 30,
+                max_sessions: 64,
+            },
+            cache: cache.to_owned(),
+            patience: Patience { interval: never, writes_refused_after: never },
+            // Commits go as fast as the bucket takes them.
+            pace: Pace::new(
+                Terms { floor: durability, default: durability },
+                PutBudget { burst: 1_000_000, per_second: 1_000 },
+            ),
+            metrics: metrics.clone(),
+            environment: Environment::system(),
+        };
+        let served = tenant::open(opening, &Lifecycle::default()).await;
+        let served = Arc::new(served.map_err(|problem| problem.to_string())?);
+        let ended = CancellationToken::new();
+        let shipping = tokio::spawn({
+            let (served, ended) = (Arc::clone(&served), ended.clone());
+            async move {
+                served.shipper.run(&*served.database).await;
+                ended.cancel();
+            }
+        });
+        Ok(Self { served, metrics, durability, shipping, ended })
+    }
+
+    /// Runs statements; Ok: they are acknowledged.
+    pub async fn run(&self, sql: &str) -> Result<Vec<RecordBatch>, String> {
+        let (id, parameters, role) = (Uuid::new_v4(), Vec::new(), Role::ReadWrite);
+        let request = QueryRequest { id, sql: sql.into(), parameters, role, timeout: TIMEOUT };
+        let mut stream = self.served.engine.start(request).await.map_err(|error| error.to_string())?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch.map_err(|error| error.to_string())?);
+        }
+        if self.durability == Durability::Asynchronous {
+            return Ok(batches);
+        }
+        let committed = self.served.shipper.committed();
+        tokio::select! {
+            () = self.served.shipper.until_durable(committed) => Ok(batches),
+            // It will never be.
+            () = self.ended.cancelled() => Err("the branch is not ours any more".into()),
+        }
+    }
+
+    /// Puts everything committed into a manifest.
+    pub async fn publish(&self) -> Result<(), String> {
+        self.served.publisher.publish("asked to").await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The last publish.
+    pub async fn seal(&self) -> Result<(), String> {
+        let deadline = self.served.environment.clock.monotonic() + TIMEOUT;
+        self.served.publisher.seal(deadline).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The process is gone, with all that is not in the bucket.
+    pub fn crash(self) {
+        self.shipping.abort();
+    }
+}
