@@ -84,7 +84,8 @@ impl Shared {
 
     /// Notes an error that may have killed the instance.
     pub fn note(&self, error: &EngineError) {
-        if !matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal) {
+        // A checkpoint that cannot read or write its file invalidates the database, and says no more than that.
+        if !matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal | ErrorKind::Io) {
             return;
         }
         let dead = self.instance.invalidated();

@@ -29,11 +29,13 @@ impl Damage {
         self.0.get()
     }
 
-    /// The damage instead of the error of a query that met it.
+    /// The damage instead of the error of a query that met it. Which object it is, is the operator's to say.
     pub fn explain(&self, problem: Problem) -> Problem {
-        match self.found() {
-            Some(damage) if problem.error_type.as_deref() == Some(FILE_ERROR) => damage.clone(),
-            _ => problem,
+        if self.found().is_none() || problem.error_type.as_deref() != Some(FILE_ERROR) {
+            return problem;
         }
+        let detail = "a part of the database is damaged in object storage, and the statement needs it; the tenant's \
+                      condition Ready names it";
+        Problem::new(ErrorCode::DataCorrupted, detail)
     }
 }

@@ -183,7 +183,14 @@ impl LocalDatabase for ServedDatabase {
 
     async fn read_chunk(&self, index: u64, length: usize) -> Result<Bytes, LocalError> {
         let read = self.files.pager().chunk(index, length).await;
-        read.map_err(|error| LocalError::retryable(format!("chunk {index} cannot be read: {error}")))
+        read.map_err(|error| {
+            let message = format!("chunk {index} cannot be read: {error}");
+            if self.damage().note(&error) {
+                LocalError::lasting(message)
+            } else {
+                LocalError::retryable(message)
+            }
+        })
     }
 
     async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError> {

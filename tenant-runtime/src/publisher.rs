@@ -7,9 +7,11 @@ use crate::{
     database::{SHIPPING_PATIENCE, ServedDatabase},
     files::Unpublished,
     metrics::PublishMetrics,
+    problems,
     shipper::Shipper,
 };
 use roost_engine::Engine;
+use roost_protocol::problem::ErrorCode;
 use roost_store::{Advice, Environment, LocalError, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -82,7 +84,7 @@ impl Publisher {
             || segments >= MAX_SEGMENTS
             || carried >= MAX_CARRIED_CHUNKS
             || needs_publish
-            || (crowded && since.is_some())
+            || crowded
     }
 
     /// Publishes while the tenant is served; ends with the error after which this process must go.
@@ -116,6 +118,8 @@ impl Publisher {
             match self.publish("commits are waiting").await {
                 Ok(_) => {}
                 Err(error) if error.advice() == Advice::GiveUp => return error,
+                // What it needs of the state before is damaged: to try again would only upload it all again.
+                Err(error) if problems::of_publish(&error).code == ErrorCode::DataCorrupted => return error,
                 Err(_) => not_before = self.environment.clock.monotonic() + RETRY_PAUSE,
             }
         }
@@ -124,8 +128,8 @@ impl Publisher {
     /// Puts everything committed before this call into a manifest; does nothing when it is.
     pub async fn publish(&self, cause: &'static str) -> Result<Option<Published>, PublishError> {
         let _turn = self.one_at_a_time.lock().await;
-        let Unpublished { since, needs_publish, .. } = self.database.unpublished();
-        if since.is_none() && !needs_publish && !self.branch.must_publish_first() {
+        let Unpublished { since, needs_publish, crowded, .. } = self.database.unpublished();
+        if since.is_none() && !needs_publish && !crowded && !self.branch.must_publish_first() {
             return Ok(None);
         }
         // While the bucket takes nothing, a publish would hold writers back in vain.

@@ -85,8 +85,10 @@ pub async fn serve(
             Cause::Damaged(problem) => {
                 // What was committed here is whole, and sealed if that needs nothing of what is damaged.
                 served.begin_draining(lifecycle, "damage in the bucket");
-                drain_and_seal(served, bedtime).await;
-                Cause::Failed(problem)
+                match drain_and_seal(served, bedtime).await {
+                    fenced @ Cause::Fenced(_) => fenced,
+                    _ => Cause::Failed(problem),
+                }
             }
             cause => cause,
         }
@@ -116,14 +118,14 @@ async fn until_draining(
             _ = lifecycle.reached(|state| state == RuntimeState::Draining) => return Cause::Drain,
             () = served.environment.clock.sleep(TICK) => {}
         }
+        if let Some(damage) = served.database.damage().found() {
+            return Cause::Damaged(damage.clone());
+        }
         if served.engine.has_failed() {
             return Cause::Failed(Problem::new(
                 ErrorCode::EngineFailed,
                 "the engine met a fatal error; the next request starts it again from the last publish",
             ));
-        }
-        if let Some(damage) = served.database.damage().found() {
-            return Cause::Damaged(damage.clone());
         }
         let now = served.environment.clock.monotonic();
         let busy = served.engine.activity().open_transactions > 0;

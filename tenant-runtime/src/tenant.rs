@@ -51,9 +51,9 @@ pub struct EngineSetup {
 }
 
 impl EngineSetup {
-    /// What the local copy of the database may take: at least what all threads read at a time, twice.
+    /// What the local copy of the database may take: at least several times what all threads read at a time.
     pub fn cache_bytes(&self) -> u64 {
-        self.cache_limit.max(self.sizing.threads as u64 * 2 * LEAST_CACHE_BYTES)
+        self.cache_limit.max(self.sizing.threads as u64 * 8 * LEAST_CACHE_BYTES)
     }
 }
 
@@ -189,7 +189,10 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
     }
     // A new database, or what an owner before left as WAL: nothing can be shipped before a manifest of ours.
     if branch.must_publish_first() {
-        publisher.publish_first().await.map_err(|error| problems::of_publish(&error))?;
+        let first = publisher.publish_first().await;
+        first.map_err(|error| {
+            database.damage().found().cloned().unwrap_or_else(|| problems::of_publish(&error))
+        })?;
     }
     let prover = Arc::new(Prover::new(Arc::clone(&branch), opening.environment.clone()));
     let admission = Arc::new(Admission::new(opening.environment.clock.monotonic()));
@@ -249,7 +252,9 @@ pub async fn open_engine(
     let vfs = files.attaching().map_err(|error| Problem::new(ErrorCode::EngineFailed, error.to_string()))?;
     let opened = tokio::task::spawn_blocking(move || Engine::open(config, vfs)).await;
     let engine = match opened {
-        Ok(opened) => opened.map_err(|error: OpenError| problems::of_open(&error))?,
+        Ok(opened) => opened.map_err(|error: OpenError| {
+            files.damage().found().cloned().unwrap_or_else(|| problems::of_open(&error))
+        })?,
         Err(stopped) => return Err(Problem::new(ErrorCode::Internal, stopped.to_string())),
     };
     files.attached().map_err(|error| Problem::new(ErrorCode::EngineFailed, error.to_string()))?;

@@ -50,6 +50,9 @@ async fn a_database_larger_than_its_cache_is_whole() {
     let whole = "select count(*), count(distinct h), sum(h) from t where h = hash(i)";
     let cache = ["--cache-limit", "20Mi"];
     let process = Process::start(folder.path(), &cache);
+    let huge = "create table u as select r, hash(r) from range(4000000) r(r)";
+    let (status, refused) = process.ask(json!({"sql": huge})).await;
+    assert!(status == 422 && refused.to_string().contains("runtime.cacheSize"), "{status} {refused}");
     process.query("create table t(i bigint, h ubigint)").await;
     for part in 0..8 {
         // 8 MB: refused while too much of what came before is not published yet.
@@ -63,8 +66,7 @@ async fn a_database_larger_than_its_cache_is_whole() {
     }
     let expected = process.query(whole).await;
     assert_eq!(expected[0][0], 4_000_000);
-    let (status, refused) =
-        process.ask(json!({"sql": "create table u as select r, hash(r) from range(4000000) r(r)"})).await;
+    let (status, refused) = process.ask(json!({"sql": huge})).await;
     assert!(status == 422 && refused.to_string().contains("runtime.cacheSize"), "{status} {refused}");
     assert_eq!(process.query(whole).await, expected, "it is as if it had never been asked");
     drop(process);

@@ -104,6 +104,8 @@ fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
                 | Reason::WakeFailed
                 | Reason::StorageUnreachable
                 | Reason::StorageDenied
+                // What is not damaged can be asked for, and what is may have been brought back.
+                | Reason::DataCorrupt
                 | Reason::CeilingReached
                 | Reason::CredentialsNotFound
                 | Reason::CredentialsInvalid

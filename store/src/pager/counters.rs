@@ -1,6 +1,6 @@
 //! What a pager did, for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// What a pager did since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(super) struct Counters {
     requests: AtomicU64,
     fetched_bytes: AtomicU64,
     evicted_chunks: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl Counters {
@@ -37,6 +38,11 @@ impl Counters {
 
     pub(super) fn evicted(&self, chunks: u64) {
         self.evicted_chunks.fetch_add(chunks, Relaxed);
+    }
+
+    /// The cache could not be made smaller; true the first time.
+    pub(super) fn first_failure(&self) -> bool {
+        !self.failed.swap(true, Relaxed)
     }
 
     pub(super) fn counts(&self, cached_bytes: u64) -> PagerCounts {

@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::flights::Claim;
-use super::{Pager, Read};
+use super::{Pager, Read, last_chunk, parts_missing};
 use crate::branch::HydrateError;
 use crate::branch::read::{self, LoadedState, Restored, Run};
 use crate::chunk::{ChunkSet, chunk_range, chunks_of};
@@ -41,7 +41,9 @@ impl Pager {
     /// Waits until these bytes can be written: see [`Self::try_write`].
     pub async fn make_writable(&self, offset: u64, length: u64) -> Result<(), HydrateError> {
         self.flights.landed(chunks_of(offset, length)).await;
-        for index in self.parts_missing(offset, length).map_err(|error| self.local(&error))? {
+        let size = self.size().map_err(|error| self.local(&error))?;
+        let missing = parts_missing(&self.shared(), size, offset, length);
+        for index in missing {
             self.bring(index..=index).await?;
         }
         Ok(())
@@ -49,9 +51,12 @@ impl Pager {
 
     /// Waits until the file can be cut: see [`Self::try_truncate`].
     pub async fn make_truncatable(&self, size: u64) -> Result<(), HydrateError> {
-        let last = *chunks_of(size.saturating_sub(1), 1).end();
+        let last = last_chunk(size);
         self.flights.landed(last..=u64::MAX).await;
-        self.bring(last..=last).await
+        if self.parted_by(size).map_err(|error| self.local(&error))? {
+            self.bring(last..=last).await?;
+        }
+        Ok(())
     }
 
     /// The content of a chunk that has `length` bytes.
@@ -88,19 +93,15 @@ impl Pager {
         self.fetch(claim, parallelism.max(1), progress).await
     }
 
+    /// Brings chunks, or waits until whoever does has ended. They may be gone again, or others may have failed: then
+    /// whoever reads them asks once more.
     async fn bring(&self, chunks: RangeInclusive<u64>) -> Result<(), HydrateError> {
-        loop {
-            let claim = self.claim(chunks.clone());
-            if claim.chunks.is_empty() {
-                stepped("await chunks", chunks.start(), self.flights.landed(chunks.clone())).await;
-            } else {
-                self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await?;
-            }
-            // Others may have failed to bring theirs: then it is our turn.
-            if self.shared().has_all(chunks.clone()) {
-                return Ok(());
-            }
+        let claim = self.claim(chunks.clone());
+        if claim.chunks.is_empty() {
+            stepped("await chunks", chunks.start(), self.flights.landed(chunks.clone())).await;
+            return Ok(());
         }
+        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
     }
 
     fn claim(&self, chunks: impl IntoIterator<Item = u64>) -> Claim {
@@ -117,8 +118,13 @@ impl Pager {
             return Ok(());
         }
         let claim = Arc::new(claim);
+        // In this order: a publish in between shortens the manifest, and what was cut off is in neither then.
+        let cut: ChunkSet = claim.chunks.iter().filter(|index| self.shared().is_cut(*index)).collect();
         let state = self.base.state();
-        let (wanted, holes) = self.sources(state.as_deref(), &claim.chunks);
+        let stored =
+            |index: u64| state.as_ref().is_some_and(|state| state.stores(index)) && !cut.contains(index);
+        let (wanted, holes): (Vec<u64>, Vec<u64>) = claim.chunks.iter().partition(|index| stored(*index));
+        let wanted: ChunkSet = wanted.into_iter().collect();
         self.alone().arrived(holes);
         let Some(state) = state.filter(|_| !wanted.is_empty()) else { return Ok(()) };
         let mut done = Progress { chunks_done: 0, chunks_total: wanted.len(), bytes_done: 0 };
@@ -134,25 +140,21 @@ impl Pager {
         arrived(inline);
         let mut writes =
             stream::iter(runs).map(|run| self.put_run(&claim, run)).buffer_unordered(parallelism);
-        while let Some(chunks) = writes.try_next().await? {
-            arrived(chunks);
+        let mut outcome = Ok(());
+        while let Some(run) = writes.next().await {
+            match run {
+                Ok(chunks) => arrived(chunks),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
         drop(writes);
         self.evict();
+        outcome?;
         if done.chunks_done != done.chunks_total {
             let message = format!("{} of {} chunks were found", done.chunks_done, done.chunks_total);
             return Err(HydrateError::Local { path: self.path.display().to_string(), message });
         }
         Ok(())
-    }
-
-    /// Which of the chunks the base has, and which of them are nowhere: they read as zeros.
-    fn sources(&self, state: Option<&LoadedState>, chunks: &ChunkSet) -> (ChunkSet, Vec<u64>) {
-        let residency = self.shared();
-        let (wanted, holes): (Vec<u64>, Vec<u64>) = chunks
-            .iter()
-            .partition(|index| state.is_some_and(|state| state.stores(*index)) && !residency.is_cut(*index));
-        (wanted.into_iter().collect(), holes)
     }
 
     /// Puts those of the chunks into the file that segments carry themselves; numbers and sizes.
@@ -174,8 +176,19 @@ impl Pager {
         self.bucket.environment.compute(work).await.map_err(|failed| self.failed(failed))
     }
 
-    /// Fetches a run and puts its chunks into the file; numbers and sizes.
+    /// Fetches a run and puts its chunks into the file; numbers and sizes. What does not pass its check is fetched once
+    /// more before it counts as damaged.
     async fn put_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<(u64, u64)>, HydrateError> {
+        match self.try_run(claim, run.clone()).await {
+            Err(HydrateError::Read(ReadError::Content { key, cause })) => {
+                tracing::warn!(key, %cause, "what was fetched is damaged; fetching it once more");
+                self.try_run(claim, run).await
+            }
+            other => other,
+        }
+    }
+
+    async fn try_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<(u64, u64)>, HydrateError> {
         let fetched = {
             // Only closing the semaphore fails, which nobody does.
             let _turn = self.fetches.acquire().await;

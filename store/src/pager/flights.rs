@@ -38,8 +38,16 @@ impl Flights {
         chunks: impl IntoIterator<Item = u64>,
         wanted: impl Fn(u64) -> bool,
     ) -> Claim {
-        let mut flying = self.hold();
-        let claimed = chunks.into_iter().filter(|index| wanted(*index) && flying.insert(*index)).collect();
+        self.claim_held(self.hold(), chunks.into_iter().filter(|index| wanted(*index)))
+    }
+
+    /// Claims those of the chunks that are not on their way.
+    pub(super) fn claim_held(
+        self: &Arc<Self>,
+        mut flying: Held<'_>,
+        chunks: impl IntoIterator<Item = u64>,
+    ) -> Claim {
+        let claimed = chunks.into_iter().filter(|index| flying.insert(*index)).collect();
         Claim { flights: Arc::clone(self), chunks: claimed }
     }
 

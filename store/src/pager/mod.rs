@@ -31,13 +31,13 @@ mod residency;
 use counters::Counters;
 pub use counters::PagerCounts;
 use first_reads::FirstReads;
-use flights::Flights;
+use flights::{Claim, Flights};
 use read_ahead::ReadAhead;
 use residency::Residency;
 
 /// Most chunks of one read that [`Pager::try_read`] serves: what a caller asks for in pieces.
-pub const MAX_READ_CHUNKS: u64 = 16;
-/// Least size of a cache in bytes: room for one such piece. Give it as many as there are threads.
+pub const MAX_READ_CHUNKS: u64 = 4;
+/// Least size of a cache in bytes: room for one such piece. Give it several for each thread.
 pub const LEAST_CACHE_BYTES: u64 = MAX_READ_CHUNKS * BLOCK_BYTES;
 /// Range GETs under way at a time; each holds at most [`crate::branch::MAX_RANGE_BYTES`].
 const FETCHES_IN_FLIGHT: usize = 16;
@@ -45,8 +45,6 @@ const FETCHES_IN_FLIGHT: usize = 16;
 const AHEADS_IN_FLIGHT: usize = 6;
 /// Chunks fetched ahead of a scan at most (8 MiB).
 const LARGEST_AHEAD: u64 = 32;
-/// Chunks that one eviction frees beyond what it must.
-const EVICTION_BATCH: u64 = 16;
 
 /// Where chunks come from that are not in the file.
 #[derive(Debug, Clone)]
@@ -172,9 +170,6 @@ impl Pager {
         let bytes = read_up_to(&self.file, buffer, offset)?;
         let marked = chunks.clone().is_some_and(|chunks| residency.touch(chunks));
         drop(residency);
-        if let Some(chunks) = &chunks {
-            self.first_reads.note(chunks);
-        }
         let ahead = chunks.filter(|_| marked).and_then(|chunks| self.scan(&chunks));
         Ok(Read::Done { bytes, ahead })
     }
@@ -191,38 +186,59 @@ impl Pager {
             return Ok(true);
         }
         let chunks = chunks_of(offset, data.len() as u64);
-        {
-            // Nobody begins to fetch what is written from here on.
-            let flying = self.flights.hold();
-            if flying.range(chunks.clone()).next().is_some()
-                || !self.parts_missing(offset, data.len() as u64)?.is_empty()
-            {
-                return Ok(false);
-            }
-            // Before the bytes: a chunk that is uploaded without need costs an upload, the other way costs the data.
-            self.alone().write(chunks);
-        }
+        // Nobody fetches what is written, nor reads it before it is.
+        let Some(claim) = self.claim_for_writing(&chunks, offset, data.len() as u64)? else {
+            return Ok(false);
+        };
         self.file.write_all_at(data, offset)?;
+        self.alone().arrived(chunks);
+        drop(claim);
+        if self.shared().is_over() {
+            self.evict();
+        }
         Ok(true)
     }
 
-    /// Cuts the file, or makes it longer. False as with [`Self::try_write`], for the bytes from `size` on.
-    pub fn try_truncate(&self, size: u64) -> io::Result<bool> {
+    /// Notes the chunks as written before they are: one that is uploaded without need costs an upload, the other way
+    /// costs the data. None if the write has to wait.
+    fn claim_for_writing(
+        &self,
+        chunks: &RangeInclusive<u64>,
+        offset: u64,
+        length: u64,
+    ) -> io::Result<Option<Claim>> {
         let flying = self.flights.hold();
-        let count = chunk_count(size);
-        let last = count.saturating_sub(1);
-        let parts = self.parts_missing(size.saturating_sub(1), 1)?;
-        let cuts_a_chunk = size < chunk_range(last, self.size()?).end;
-        if flying.range(last..).next().is_some() || (cuts_a_chunk && !parts.is_empty()) {
+        let mut residency = self.alone();
+        if flying.range(chunks.clone()).next().is_some()
+            || !parts_missing(&residency, self.size()?, offset, length).is_empty()
+        {
+            return Ok(None);
+        }
+        residency.write(chunks.clone());
+        Ok(Some(self.flights.claim_held(flying, chunks.clone().filter(|index| !residency.has(*index)))))
+    }
+
+    /// Cuts the file, or makes it longer. False if parts of the last chunk are not in the file, or some that are cut off
+    /// are on their way: [`Self::make_truncatable`] and try again.
+    pub fn try_truncate(&self, size: u64) -> io::Result<bool> {
+        let (count, last) = (chunk_count(size), last_chunk(size));
+        let flying = self.flights.hold();
+        let mut residency = self.alone();
+        let parted = self.parted_by(size)?;
+        if flying.range(last..).next().is_some() || (parted && !residency.has(last)) {
             return Ok(false);
         }
-        let mut residency = self.alone();
         self.file.set_len(size)?;
         residency.truncate(count);
-        if cuts_a_chunk && size > 0 {
+        if parted && size > 0 {
             residency.write(last..=last);
         }
         Ok(true)
+    }
+
+    /// Whether a cut at `size` leaves a part of a chunk.
+    fn parted_by(&self, size: u64) -> io::Result<bool> {
+        Ok(size < chunk_range(last_chunk(size), self.size()?).end)
     }
 
     /// Begins another set of written chunks, and returns this one. What is in it stays in the file until
@@ -258,6 +274,11 @@ impl Pager {
         self.counters.counts(cached * BLOCK_BYTES)
     }
 
+    /// The engine read these bytes.
+    pub fn note_read(&self, offset: u64, length: u64) {
+        self.first_reads.note(&chunks_of(offset, length));
+    }
+
     /// From now on what is read first is noted: the next opening may want it at once.
     pub fn note_first_reads(&self) {
         self.first_reads.begin();
@@ -274,22 +295,6 @@ impl Pager {
         Ok((length > 0).then(|| chunks_of(offset, length)))
     }
 
-    /// Chunks that a write of these bytes covers only in part, and that are not in the file.
-    fn parts_missing(&self, offset: u64, length: u64) -> io::Result<Vec<u64>> {
-        let (size, end) = (self.size()?, offset + length);
-        let chunks = chunks_of(offset, length);
-        let residency = self.shared();
-        let missing = |index: &u64| {
-            let place = chunk_range(*index, size);
-            let whole = offset <= place.start && end >= place.end;
-            !whole && !residency.has(*index)
-        };
-        let mut edges = vec![*chunks.start(), *chunks.end()];
-        edges.dedup();
-        edges.retain(missing);
-        Ok(edges)
-    }
-
     /// A read that the read-ahead wants to know of.
     fn scan(&self, chunks: &RangeInclusive<u64>) -> Option<Range<u64>> {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,22 +309,24 @@ impl Pager {
         Some(wanted)
     }
 
-    /// Drops chunks until the file is below its limit.
+    /// Drops chunks that are read least, if there are too many.
     fn evict(&self) {
         let mut residency = self.alone();
-        let victims = residency.evict(EVICTION_BATCH);
-        let Ok(size) = self.size() else { return residency.arrived(victims) };
+        let victims = residency.evict();
+        let size = self.size().unwrap_or(u64::MAX);
         for run in victims.chunk_by(|a, b| a + 1 == *b) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
             let (start, end) = (chunk_range(*first, size).start, chunk_range(*last, size).end);
+            if start >= end {
+                continue;
+            }
+            self.counters.evicted(run.len() as u64);
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            match fallocate(&*self.file, flags, start, end - start) {
-                Ok(()) => self.counters.evicted(run.len() as u64),
-                Err(error) => {
-                    // Nothing was lost: what could not be dropped is still there.
-                    tracing::warn!(%error, "the cache cannot be made smaller");
-                    residency.arrived(run.iter().copied());
-                }
+            if let Err(error) = fallocate(&*self.file, flags, start, end - start)
+                && self.counters.first_failure()
+            {
+                // Nobody knows what is left there, and nobody reads it: it is fetched again, to the same place.
+                tracing::warn!(%error, "the cache cannot be made smaller; its volume may fill up");
             }
         }
     }
@@ -331,6 +338,25 @@ impl Pager {
     fn alone(&self) -> RwLockWriteGuard<'_, Residency> {
         self.residency.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The chunk that the last byte of a file of `size` bytes is in.
+fn last_chunk(size: u64) -> u64 {
+    chunk_count(size).saturating_sub(1)
+}
+
+/// Chunks that a write of these bytes covers only in part, and that are not in the file of `size` bytes.
+fn parts_missing(residency: &Residency, size: u64, offset: u64, length: u64) -> Vec<u64> {
+    let (end, chunks) = (offset + length, chunks_of(offset, length));
+    let missing = |index: &u64| {
+        let place = chunk_range(*index, size);
+        let whole = offset <= place.start && end >= place.end;
+        !whole && !residency.has(*index)
+    };
+    let mut edges = vec![*chunks.start(), *chunks.end()];
+    edges.dedup();
+    edges.retain(missing);
+    edges
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -3,7 +3,13 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::MAX_READ_CHUNKS;
 use crate::chunk::ChunkSet;
+
+/// Clean chunks that a cache has room for, whatever was written: the pieces that two threads read at a time.
+const LEAST_CLEAN: u64 = 2 * (MAX_READ_CHUNKS + 1);
+/// Most chunks that one eviction frees beyond what it must.
+const BATCH: u64 = 16;
 
 /// Chunks of the cache file. Pure bookkeeping: who reads the file holds it shared, who evicts holds it alone.
 #[derive(Debug)]
@@ -92,10 +98,9 @@ impl Residency {
         }
     }
 
-    /// They are about to be written.
+    /// They are about to be written: they do not leave any more.
     pub(super) fn write(&mut self, chunks: RangeInclusive<u64>) {
         for index in chunks {
-            self.add(index);
             self.written.chunks.insert(index);
         }
     }
@@ -140,14 +145,24 @@ impl Residency {
         self.written.chunks.len() + self.frozen.chunks.len()
     }
 
-    /// Chooses chunks to drop until `batch` below the limit, in ascending order: those not read for longest, as near
-    /// as one bit per chunk can tell. They count as gone. Headers and what no manifest holds stay.
-    pub(super) fn evict(&mut self, batch: u64) -> Vec<u64> {
+    /// Whether there is something to evict.
+    pub(super) fn is_over(&self) -> bool {
+        self.cached > self.bound()
+    }
+
+    /// What the file may hold: the limit, but room for what is being read however much no manifest holds.
+    fn bound(&self) -> u64 {
+        self.limit.max(self.unpublished() + (self.limit / 4).max(LEAST_CLEAN))
+    }
+
+    /// Chooses chunks to drop, some more than must go, in ascending order: those not read for longest, as near as one
+    /// bit per chunk can tell. They count as gone. Headers and what no manifest holds stay.
+    pub(super) fn evict(&mut self) -> Vec<u64> {
         let mut victims = Vec::new();
-        if self.cached <= self.limit {
+        if !self.is_over() {
             return victims;
         }
-        let target = self.limit.saturating_sub(batch);
+        let target = self.bound() - (self.limit / 16).min(BATCH);
         let end = self.present.end();
         // Twice round: the first time takes the bit of what was read, the second the chunk.
         for _ in 0..end * 2 {
@@ -192,61 +207,79 @@ fn locate(index: u64) -> (usize, u64) {
 mod tests {
     use super::*;
 
-    fn full(limit: u64, count: u64) -> Residency {
-        let mut residency = Residency::new(limit);
+    /// Room for 40 chunks; so many are there.
+    fn full(count: u64) -> Residency {
+        let mut residency = Residency::new(40);
         residency.arrived(0..count);
         residency
     }
 
+    fn written(residency: &mut Residency, chunks: RangeInclusive<u64>) {
+        residency.write(chunks.clone());
+        residency.arrived(chunks);
+    }
+
     #[test]
     fn the_longest_unread_go_first_and_headers_stay() {
-        let mut residency = full(6, 8);
-        // The first round takes the bits of all, the second begins with chunk 1.
-        assert_eq!(residency.evict(0), [1, 2]);
-        assert!(residency.has(0) && residency.has_all(3..=7) && !residency.has_all(2..=3));
-        residency.arrived([1, 2]);
-        residency.touch(3..=4);
-        assert_eq!(residency.evict(0), [5, 6]);
-        assert_eq!(residency.cached(), 6);
-        assert!(residency.evict(0).is_empty());
+        let mut residency = full(42);
+        // The first round takes the bits of all, the second begins with chunk 1. Two more than must go.
+        assert_eq!(residency.evict(), [1, 2, 3, 4]);
+        assert!(residency.has(0) && residency.has_all(5..=41) && !residency.has_all(4..=5));
+        residency.arrived(1..=4);
+        residency.touch(5..=6);
+        assert_eq!(residency.evict(), [7, 8, 9, 10]);
+        assert_eq!(residency.cached(), 38);
+        assert!(residency.evict().is_empty());
     }
 
     #[test]
     fn what_no_manifest_holds_stays_whatever_the_limit() {
-        let mut residency = full(2, 4);
-        residency.write(1..=5);
-        assert_eq!(residency.evict(0), [] as [u64; 0], "all but the headers are written");
-        assert_eq!(residency.freeze().len(), 5);
-        residency.write(5..=5);
-        assert_eq!(residency.evict(0), [] as [u64; 0], "frozen is not published");
-        assert_eq!(residency.unpublished(), 6);
+        let mut residency = full(1);
+        written(&mut residency, 1..=60);
+        assert_eq!(residency.evict(), [] as [u64; 0], "all but the headers are written");
+        assert_eq!(residency.freeze().len(), 60);
+        written(&mut residency, 60..=60);
+        assert_eq!(residency.evict(), [] as [u64; 0], "frozen is not published");
+        assert_eq!(residency.unpublished(), 61);
         residency.published();
-        assert_eq!(residency.evict(0), [1, 2, 3, 4]);
-        assert!(residency.has(5) && residency.is_written());
+        assert_eq!(residency.evict(), (1..=23).collect::<Vec<_>>());
+        assert!(residency.has(60) && residency.is_written());
+    }
+
+    #[test]
+    fn what_is_read_has_room_beside_what_is_written() {
+        let mut residency = full(1);
+        written(&mut residency, 1..=100);
+        residency.arrived(200..=205);
+        assert!(residency.evict().is_empty());
+        residency.arrived(206..=215);
+        let gone = residency.evict();
+        assert!(!gone.is_empty() && gone.iter().all(|index| *index >= 200), "{gone:?}");
+        assert!(residency.cached() > 101);
     }
 
     #[test]
     fn a_failed_publish_and_the_next_freeze_are_published_together() {
-        let mut residency = full(1, 1);
-        residency.write(1..=1);
+        let mut residency = full(1);
+        written(&mut residency, 1..=30);
         residency.freeze();
-        residency.write(2..=2);
-        assert_eq!(residency.freeze().iter().collect::<Vec<_>>(), [2]);
-        assert!(residency.evict(0).is_empty());
+        written(&mut residency, 31..=60);
+        assert_eq!(residency.freeze().len(), 30);
+        assert!(residency.evict().is_empty());
         residency.published();
-        assert_eq!(residency.evict(0), [1, 2]);
+        assert_eq!(residency.evict().first(), Some(&1));
     }
 
     #[test]
     fn what_a_cut_took_is_not_asked_of_the_manifest_again() {
-        let mut residency = full(10, 6);
-        residency.write(5..=5);
+        let mut residency = full(6);
+        written(&mut residency, 5..=5);
         residency.truncate(3);
         assert!(!residency.has(3) && !residency.has(5) && !residency.is_written());
         assert_eq!(residency.cached(), 3);
         assert!(residency.is_cut(3) && !residency.is_cut(2));
         residency.freeze();
-        residency.write(3..=4);
+        written(&mut residency, 3..=4);
         assert!(residency.is_cut(5), "until the cut is in a manifest");
         residency.published();
         assert!(!residency.is_cut(5));
@@ -254,7 +287,7 @@ mod tests {
 
     #[test]
     fn marks_are_told_once() {
-        let mut residency = full(10, 6);
+        let mut residency = full(6);
         residency.mark(4, 0..=0);
         assert!(!residency.touch(1..=3) && residency.touch(2..=4));
         residency.mark(5, 2..=4);

@@ -4,11 +4,14 @@
 use super::LocalFiles;
 use roost_engine::{VfsError, VfsFile};
 use roost_store::{
-    HydrateError,
+    HydrateError, ObjectError, ReadError,
     chunk::BLOCK_BYTES,
     pager::{MAX_READ_CHUNKS, Read},
 };
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 /// A handle to the database file. The descriptor behind it outlives it.
 pub struct MainFile(LocalFiles);
@@ -29,6 +32,7 @@ impl MainFile {
         loop {
             match pager.try_read(buffer, offset)? {
                 Read::Done { bytes, ahead } => {
+                    pager.note_read(offset, length);
                     self.fetch_ahead(ahead);
                     return Ok(bytes);
                 }
@@ -55,18 +59,39 @@ impl MainFile {
         });
     }
 
-    /// Unless a checkpoint of ours must go on, what no manifest holds may not outgrow the cache: the node would end the
-    /// pod.
+    /// Has DuckDB's thread wait for the bucket. A checkpoint that cannot read would end the database: it waits on while
+    /// the bucket is away, and so does opening it.
+    fn wait<F: Future<Output = Result<(), HydrateError>>>(
+        &self,
+        bring: impl Fn() -> F,
+    ) -> Result<(), VfsError> {
+        loop {
+            match self.0.0.tasks.block_on(bring()) {
+                Ok(()) => return Ok(()),
+                Err(error) if self.0.is_checkpointing() && is_passing(&error) => {
+                    tracing::warn!(%error, "a checkpoint waits for object storage");
+                }
+                Err(error) => return Err(self.unread(&error)),
+            }
+        }
+    }
+
+    /// What no manifest holds may not outgrow the cache: the node would end the pod. Replaying a WAL and our checkpoint
+    /// must go on in any case.
     fn check_room(&self, length: u64) -> Result<(), VfsError> {
         let pager = &self.0.0.pager;
-        if self.0.is_checkpointing() || pager.unpublished_bytes() + length <= pager.limit_bytes() {
+        let room = pager.limit_bytes() / 4 * 3;
+        if self.0.is_checkpointing()
+            || !self.0.0.attached.load(SeqCst)
+            || pager.unpublished_bytes() + length <= room
+        {
             return Ok(());
         }
+        self.0.0.refused.store(true, SeqCst);
         Err(VfsError::io(format!(
-            "what was written and is not published yet fills the {} MiB that the pod's cache volume has for the \
-             database; nothing of this transaction is kept: write less in one transaction, or raise \
-             runtime.cacheSize of the TenantClass",
-            pager.limit_bytes() >> 20
+            "what was written and is not published yet fills the {} MiB that the pod's cache volume has for it; the \
+             transaction cannot be kept: write less in one, or raise runtime.cacheSize of the TenantClass",
+            room >> 20
         )))
     }
 
@@ -83,6 +108,11 @@ impl MainFile {
             }
         })
     }
+}
+
+/// Whether the bucket may answer later.
+fn is_passing(error: &HydrateError) -> bool {
+    matches!(error, HydrateError::Read(ReadError::Object(ObjectError::Undecided { .. })))
 }
 
 impl VfsFile for MainFile {
@@ -126,7 +156,7 @@ impl VfsFile for MainFile {
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
         let pager = &self.0.0.pager;
         while !pager.try_truncate(size)? {
-            self.0.0.tasks.block_on(pager.make_truncatable(size)).map_err(|error| self.unread(&error))?;
+            self.wait(|| pager.make_truncatable(size))?;
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ pub struct Unpublished {
     pub carried: u64,
     /// Whether a commit waits that no segment can hold.
     pub needs_publish: bool,
-    /// Whether the cache is nearly full of what no manifest holds.
+    /// Whether the cache has to get rid of what no manifest holds.
     pub crowded: bool,
 }
 
@@ -95,6 +95,10 @@ struct Shared {
     /// Where DuckDB's threads have the bucket asked.
     tasks: Handle,
     damage: Damage,
+    /// DuckDB has opened the database.
+    attached: AtomicBool,
+    /// A write was refused since the last freeze, for what no manifest holds.
+    refused: AtomicBool,
     interlock: Arc<Interlock>,
     /// Whether each file is there, as far as DuckDB is concerned.
     exists: [AtomicBool; 4],
@@ -134,6 +138,8 @@ impl LocalFiles {
             pager,
             tasks: Handle::current(),
             damage: Damage::default(),
+            attached: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
@@ -152,8 +158,10 @@ impl LocalFiles {
     /// The database is attached: from now on headers change and WALs go only in a checkpoint of ours.
     /// An error if DuckDB never opened the file here.
     pub fn attached(&self) -> Result<(), VfsError> {
+        self.0.interlock.attached()?;
         self.0.pager.note_first_reads();
-        self.0.interlock.attached()
+        self.0.attached.store(true, SeqCst);
+        Ok(())
     }
 
     /// Damage that reading the database file met.
@@ -178,6 +186,7 @@ impl LocalFiles {
     pub fn take_changes(&self, must: bool) -> Taken {
         let mut changes = self.changes();
         let chunks = self.0.pager.freeze();
+        self.0.refused.store(false, SeqCst);
         let first_commit = changes.first_commit.take();
         let last_commit = changes.tail.last_commit();
         let rotated = must || changes.tail.length() > 0 || !chunks.is_empty();
@@ -190,6 +199,8 @@ impl LocalFiles {
 
     /// What no freeze has taken.
     pub fn unpublished(&self) -> Unpublished {
+        let crowded = self.0.pager.unpublished_bytes() >= self.0.pager.limit_bytes() / 2;
+        let refused = self.0.refused.load(SeqCst);
         let changes = self.changes();
         Unpublished {
             since: changes.first_commit,
@@ -198,7 +209,8 @@ impl LocalFiles {
             segments: changes.tail.segments(),
             carried: changes.tail.carried(),
             needs_publish: changes.tail.needs_publish(),
-            crowded: self.0.pager.unpublished_bytes() >= self.0.pager.limit_bytes() / 4 * 3,
+            // Room is wanted; or it is scarce, and something is committed.
+            crowded: refused || (crowded && changes.first_commit.is_some()),
         }
     }
 
