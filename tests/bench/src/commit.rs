@@ -103,8 +103,8 @@ async fn gate(roost: &Roost) -> Result<Figure> {
 fn gate_seconds(life: &Life) -> Result<f64> {
     let text = life.metrics.render(&tenant_runtime::lifecycle::Lifecycle::default())?;
     let name = "roost_runtime_publish_gate_closed_seconds_sum ";
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no such metric")?;
-    Ok(line.parse()?)
+    let sum = text.lines().find_map(|found| found.strip_prefix(name)).context("no such metric")?;
+    Ok(sum.parse()?)
 }
 
 async fn create(life: &Life) -> Result<()> {
