@@ -9,11 +9,14 @@
     reason = "what a test does not expect fails it"
 )]
 
+#[path = "support/life.rs"]
+mod life;
+
 use arrow_array::{cast::AsArray as _, types::Int64Type};
+use life::Life;
 use roost_engine::mutation::{self, Mutation};
 use roost_protocol::durability::Durability;
 use roost_store::{Adoption, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
-use roost_tests::Life;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

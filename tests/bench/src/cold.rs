@@ -4,13 +4,14 @@
 use crate::{
     embedded,
     figure::{Figure, Sample},
+    life::Life,
     local_tenant::LocalTenant,
     place::{megabytes, millis},
 };
 use anyhow::{Result, ensure};
 use roost_protocol::durability::Durability;
 use roost_store::{BranchName, BranchSource};
-use roost_tests::{Life, Roost, cluster::random_suffix};
+use roost_tests::{Roost, cluster::random_suffix};
 use std::time::Instant;
 
 /// Databases: name and bytes.

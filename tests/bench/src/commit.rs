@@ -3,6 +3,7 @@
 
 use crate::{
     figure::{Figure, Sample},
+    life::Life,
     local_tenant::LocalTenant,
     place::millis,
 };
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use roost_protocol::durability::Durability;
 use roost_store::object::Condition;
-use roost_tests::{Life, Roost, cluster::random_suffix};
+use roost_tests::{Roost, cluster::random_suffix};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

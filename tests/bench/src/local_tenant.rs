@@ -1,13 +1,13 @@
 //! A tenant of nobody's cluster, served by this process from the cluster's bucket: figures without Kubernetes.
 
-use crate::local_file::LocalFile;
+use crate::{life::Life, local_file::LocalFile};
 use anyhow::Result;
 use roost_protocol::durability::Durability;
 use roost_store::{
     BranchName, Environment, Holder, ObjectStore, OwnedBranch, Owner, Takeover, TenantPath, TenantStore,
     object::fault::{FaultStore, Faults},
 };
-use roost_tests::{Life, Roost, cluster::random_suffix};
+use roost_tests::{Roost, cluster::random_suffix};
 use std::{
     path::{Path, PathBuf},
     sync::{

@@ -10,6 +10,9 @@ mod embedded;
 mod figure;
 mod hydrate;
 mod journal;
+// In-process serving, as the runtime's own tests do it.
+#[path = "../../../tenant-runtime/tests/support/life.rs"]
+mod life;
 mod local_file;
 mod local_tenant;
 mod operator;

@@ -3,12 +3,13 @@
 use crate::{
     embedded::Embedded,
     figure::{Figure, Sample},
+    life::Life,
     local_tenant::LocalTenant,
     place::millis,
 };
 use anyhow::Result;
 use roost_protocol::durability::Durability;
-use roost_tests::{Life, Roost};
+use roost_tests::Roost;
 use std::time::Instant;
 
 #[path = "../../../engine/tests/tpch/mod.rs"]

@@ -1,4 +1,5 @@
 //! One process's worth of serving a tenant, without HTTP and in this process: taken over, written to, gone.
+#![allow(dead_code, reason = "each program that uses it uses a part of it")]
 
 use arrow_array::RecordBatch;
 use roost_engine::{QueryRequest, Role};
