@@ -38,11 +38,7 @@ impl MainFile {
                 }
                 Read::Absent => {
                     self.fetch_ahead(pager.missed(offset, length)?);
-                    self.0
-                        .0
-                        .tasks
-                        .block_on(pager.fault(offset, length))
-                        .map_err(|error| self.unread(&error))?;
+                    self.wait(|| pager.fault(offset, length))?;
                 }
             }
         }
@@ -60,7 +56,7 @@ impl MainFile {
     }
 
     /// Has DuckDB's thread wait for the bucket. A checkpoint that cannot read would end the database: it waits on while
-    /// the bucket is away, and so does opening it.
+    /// the bucket is away.
     fn wait<F: Future<Output = Result<(), HydrateError>>>(
         &self,
         bring: impl Fn() -> F,
@@ -132,11 +128,7 @@ impl VfsFile for MainFile {
         let (pager, length) = (&self.0.0.pager, data.len() as u64);
         self.check_room(length)?;
         while !pager.try_write(data, offset)? {
-            self.0
-                .0
-                .tasks
-                .block_on(pager.make_writable(offset, length))
-                .map_err(|error| self.unread(&error))?;
+            self.wait(|| pager.make_writable(offset, length))?;
         }
         // Recorded after: a sync of another thread may come in between, and what it covers must be written.
         self.0.changes().tail.main_written(offset, length);
