@@ -1,4 +1,5 @@
 //! Where a database keeps its catalog.
+
 use crate::opening::literal;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
@@ -8,14 +9,10 @@ use roost_duckdb::{Connection, EngineError};
 pub(crate) fn metadata_blocks(connection: &mut Connection, database: &str) -> Result<Vec<u64>, EngineError> {
     let sql = format!("SELECT block_id FROM pragma_metadata_info({})", literal(database));
     let mut blocks = Vec::new();
-    for statement in connection.extract(&sql)? {
-        let mut prepared = connection.prepare(statement)?;
-        let mut stream = prepared.execute_stream()?;
-        while let Some(batch) = stream.next()? {
-            let column = batch.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
-            blocks
-                .extend(column.into_iter().flatten().flatten().filter_map(|block| u64::try_from(block).ok()));
-        }
-    }
+    connection.each_batch(&sql, |batch| {
+        let column = batch.columns().first().and_then(|column| column.as_primitive_opt::<Int64Type>());
+        blocks.extend(column.into_iter().flatten().flatten().filter_map(|block| u64::try_from(block).ok()));
+        Ok::<_, EngineError>(())
+    })?;
     Ok(blocks)
 }

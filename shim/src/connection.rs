@@ -3,6 +3,7 @@ use crate::error::EngineError;
 use crate::ffi::{self, Owned, RawConnection, RawInterrupt, RawStatement, Text};
 use crate::plan::{ContextId, Trust};
 use crate::statement::{Extracted, Prepared, StatementKind};
+use arrow_array::RecordBatch;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -64,9 +65,20 @@ impl Connection {
 
     /// Runs statements to their end and drops their rows: for our own statements.
     pub fn run(&mut self, sql: &str) -> Result<(), EngineError> {
+        self.each_batch(sql, |_| Ok(()))
+    }
+
+    /// Runs statements to their end; `take` gets their rows. For our own statements.
+    pub fn each_batch<E: From<EngineError>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
         for statement in self.extract(sql)? {
             let mut stream = self.prepare(statement)?.execute_stream()?;
-            while stream.next()?.is_some() {}
+            while let Some(batch) = stream.next()? {
+                take(batch)?;
+            }
         }
         Ok(())
     }

@@ -75,9 +75,9 @@ impl From<FormatError> for LocalError {
 /// The running database, as its publisher sees it. Implemented by the runtime over engine and file system.
 #[async_trait]
 pub trait LocalDatabase: Send + Sync {
-    /// Closes the write gate, waits until no [`crate::stream::Cut`] is being shipped, checkpoints, swaps the dirty set for an empty one, begins a new WAL, and (unless
-    /// sealing) opens the gate again. Whatever is cut later is of the new WAL. On an error the dirty set is as it was. Not called again before what it
-    /// returned is published.
+    /// Closes the write gate, waits until no [`crate::stream::Cut`] is being shipped, checkpoints, swaps the dirty set
+    /// for an empty one, begins a new WAL, and (unless sealing) opens the gate again. Whatever is cut later is of the
+    /// new WAL. On an error the dirty set is as it was. Not called again before what it returned is published.
     async fn freeze(&self, purpose: Freeze) -> Result<Frozen, LocalError>;
 
     /// Reads `length` bytes of the chunk `index` of the main file. Called after `freeze`, while writers may

@@ -194,14 +194,14 @@ impl Paged {
 #[async_trait]
 impl LocalDatabase for Paged {
     async fn freeze(&self, _: Freeze) -> Result<Frozen, LocalError> {
-        let written = self.pager.is_written();
+        let dirty = self.pager.freeze();
         Ok(Frozen {
             file_size: self.pager.size().unwrap(),
-            dirty: self.pager.freeze(),
             database_id: DatabaseId::from_bytes([1; 16]),
             boot: self.boot.clone(),
             last_commit: None,
-            rotated: written,
+            rotated: !dirty.is_empty(),
+            dirty,
             engine_version: "1.5.5".into(),
             storage_version: "v1.5.0".into(),
         })

@@ -142,7 +142,6 @@ impl ServedDatabase {
         let unreadable = |error| LocalError::retryable(format!("the database file cannot be read: {error}"));
         let file_size = self.files.main_size().map_err(unreadable)?;
         let database_id = self.files.database_id().map_err(unreadable)?;
-        let boot = self.boot_set().await;
         let taken = self.files.take_changes(purpose == Freeze::First);
         *self.publishing() = Some(Publishing { since: taken.first_commit });
         Ok(Frozen {
@@ -150,7 +149,7 @@ impl ServedDatabase {
             dirty: taken.chunks,
             database_id,
             last_commit: taken.last_commit,
-            boot,
+            boot: ChunkSet::new(),
             rotated: taken.rotated,
             engine_version: ENGINE_VERSION.into(),
             storage_version: STORAGE_VERSION.into(),
@@ -177,8 +176,12 @@ impl LocalDatabase for ServedDatabase {
         if seal && !broken(Mutation::OpenTheGateBeforeSealing) {
             gate.seal();
             *self.sealed() = Some(gate);
+        } else {
+            drop(gate);
         }
-        frozen
+        let mut frozen = frozen?;
+        frozen.boot = self.boot_set().await;
+        Ok(frozen)
     }
 
     async fn read_chunk(&self, index: u64, length: usize) -> Result<Bytes, LocalError> {

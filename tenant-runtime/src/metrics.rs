@@ -68,7 +68,7 @@ pub struct QueryMetrics {
 pub struct WakeMetrics {
     /// Time from the grant to serving.
     pub seconds: Histogram,
-    /// Bytes of the database file after hydration.
+    /// Bytes of the database file when it was opened.
     pub database_bytes: Gauge,
 }
 
@@ -229,7 +229,7 @@ impl WakeMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self { seconds: Histogram::new(SECONDS), database_bytes: Gauge::default() };
         registry.register("seconds", "Time from the grant to serving", metrics.seconds.clone());
-        let bytes = "Bytes of the database file after hydration";
+        let bytes = "Bytes of the database file when it was opened";
         registry.register("database_bytes", bytes, metrics.database_bytes.clone());
         metrics
     }

@@ -1,4 +1,4 @@
-//! From a claim to a served tenant: take over, hydrate, open the engine, run the init script.
+//! From a claim to a served tenant: take over, open the file and the engine, run the init script.
 
 use crate::{
     admission::Admission,

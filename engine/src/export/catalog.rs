@@ -145,15 +145,17 @@ fn is_parquet(entry: Option<std::fs::DirEntry>) -> bool {
 fn rows<T: DeserializeOwned>(connection: &mut Connection, sql: &str) -> Result<Vec<T>, ExportError> {
     let failed = |source| ExportError::Engine { step: "read the catalog".into(), source };
     let sql = format!("SELECT to_json(found)::VARCHAR FROM ({sql}) AS found");
+    let mut batches = Vec::new();
+    let keep = |batch| {
+        batches.push(batch);
+        Ok(())
+    };
+    connection.each_batch(&sql, keep).map_err(failed)?;
     let mut found = Vec::new();
-    for statement in connection.extract(&sql).map_err(failed)? {
-        let mut prepared = connection.prepare(statement).map_err(failed)?;
-        let mut stream = prepared.execute_stream().map_err(failed)?;
-        while let Some(batch) = stream.next().map_err(failed)? {
-            let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
-            for text in texts.ok_or(ExportError::Catalog("a query"))?.iter().flatten() {
-                found.push(serde_json::from_str(text).map_err(|_| ExportError::Catalog("a query"))?);
-            }
+    for batch in batches {
+        let texts = batch.columns().first().and_then(|column| column.as_string_opt::<i32>());
+        for text in texts.ok_or(ExportError::Catalog("a query"))?.iter().flatten() {
+            found.push(serde_json::from_str(text).map_err(|_| ExportError::Catalog("a query"))?);
         }
     }
     Ok(found)

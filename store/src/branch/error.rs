@@ -54,14 +54,14 @@ impl TakeOverError {
     }
 }
 
-/// Building the local file failed. No partial file is left.
+/// Opening, building or filling the local file failed. What is left of a new file is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HydrateError {
     /// An object could not be read, or is not what it should be.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The local disk.
-    #[error("the file {path} cannot be built: {message}")]
+    #[error("the file {path} cannot be used: {message}")]
     Local {
         /// The file.
         path: String,
@@ -74,6 +74,11 @@ pub enum HydrateError {
 }
 
 impl HydrateError {
+    /// The local disk failed.
+    pub(crate) fn local(path: &std::path::Path, message: &(impl ToString + ?Sized)) -> Self {
+        Self::Local { path: path.display().to_string(), message: message.to_string() }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

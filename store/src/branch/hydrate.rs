@@ -66,7 +66,7 @@ fn create(
     path: &Path,
     cache_bytes: u64,
 ) -> Result<(Pager, Unfinished), HydrateError> {
-    Pager::create(bucket, keys, base, path, cache_bytes).map_err(|error| local(path, &error))
+    Pager::create(bucket, keys, base, path, cache_bytes).map_err(|error| HydrateError::local(path, &error))
 }
 
 fn restored(state: &LoadedState, wal: u64) -> Hydrated {
@@ -101,9 +101,5 @@ async fn write_wal(bucket: &Bucket, state: &LoadedState, path: &Path) -> Result<
             Ok(offset)
         }
     });
-    made.await.map_err(|error: std::io::Error| local(&target, &error))
-}
-
-fn local(path: &Path, error: &std::io::Error) -> HydrateError {
-    HydrateError::Local { path: path.display().to_string(), message: error.to_string() }
+    made.await.map_err(|error: std::io::Error| HydrateError::local(&target, &error))
 }

@@ -12,12 +12,15 @@ use crate::format::manifest::Manifest;
 use crate::format::page::Page;
 use crate::keys::Keys;
 
+/// A page, read or not; manifests share it that have it in common.
+pub(super) type PageCell = Arc<OnceCell<Page>>;
+
 /// The pages of a manifest, by their number.
 #[derive(Clone)]
 pub(crate) struct Pages {
     bucket: Bucket,
     keys: Keys,
-    cells: Vec<Arc<OnceCell<Arc<Page>>>>,
+    cells: Vec<PageCell>,
 }
 
 impl fmt::Debug for Pages {
@@ -35,12 +38,12 @@ impl Pages {
     }
 
     /// Pages that were made, and unchanged ones of another manifest.
-    pub(crate) fn made(bucket: &Bucket, keys: &Keys, cells: Vec<Arc<OnceCell<Arc<Page>>>>) -> Self {
+    pub(super) fn made(bucket: &Bucket, keys: &Keys, cells: Vec<PageCell>) -> Self {
         Self { bucket: bucket.clone(), keys: keys.clone(), cells }
     }
 
     /// The page of this number, which `manifest` names. An error also if the manifest has none of that number.
-    pub(crate) async fn get(&self, manifest: &Manifest, number: usize) -> Result<&Arc<Page>, ReadError> {
+    pub(crate) async fn get(&self, manifest: &Manifest, number: usize) -> Result<&Page, ReadError> {
         let Some(cell) = self.cells.get(number) else {
             let why = format!("it has no page {number}");
             return Err(ReadError::Mismatch { key: self.keys.manifest(&manifest.position()), why });
@@ -49,7 +52,7 @@ impl Pages {
     }
 
     /// The place of a page, read or not; for a manifest that goes on with it.
-    pub(crate) fn cell(&self, number: usize) -> Option<Arc<OnceCell<Arc<Page>>>> {
+    pub(super) fn cell(&self, number: usize) -> Option<PageCell> {
         self.cells.get(number).cloned()
     }
 

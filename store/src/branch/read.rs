@@ -209,7 +209,7 @@ pub(crate) async fn load_page(
     keys: &Keys,
     manifest: &Manifest,
     index: usize,
-) -> Result<Arc<Page>, ReadError> {
+) -> Result<Page, ReadError> {
     let reference = &manifest.pages[index];
     let key = keys.page(&reference.name);
     if !manifest.lineages.contains(&reference.name.lineage) {
@@ -229,7 +229,7 @@ pub(crate) async fn load_page(
     if let Some(foreign) = page.packs.iter().find(|pack| !manifest.lineages.contains(&pack.lineage)) {
         return Err(wrong_lineage(keys.pack(foreign), foreign.lineage, &manifest.lineages));
     }
-    Ok(Arc::new(page))
+    Ok(page)
 }
 
 /// Chunks that a page of a manifest has entries for.

@@ -224,7 +224,7 @@ impl Maker<'_> {
                     return Ok((cell, base.manifest.pages[number].clone(), 0));
                 }
                 let old = match old {
-                    Some(base) => Some(base.pages.get(&base.manifest, number).await?.as_ref()),
+                    Some(base) => Some(base.pages.get(&base.manifest, number).await?),
                     None => None,
                 };
                 let page = build_page(self.name(), index, length, old, placed)?;
@@ -239,12 +239,12 @@ impl Maker<'_> {
         Ok((Pages::made(self.bucket, self.keys, cells), refs, bytes))
     }
 
-    async fn put_page(&self, page: Page) -> Result<(Arc<Page>, PageRef, u64), UploadError> {
+    async fn put_page(&self, page: Page) -> Result<(Page, PageRef, u64), UploadError> {
         let bytes = page::encode(&page);
         let size = bytes.len() as u64;
         let reference = PageRef { name: page.name.clone(), hash: blake3::hash(&bytes).to_hex().to_string() };
         self.bucket.put_immutable(&self.keys.page(&page.name), bytes.into()).await?;
-        Ok((Arc::new(page), reference, size))
+        Ok((page, reference, size))
     }
 
     fn name(&self) -> ObjectName {

@@ -152,7 +152,7 @@ impl Pager {
         outcome?;
         if done.chunks_done != done.chunks_total {
             let message = format!("{} of {} chunks were found", done.chunks_done, done.chunks_total);
-            return Err(HydrateError::Local { path: self.path.display().to_string(), message });
+            return Err(HydrateError::local(&self.path, &message));
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Pager {
     }
 
     fn local(&self, error: &io::Error) -> HydrateError {
-        HydrateError::Local { path: self.path.display().to_string(), message: error.to_string() }
+        HydrateError::local(&self.path, error)
     }
 }
 

@@ -78,7 +78,6 @@ pub struct Pager {
     ahead: Mutex<ReadAhead>,
     fetches: Semaphore,
     aheads: Semaphore,
-    limit: u64,
     first_reads: FirstReads,
     counters: Counters,
 }
@@ -145,7 +144,6 @@ impl Pager {
             ahead: Mutex::new(ReadAhead::new(LARGEST_AHEAD.min(limit / 8))),
             fetches: Semaphore::new(FETCHES_IN_FLIGHT),
             aheads: Semaphore::new(AHEADS_IN_FLIGHT),
-            limit,
             first_reads: FirstReads::default(),
             counters: Counters::default(),
         };
@@ -247,11 +245,6 @@ impl Pager {
         self.alone().freeze()
     }
 
-    /// Whether anything was written since the last freeze.
-    pub fn is_written(&self) -> bool {
-        self.shared().is_written()
-    }
-
     /// A manifest that HEAD names holds what was frozen.
     pub fn published(&self) {
         self.alone().published();
@@ -265,7 +258,7 @@ impl Pager {
 
     /// What the file should hold at most, in bytes.
     pub fn limit_bytes(&self) -> u64 {
-        self.limit * BLOCK_BYTES
+        self.shared().limit() * BLOCK_BYTES
     }
 
     /// What it did so far.

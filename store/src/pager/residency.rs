@@ -130,9 +130,9 @@ impl Residency {
         self.frozen = Written::default();
     }
 
-    /// Whether anything was written since the last freeze.
-    pub(super) fn is_written(&self) -> bool {
-        !self.written.chunks.is_empty()
+    /// Chunks that the file should hold at most.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Chunks in the file.
@@ -243,7 +243,8 @@ mod tests {
         assert_eq!(residency.unpublished(), 61);
         residency.published();
         assert_eq!(residency.evict(), (1..=23).collect::<Vec<_>>());
-        assert!(residency.has(60) && residency.is_written());
+        assert!(residency.has(60));
+        assert_eq!(residency.freeze().len(), 1);
     }
 
     #[test]
@@ -275,10 +276,10 @@ mod tests {
         let mut residency = full(6);
         written(&mut residency, 5..=5);
         residency.truncate(3);
-        assert!(!residency.has(3) && !residency.has(5) && !residency.is_written());
+        assert!(!residency.has(3) && !residency.has(5));
         assert_eq!(residency.cached(), 3);
         assert!(residency.is_cut(3) && !residency.is_cut(2));
-        residency.freeze();
+        assert!(residency.freeze().is_empty());
         written(&mut residency, 3..=4);
         assert!(residency.is_cut(5), "until the cut is in a manifest");
         residency.published();

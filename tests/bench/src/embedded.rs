@@ -34,14 +34,8 @@ impl Embedded {
     }
 
     /// Runs one statement; `take` gets its result batch by batch.
-    pub fn stream(&mut self, sql: &str, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        for statement in self.connection.extract(sql)? {
-            let mut stream = self.connection.prepare(statement)?.execute_stream()?;
-            while let Some(batch) = stream.next()? {
-                take(batch)?;
-            }
-        }
-        Ok(())
+    pub fn stream(&mut self, sql: &str, take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        self.connection.each_batch(sql, take)
     }
 
     /// Ends the instance with everything in its file.

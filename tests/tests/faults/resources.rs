@@ -58,8 +58,8 @@ async fn a_database_may_be_larger_than_its_cache_volume_and_a_transaction_may_no
     }
     shop.answers("acme", "SELECT count(*) FROM t", BATCHES * ROWS).await?;
     // Every byte of it, from a cache that cannot hold it.
-    let sum = "SELECT count(*) FROM (SELECT h FROM t GROUP BY h HAVING count(*) = 12)";
-    shop.answers("acme", sum, ROWS).await?;
+    let sum = format!("SELECT count(*) FROM (SELECT h FROM t GROUP BY h HAVING count(*) = {BATCHES})");
+    shop.answers("acme", &sum, ROWS).await?;
     ensure!(roost.pod_of(&uid).await?.uid() == pod.uid(), "the pod was ended");
 
     // More than the cache in one transaction is refused, and told; nothing of it is kept.
