@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::advice::Advice;
+use crate::encryption::Codec;
 use crate::environment::Environment;
 use crate::format::json::{self, Document};
 use crate::format::segment::{self, Slot};
@@ -142,6 +143,8 @@ impl<'a, T: Signed> Write<'a, T> {
 pub(crate) struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) environment: Environment,
+    /// How chunks and WAL are stored; without a key, what is encrypted can be walked but not read.
+    pub(crate) codec: Codec,
 }
 
 /// Repeats an idempotent request while its answer is undecided.
@@ -161,6 +164,11 @@ macro_rules! retried {
 }
 
 impl Bucket {
+    /// Without any tenant's key.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, environment: Environment) -> Self {
+        Self { store, environment, codec: Codec::default() }
+    }
+
     pub(crate) async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError> {
         retried!(self, "get", key, self.store.get(key, limit))
     }

@@ -8,6 +8,7 @@ pub mod advice;
 pub mod branch;
 pub mod bucket;
 pub mod chunk;
+pub mod encryption;
 pub mod environment;
 pub mod format;
 pub mod garbage;
@@ -31,6 +32,7 @@ pub use branch::{
 };
 pub use bucket::WriteError;
 pub use chunk::ChunkSet;
+pub use encryption::{ClassKeys, DataKey, KeyError};
 pub use environment::{Clock, Compute, Environment, Randomness};
 pub use format::catalogue::{CatalogueEntry, SnapshotData};
 pub use format::head::Head;

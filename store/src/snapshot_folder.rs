@@ -160,7 +160,7 @@ impl SnapshotFolder {
         owner: &Owner,
         uid: &str,
     ) -> Result<Claim, FolderError> {
-        let folder = Self { bucket: Bucket { store, environment }, location: Self::location(path, name)? };
+        let folder = Self { bucket: Bucket::new(store, environment), location: Self::location(path, name)? };
         let put_id = PutId::random(&folder.bucket.environment);
         let record = FolderOwner { put_id, owner: owner.clone(), uid: uid.to_owned() };
         let key = folder.key(OWNER);
@@ -186,7 +186,7 @@ impl SnapshotFolder {
         environment: &Environment,
         location: &str,
     ) -> Result<Option<FolderOwner>, FolderError> {
-        let bucket = Bucket { store: store.clone(), environment: environment.clone() };
+        let bucket = Bucket::new(store.clone(), environment.clone());
         let found = bucket.find::<FolderOwner>(&format!("{location}{OWNER}")).await?;
         Ok(found.map(|(owner, _)| owner))
     }
@@ -201,7 +201,7 @@ impl SnapshotFolder {
         from: &str,
         uid: &str,
     ) -> Result<(), FolderError> {
-        let bucket = Bucket { store: store.clone(), environment: environment.clone() };
+        let bucket = Bucket::new(store.clone(), environment.clone());
         let folder = Self { bucket, location: location.to_owned() };
         let key = folder.key(OWNER);
         let Some((found, etag)) = folder.bucket.find::<FolderOwner>(&key).await? else { return Ok(()) };
@@ -270,7 +270,7 @@ impl SnapshotFolder {
         owner: &Owner,
         uid: &str,
     ) -> Result<(), FolderError> {
-        let bucket = Bucket { store: store.clone(), environment: environment.clone() };
+        let bucket = Bucket::new(store.clone(), environment.clone());
         let folder = Self { bucket, location: location.to_owned() };
         let Some((found, _)) = folder.bucket.find::<FolderOwner>(&folder.key(OWNER)).await? else {
             let left = folder.bucket.list(location, None, 1).await.map_err(ReadError::from)?;

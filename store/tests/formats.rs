@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
+use roost_store::encryption::Codec;
 use roost_store::format::catalogue::{CatalogueEntry, SnapshotData};
 use roost_store::format::head::Head;
 use roost_store::format::json::{self, Document};
@@ -9,12 +10,12 @@ use roost_store::format::manifest::{Manifest, PageRef};
 use roost_store::format::pack::{self, PackBuilder};
 use roost_store::format::page::{self, ChunkEntry, ObjectName, Page};
 use roost_store::format::pin::{Condemned, Pin, PinKind};
-use roost_store::format::segment::{self, CarriedChunk, ChunkPlace, Commit, Seal, Segment, Slot};
+use roost_store::format::segment::{self, CarriedChunk, ChunkPlace, Commit, Seal, Segment, Slot, StoredWal};
 use roost_store::format::tenant::{Stage, TenantRecord};
 use roost_store::identity::{ObjectId, PutId};
 use roost_store::position::{StreamEnd, StreamId};
 use roost_store::snapshot_folder::FolderOwner;
-use roost_store::{BranchName, DatabaseId, FormatError, Holder, Lineage, Owner, Position};
+use roost_store::{BranchName, DataKey, DatabaseId, FormatError, Holder, Lineage, Owner, Position};
 
 const PUT_ID: PutId = PutId::from_bytes([3; 16]);
 const LINEAGE: Lineage = Lineage::from_bytes([1; 16]);
@@ -109,29 +110,41 @@ fn small_page() -> Page {
     }
 }
 
-fn small_pack() -> Vec<u8> {
-    let mut builder = PackBuilder::new(name(LINEAGE, 2));
+/// As tenants store that have no data key, and that have one; and what their golden files are called.
+fn codecs() -> [(&'static str, Codec); 2] {
+    let key = DataKey::from_hex("test", &"5a".repeat(32)).unwrap();
+    [("", Codec::default()), ("-encrypted", Codec::new(Some(&key)))]
+}
+
+fn small_pack(codec: &Codec) -> Vec<u8> {
+    let mut builder = PackBuilder::new(name(LINEAGE, 2), codec);
     for index in [0, 5] {
         let raw = vec![u8::try_from(index).unwrap(); 500];
-        builder.push(index, &pack::compress(&raw).unwrap(), pack::chunk_hash(LINEAGE, index, &raw));
+        builder.push(
+            index,
+            &codec.store_chunk(LINEAGE, index, &raw).unwrap(),
+            codec.chunk_hash(LINEAGE, index, &raw),
+        );
     }
     builder.finish().1
 }
 
-fn small_segment() -> Segment {
+fn small_segment(codec: &Codec) -> Segment {
     let wal: &[u8] = b"a commit, another commit";
-    let (stored, raw) = (pack::compress(&[4; 500]).unwrap(), [4; 500]);
+    let stream = StreamId { lineage: LINEAGE, epoch: 4, manifest: 7 };
+    let (stored, raw) = (codec.store_chunk(LINEAGE, 3, &[4; 500]).unwrap(), [4; 500]);
     let place = ChunkPlace::Inline(stored.into());
-    let inline = CarriedChunk { index: 3, hash: pack::chunk_hash(LINEAGE, 3, &raw), place };
+    let inline = CarriedChunk { index: 3, hash: codec.chunk_hash(LINEAGE, 3, &raw), place };
     let place = ChunkPlace::Packed { pack: 0, offset: 90, length: 100 };
     let later = time() + jiff::SignedDuration::from_micros(1);
     Segment {
         put_id: PUT_ID,
         branch: BranchName::new("dev").unwrap(),
-        stream: StreamId { lineage: LINEAGE, epoch: 4, manifest: 7 },
+        stream,
         sequence: 2,
         base: 50,
-        wal: wal.into(),
+        encryption: codec.encryption(),
+        wal: StoredWal { length: wal.len(), stored: codec.store_wal(&stream, 2, wal).unwrap().into() },
         wal_hash: [7; 32],
         commits: vec![Commit { end: 58, time: time() }, Commit { end: 74, time: later }],
         file_size: 12_288 + 9 * 262_144,
@@ -222,24 +235,58 @@ fn binary_objects_are_as_documented() {
     let kept = golden("page.bin", &page::encode(&small_page()));
     assert_eq!(page::decode(&kept).unwrap(), small_page());
     damaged(&kept, |bytes| page::decode(bytes).map(drop));
-    let kept = golden("pack.bin", &small_pack());
-    let (own, index) = pack::decode(&kept).unwrap();
-    assert_eq!((own, index.len()), (name(LINEAGE, 2), 2));
-    for chunk in index {
-        let stored = &kept[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
-        let raw = pack::restore(stored, LINEAGE, chunk.index, 500, &chunk.hash).unwrap();
-        assert_eq!(raw, vec![u8::try_from(chunk.index).unwrap(); 500]);
-        assert!(pack::restore(stored, PARENT, chunk.index, 500, &chunk.hash).is_err(), "another lineage");
-        assert!(pack::restore(stored, LINEAGE, chunk.index + 1, 500, &chunk.hash).is_err(), "another chunk");
-        assert!(pack::restore(stored, LINEAGE, chunk.index, 499, &chunk.hash).is_err(), "another length");
+}
+
+#[test]
+fn packs_are_as_documented() {
+    for (suffix, codec) in codecs() {
+        let kept = golden(&format!("pack{suffix}.bin"), &small_pack(&codec));
+        let (own, encryption, index) = pack::decode(&kept).unwrap();
+        assert_eq!((own, index.len(), encryption), (name(LINEAGE, 2), 2, codec.encryption()));
+        for chunk in index {
+            let stored = &kept[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
+            let restore =
+                |lineage, index, length| codec.restore_chunk(stored, lineage, index, length, &chunk.hash);
+            let raw = restore(LINEAGE, chunk.index, 500).unwrap();
+            assert_eq!(raw, vec![u8::try_from(chunk.index).unwrap(); 500]);
+            assert!(restore(PARENT, chunk.index, 500).is_err(), "another lineage");
+            assert!(restore(LINEAGE, chunk.index + 1, 500).is_err(), "another chunk");
+            assert!(restore(LINEAGE, chunk.index, 499).is_err(), "another length");
+            for (_, other) in codecs().iter().filter(|(_, other)| other.encryption() != encryption) {
+                assert!(other.restore_chunk(stored, LINEAGE, chunk.index, 500, &chunk.hash).is_err());
+            }
+        }
+        damaged(&kept, |bytes| pack::decode(bytes).map(drop));
     }
-    damaged(&kept, |bytes| pack::decode(bytes).map(drop));
+}
+
+/// Who sees the bucket and guesses a chunk or a commit cannot tell whether the guess is right.
+#[test]
+fn encrypted_objects_show_nothing_of_what_they_hold() {
+    let [(_, plain), (_, secret)] = codecs();
+    let (raw, wal) = (b"what nobody may read".repeat(20), b"nor this, nor this, nor this");
+    assert_ne!(plain.chunk_hash(LINEAGE, 0, &raw), secret.chunk_hash(LINEAGE, 0, &raw));
+    let stored = secret.store_chunk(LINEAGE, 0, &raw).unwrap();
+    let stream = StreamId { lineage: LINEAGE, epoch: 1, manifest: 1 };
+    let shipped = secret.store_wal(&stream, 1, wal).unwrap();
+    for clear in [&plain.store_chunk(LINEAGE, 0, &raw).unwrap()[..], &raw[..8], &wal[..8]] {
+        assert!(
+            ![&stored, &shipped].iter().any(|sealed| sealed.windows(clear.len()).any(|part| part == clear))
+        );
+    }
+    assert_eq!(secret.restore_wal(&stream, 1, &shipped, wal.len()).unwrap(), wal);
+    let other = StreamId { manifest: 2, ..stream };
+    for (stream, sequence, length) in [(stream, 2, wal.len()), (other, 1, wal.len()), (stream, 1, 3)] {
+        assert!(secret.restore_wal(&stream, sequence, &shipped, length).is_err());
+    }
 }
 
 #[test]
 fn slots_are_as_documented() {
+    let [plain, secret] = codecs().map(|(_, codec)| Slot::Segment(small_segment(&codec)));
     let slots = [
-        ("segment.bin", Slot::Segment(small_segment())),
+        ("segment.bin", plain),
+        ("segment-encrypted.bin", secret),
         ("seal.bin", Slot::Seal(seal())),
         ("seal-of-nothing.bin", Slot::Seal(Seal { last_commit: None, ..seal() })),
     ];
@@ -264,7 +311,7 @@ fn a_segment_whose_members_disagree_is_refused() {
         |s| s.file_size = u64::MAX,
     ];
     for (number, change) in breaks.into_iter().enumerate() {
-        let mut segment = small_segment();
+        let mut segment = small_segment(&Codec::default());
         change(&mut segment);
         assert!(segment::encode(&Slot::Segment(segment)).is_err(), "{number}");
     }
@@ -352,18 +399,19 @@ proptest! {
 
     #[test]
     fn packs_come_back(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3_000), 1..8)) {
-        let mut builder = PackBuilder::new(name(LINEAGE, 2));
+        let codec = Codec::default();
+        let mut builder = PackBuilder::new(name(LINEAGE, 2), &codec);
         for (index, raw) in chunks.iter().enumerate() {
             let index = index as u64;
-            builder.push(index, &pack::compress(raw).unwrap(), pack::chunk_hash(LINEAGE, index, raw));
+            builder.push(index, &codec.store_chunk(LINEAGE, index, raw).unwrap(), codec.chunk_hash(LINEAGE, index, raw));
         }
         let (_, bytes, built) = builder.finish();
-        let (_, index) = pack::decode(&bytes).unwrap();
+        let (_, _, index) = pack::decode(&bytes).unwrap();
         prop_assert_eq!(&built, &index);
         for chunk in index {
             let raw = &chunks[usize::try_from(chunk.index).unwrap()];
             let stored = &bytes[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
-            prop_assert_eq!(&pack::restore(stored, LINEAGE, chunk.index, raw.len(), &chunk.hash).unwrap(), raw);
+            prop_assert_eq!(&codec.restore_chunk(stored, LINEAGE, chunk.index, raw.len(), &chunk.hash).unwrap(), raw);
         }
     }
 
@@ -372,6 +420,8 @@ proptest! {
         prop_assert!(page::decode(&bytes).is_err());
         prop_assert!(pack::decode(&bytes).is_err());
         prop_assert!(json::decode::<Head>(&bytes).is_err());
-        prop_assert!(pack::restore(&bytes, LINEAGE, 0, 100, &[0; 32]).is_err());
+        for (_, codec) in codecs() {
+            prop_assert!(codec.restore_chunk(&bytes, LINEAGE, 0, 100, &[0; 32]).is_err());
+        }
     }
 }

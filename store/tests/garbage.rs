@@ -84,7 +84,9 @@ impl World {
     async fn walk(&self) -> Report {
         let environment = self.environment.clone();
         let history = History::within(NOTHING_OF_THE_PAST, environment.clock.now());
-        reachability::walk(self.memory.clone(), &path(), environment, history, Depth::Bytes).await.unwrap()
+        reachability::walk(self.memory.clone(), &path(), environment, history, Depth::Bytes(None))
+            .await
+            .unwrap()
     }
 
     async fn collect(&self, policy: &Policy) -> Collected {

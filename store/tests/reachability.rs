@@ -54,7 +54,7 @@ impl World {
         let before = self.memory.contents();
         let (path, environment) = (path(), environment(99).0);
         let report =
-            walk(self.memory.clone(), &path, environment, History::Whole, Depth::Bytes).await.unwrap();
+            walk(self.memory.clone(), &path, environment, History::Whole, Depth::Bytes(None)).await.unwrap();
         assert_eq!(self.memory.contents(), before, "a walk writes nothing");
         let told = report.reachable.count + report.leftovers.len() as u64;
         assert_eq!(told, before.len() as u64, "every object is told of once");

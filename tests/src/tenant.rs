@@ -148,7 +148,7 @@ impl TestNamespace {
         let prefix = found.data["status"]["location"]["prefix"].as_str().unwrap_or_default();
         let path = TenantPath::new(prefix, &self.name, tenant)?;
         let (store, environment) = (self.roost.bucket.store(), Environment::system());
-        let report = walk(store, &path, environment, History::Whole, Depth::Bytes).await?;
+        let report = walk(store, &path, environment, History::Whole, Depth::Bytes(None)).await?;
         ensure!(report.is_clean(), "{}: {:#?}", report.location, report.findings);
         Ok(report)
     }

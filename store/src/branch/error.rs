@@ -2,6 +2,7 @@
 
 use crate::advice::Advice;
 use crate::bucket::WriteError;
+use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::identity::{BranchName, DatabaseId, Holder, Owner};
 use crate::local::LocalError;
@@ -33,6 +34,9 @@ pub enum TakeOverError {
     /// The prefix belongs to another owner.
     #[error("the data belongs to {0}")]
     OwnedElsewhere(Owner),
+    /// The tenant is encrypted and no key was given, or the other way round.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// An object could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -47,7 +51,7 @@ impl TakeOverError {
         match self {
             Self::NotSealed { .. } => Advice::Retry,
             Self::Lost { .. } | Self::NotFound(_) => Advice::GiveUp,
-            Self::OwnedElsewhere(_) => Advice::AskOperator,
+            Self::OwnedElsewhere(_) | Self::Key(_) => Advice::AskOperator,
             Self::Read(error) => error.advice(),
             Self::Write(error) => error.advice(),
         }

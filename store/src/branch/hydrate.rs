@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::read::{LoadedState, LoadedWal};
 use super::{HydrateError, Hydrated, Hydration};
 use crate::bucket::Bucket;
+use crate::format::ReadError;
 use crate::keys::Keys;
 use crate::pager::{Base, Pager, Unfinished};
 use crate::tenant::Progress;
@@ -86,20 +87,20 @@ async fn write_wal(bucket: &Bucket, state: &LoadedState, path: &Path) -> Result<
     let Some(LoadedWal { stream, offset, .. }) = state.wal.clone().filter(|wal| wal.offset > 0) else {
         return Ok(0);
     };
+    let (codec, keys) = (bucket.codec.clone(), state.pages.keys().clone());
     let mut target = path.as_os_str().to_owned();
     target.push(".wal");
     let target = PathBuf::from(target);
-    let made = bucket.environment.compute({
-        let target = target.clone();
-        move || {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&target)?;
-            let unfinished = Unfinished::new(&target);
-            for bytes in stream.wal(offset) {
-                file.write_all(bytes)?;
-            }
-            unfinished.finished();
-            Ok(offset)
+    let work = move || {
+        let local = |error: std::io::Error| HydrateError::local(&target, &error);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&target).map_err(local)?;
+        let unfinished = Unfinished::new(&target);
+        for (segment, wal) in stream.segments.iter().zip(stream.wal(&codec, offset)) {
+            let key = keys.slot(&segment.branch, &segment.stream, segment.sequence);
+            file.write_all(&wal.map_err(ReadError::content(&key))?).map_err(local)?;
         }
-    });
-    made.await.map_err(|error: std::io::Error| HydrateError::local(&target, &error))
+        unfinished.finished();
+        Ok(offset)
+    };
+    bucket.environment.compute(work).await
 }

@@ -13,11 +13,12 @@ use super::pages::Pages;
 use super::upload::Placed;
 use crate::bucket::Bucket;
 use crate::chunk::{ChunkSet, chunk_count, chunk_range};
+use crate::encryption::Codec;
 use crate::format::manifest::Manifest;
 use crate::format::pack::PackedChunk;
 use crate::format::page::{self, CHUNKS_PER_PAGE, ChunkEntry, MAX_PAGE_BYTES, ObjectName, Page};
 use crate::format::segment::{CarriedChunk, ChunkPlace, Segment};
-use crate::format::{FormatError, ReadError, pack};
+use crate::format::{FormatError, ReadError};
 use crate::identity::Lineage;
 use crate::keys::Keys;
 use crate::object::MAX_KEY_BYTES;
@@ -310,9 +311,10 @@ pub(crate) async fn plan_runs(state: &LoadedState, chunks: &ChunkSet) -> Result<
     Ok(runs)
 }
 
-/// Those of the `wanted` chunks that are in segments themselves, restored and checked: their numbers, where they belong in
-/// the main file, and what they hold. Long: for a computing thread.
+/// Those of the `wanted` chunks that are in segments themselves, restored and checked: their numbers, where they belong
+/// in the main file, and what they hold. Long: for a computing thread.
 pub(crate) fn inline_chunks<'a>(
+    codec: &'a Codec,
     state: &'a LoadedState,
     wanted: impl Fn(u64) -> bool + 'a,
 ) -> impl Iterator<Item = Result<Restored, ReadError>> + 'a {
@@ -321,9 +323,11 @@ pub(crate) fn inline_chunks<'a>(
         let ChunkPlace::Inline(stored) = &chunk.place else { return None };
         let place = chunk_range(chunk.index, segment.file_size);
         let length = usize::try_from(place.end - place.start).unwrap_or(usize::MAX);
-        let raw = pack::restore(stored, segment.stream.lineage, chunk.index, length, &chunk.hash);
+        let restored = codec.check(segment.encryption).and_then(|()| {
+            codec.restore_chunk(stored, segment.stream.lineage, chunk.index, length, &chunk.hash)
+        });
         let key = state.pages.keys().slot(&segment.branch, &segment.stream, segment.sequence);
-        let restored = raw.map(|raw| Restored { index: chunk.index, place, raw });
+        let restored = restored.map(|raw| Restored { index: chunk.index, place, raw });
         Some(restored.map_err(ReadError::content(&key)))
     })
 }
@@ -341,12 +345,13 @@ pub(crate) struct Fetched {
     run: Run,
     key: String,
     stored: Bytes,
+    codec: Codec,
 }
 
 pub(crate) async fn fetch(bucket: &Bucket, keys: &Keys, run: Run) -> Result<Fetched, ReadError> {
     let key = keys.pack(&run.pack);
     let stored = bucket.get_range(&key, run.range.clone()).await?;
-    Ok(Fetched { run, key, stored })
+    Ok(Fetched { run, key, stored, codec: bucket.codec.clone() })
 }
 
 impl Fetched {
@@ -363,7 +368,8 @@ impl Fetched {
             let start = usize::try_from(u64::from(chunk.offset) - self.run.range.start).unwrap_or(usize::MAX);
             let end = start.saturating_add(usize::try_from(chunk.length).unwrap_or(usize::MAX));
             let stored = self.stored.get(start..end).unwrap_or_default();
-            let raw = pack::restore(stored, self.run.pack.lineage, chunk.index, length, &chunk.hash);
+            let lineage = self.run.pack.lineage;
+            let raw = self.codec.restore_chunk(stored, lineage, chunk.index, length, &chunk.hash);
             let restored = raw.map(|raw| Restored { index: chunk.index, place: place.clone(), raw });
             restored.map_err(ReadError::content(&self.key))
         })

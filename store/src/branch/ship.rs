@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::owned::{EndIfDropped, FENCED, OwnedBranch};
@@ -10,9 +11,8 @@ use super::upload::{Maker, Placed, UploadError};
 use super::{READS_IN_FLIGHT, ShipError, read_chunk};
 use crate::bucket::{Settled, Signed};
 use crate::format::ReadError;
-use crate::format::pack;
 use crate::format::page::ObjectName;
-use crate::format::segment::{CarriedChunk, ChunkPlace, MAX_INLINE_CHUNKS, Segment, Slot};
+use crate::format::segment::{CarriedChunk, ChunkPlace, MAX_INLINE_CHUNKS, Segment, Slot, StoredWal};
 use crate::identity::PutId;
 use crate::local::{LocalDatabase, LocalError};
 use crate::mutation::{Mutation, broken};
@@ -143,7 +143,8 @@ impl OwnedBranch {
         if wal.len() as u64 != cut.wal.end - cut.wal.start {
             return Err(LocalError::lasting(format!("the WAL has no bytes {:?}", cut.wal)).into());
         }
-        let after = end.after(&wal);
+        let stored = self.stored(end, wal).await?;
+        let after = end.after(&stored);
         let few = cut.chunks.len() <= MAX_INLINE_CHUNKS as u64;
         let (packs, chunks, packed) = if few {
             (Vec::new(), self.inline(cut, local).await?, Placed::new())
@@ -158,7 +159,8 @@ impl OwnedBranch {
             stream: end.id,
             sequence: after.sequence,
             base: end.length,
-            wal,
+            encryption: self.at.bucket.codec.encryption(),
+            wal: stored,
             wal_hash: *after.hasher.finalize().as_bytes(),
             commits: cut.commits.clone(),
             file_size: cut.file_size,
@@ -168,13 +170,26 @@ impl OwnedBranch {
         Ok((segment, packed))
     }
 
+    /// WAL as the next segment of a stream stores it.
+    async fn stored(&self, end: &End, wal: Bytes) -> Result<StoredWal, ShipError> {
+        let (codec, id, sequence) = (self.at.bucket.codec.clone(), end.id, end.sequence + 1);
+        let work = move || {
+            let stored = codec.store_wal(&id, sequence, &wal)?.into();
+            Ok::<_, LocalError>(StoredWal { length: wal.len(), stored })
+        };
+        Ok(self.at.bucket.environment.compute(work).await?)
+    }
+
     async fn inline(&self, cut: &Cut, local: &dyn LocalDatabase) -> Result<Vec<CarriedChunk>, ShipError> {
         let lineage = self.known().head.lineage;
         let mut chunks = Vec::new();
         for index in cut.chunks.iter() {
             let (index, raw) = read_chunk(local, index, cut.file_size).await?;
-            let work =
-                move || Ok::<_, LocalError>((pack::chunk_hash(lineage, index, &raw), pack::compress(&raw)?));
+            let codec = self.at.bucket.codec.clone();
+            let work = move || {
+                let hash = codec.chunk_hash(lineage, index, &raw);
+                Ok::<_, LocalError>((hash, codec.store_chunk(lineage, index, &raw)?))
+            };
             let (hash, stored) = self.at.bucket.environment.compute(work).await?;
             chunks.push(CarriedChunk { index, hash, place: ChunkPlace::Inline(stored.into()) });
         }

@@ -14,7 +14,7 @@ use super::read::LoadedState;
 use crate::bucket::Bucket;
 use crate::chunk::chunk_count;
 use crate::format::manifest::PageRef;
-use crate::format::pack::{self, PackBuilder, PackedChunk};
+use crate::format::pack::{PackBuilder, PackedChunk};
 use crate::format::page::{self, CHUNKS_PER_PAGE, ChunkEntry, ObjectName, Page};
 use crate::format::{FormatError, ReadError};
 use crate::identity::{BranchName, Lineage, ObjectId};
@@ -150,7 +150,7 @@ impl Maker<'_> {
                             }
                             Encoded::New(index, stored, hash) => (index, stored, hash),
                         };
-                        let mut pack = open.take().unwrap_or_else(|| PackBuilder::new(self.name()));
+                        let mut pack = open.take().unwrap_or_else(|| PackBuilder::new(self.name(), &self.bucket.codec));
                         pack.push(index, &stored, hash);
                         if pack.is_full() {
                             uploads.push(self.put_pack(pack));
@@ -179,16 +179,16 @@ impl Maker<'_> {
             None => None,
         };
         let packed = packed.get(&index).cloned();
-        let lineage = self.lineage;
+        let (lineage, codec) = (self.lineage, self.bucket.codec.clone());
         let work = move || {
-            if before.is_some_and(|(lineage, hash)| pack::chunk_hash(lineage, index, &raw) == hash) {
+            if before.is_some_and(|(lineage, hash)| codec.chunk_hash(lineage, index, &raw) == hash) {
                 return Ok(Encoded::Unchanged);
             }
-            let hash = pack::chunk_hash(lineage, index, &raw);
+            let hash = codec.chunk_hash(lineage, index, &raw);
             match packed {
                 // Its hash is of the lineage of its pack; a pack of another lineage is never the same.
                 Some(place) if place.1.hash == hash => Ok(Encoded::Packed(index, place)),
-                _ => Ok(Encoded::New(index, pack::compress(&raw)?, hash)),
+                _ => Ok(Encoded::New(index, codec.store_chunk(lineage, index, &raw)?, hash)),
             }
         };
         self.bucket.environment.compute(work).await

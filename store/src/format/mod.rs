@@ -29,9 +29,12 @@ pub enum FormatError {
         /// The newest version that this release reads.
         supported: u32,
     },
-    /// Encrypted, which this release does not read.
+    /// Encrypted in a way that this release does not know.
     #[error("it is encrypted (kind {0}), which this release cannot read; use a newer release")]
     Encrypted(u8),
+    /// Encrypted, and read without a key.
+    #[error("it is encrypted, and its tenant's data key is not known")]
+    KeyMissing,
 }
 
 /// Why an object could not be read as what it should be.

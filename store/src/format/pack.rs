@@ -1,15 +1,13 @@
-//! Packs: immutable objects of many compressed chunks.
+//! Packs: immutable objects of many stored chunks.
 //!
 //! Header, then the chunks one after another, then an index and a checksum. Readers fetch ranges and check
 //! each chunk against its page entry; the index and checksum serve whole-pack checks and salvage.
 
-use std::io::Read as _;
-
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
-use super::page::{ObjectName, check_start, put_name, take_name};
+use super::page::{ObjectName, check_start, put_name, put_start, take_name};
 use crate::chunk::MAX_CHUNK_BYTES;
-use crate::identity::Lineage;
+use crate::encryption::{Codec, Encryption};
 
 /// Bytes at which a pack is closed.
 pub const TARGET_PACK_BYTES: usize = 32 * 1024 * 1024;
@@ -17,49 +15,9 @@ pub const TARGET_PACK_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_PACK_BYTES: u64 = 34 * 1024 * 1024;
 /// Newest version of packs that this release reads, and the one it writes.
 pub const PACK_VERSION: u16 = 1;
-/// zstd level of chunks.
-const LEVEL: i32 = 1;
 const MAGIC: [u8; 8] = *b"RSTPACK\n";
 /// Most chunks of one pack: bounds the index (52 bytes each) also when every chunk compresses to nothing.
 const MAX_PACK_CHUNKS: usize = 16_384;
-
-/// Identity of a chunk's content: its lineage and number are part of it, so that no chunk can stand in for another.
-pub fn chunk_hash(lineage: Lineage, index: u64, raw: &[u8]) -> [u8; HASH_BYTES] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(lineage.as_bytes()).update(&index.to_le_bytes()).update(raw);
-    *hasher.finalize().as_bytes()
-}
-
-/// Compresses one chunk as it is stored.
-pub fn compress(raw: &[u8]) -> Result<Vec<u8>, FormatError> {
-    zstd::bulk::compress(raw, LEVEL).map_err(|e| FormatError::Damaged(format!("compression failed: {e}")))
-}
-
-/// Restores one stored chunk, which must have exactly `length` bytes, and checks its hash.
-pub fn restore(
-    stored: &[u8],
-    lineage: Lineage,
-    index: u64,
-    length: usize,
-    hash: &[u8; HASH_BYTES],
-) -> Result<Vec<u8>, FormatError> {
-    let damaged = |why: String| FormatError::Damaged(format!("chunk {index}: {why}"));
-    if length > MAX_CHUNK_BYTES {
-        return Err(damaged(format!("{length} bytes are more than a chunk has")));
-    }
-    let mut raw = Vec::with_capacity(length);
-    // One byte more than expected is enough to notice a longer chunk, without trusting the stored length.
-    zstd::Decoder::with_buffer(stored)
-        .and_then(|decoder| decoder.take(length as u64 + 1).read_to_end(&mut raw))
-        .map_err(|e| damaged(e.to_string()))?;
-    if raw.len() != length {
-        return Err(damaged(format!("it has {} bytes, expected {length}", raw.len())));
-    }
-    if chunk_hash(lineage, index, &raw) != *hash {
-        return Err(damaged("its hash does not match".into()));
-    }
-    Ok(raw)
-}
 
 /// Where a chunk is in a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +28,7 @@ pub struct PackedChunk {
     pub offset: u32,
     /// Their number.
     pub length: u32,
-    /// [`chunk_hash`].
+    /// [`Codec::chunk_hash`].
     pub hash: [u8; HASH_BYTES],
 }
 
@@ -83,17 +41,15 @@ pub struct PackBuilder {
 }
 
 impl PackBuilder {
-    /// Begins a pack.
-    pub fn new(name: ObjectName) -> Self {
+    /// Begins a pack of chunks that `codec` stores.
+    pub fn new(name: ObjectName, codec: &Codec) -> Self {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&PACK_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[0, 0]);
+        put_start(&mut bytes, MAGIC, PACK_VERSION, codec.encryption());
         put_name(&mut bytes, &name);
         Self { name, bytes, index: Vec::new() }
     }
 
-    /// Adds a stored (compressed) chunk.
+    /// Adds a stored chunk.
     pub fn push(&mut self, index: u64, stored: &[u8], hash: [u8; HASH_BYTES]) {
         // A pack is closed long before 4 GiB, and a stored chunk is about a chunk's size at most.
         let offset = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
@@ -126,8 +82,8 @@ impl PackBuilder {
     }
 }
 
-/// Checks a whole pack and returns its name and index; every altered byte is detected.
-pub fn decode(bytes: &[u8]) -> Result<(ObjectName, Vec<PackedChunk>), FormatError> {
+/// Checks a whole pack and returns its name, how its chunks are encrypted, and its index; every altered byte is detected.
+pub fn decode(bytes: &[u8]) -> Result<(ObjectName, Encryption, Vec<PackedChunk>), FormatError> {
     let damaged = |what: &str| FormatError::Damaged(what.into());
     if bytes.len() as u64 > MAX_PACK_BYTES {
         return Err(damaged("it is larger than a pack may be"));
@@ -137,7 +93,7 @@ pub fn decode(bytes: &[u8]) -> Result<(ObjectName, Vec<PackedChunk>), FormatErro
         return Err(damaged("it ends too early"));
     };
     let mut input = Reader(body);
-    check_start(&mut input, MAGIC, PACK_VERSION)?;
+    let encryption = check_start(&mut input, MAGIC, PACK_VERSION)?;
     let name = take_name(&mut input)?;
     let index_at = Reader(&body[body_length..]).u64()?;
     let index_at = usize::try_from(index_at).ok().filter(|at| *at <= body_length);
@@ -151,5 +107,5 @@ pub fn decode(bytes: &[u8]) -> Result<(ObjectName, Vec<PackedChunk>), FormatErro
             hash: input.array()?,
         });
     }
-    Ok((name, index))
+    Ok((name, encryption, index))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
+use crate::encryption::Encryption;
 use crate::identity::{BranchName, Lineage, ObjectId};
 
 /// Chunks that one page addresses.
@@ -78,7 +79,7 @@ pub struct ChunkEntry {
     pub offset: u32,
     /// Their number.
     pub length: u32,
-    /// [`super::pack::chunk_hash`] of the chunk.
+    /// [`crate::encryption::Codec::chunk_hash`] of the chunk.
     pub hash: [u8; HASH_BYTES],
 }
 
@@ -98,9 +99,7 @@ pub struct Page {
 /// Writes a page.
 pub fn encode(page: &Page) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + page.packs.len() * 128 + page.chunks.len() * 44);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&PAGE_VERSION.to_le_bytes());
-    out.extend_from_slice(&[0, 0]);
+    put_start(&mut out, MAGIC, PAGE_VERSION, Encryption::None);
     put_name(&mut out, &page.name);
     out.extend_from_slice(&page.index.to_le_bytes());
     // Both counts are at most 4,096: `PageBuilder` and `decode` bound them.
@@ -122,7 +121,11 @@ pub fn encode(page: &Page) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
     let damaged = |what: &str| FormatError::Damaged(what.into());
     let mut input = Reader(unsealed(bytes)?);
-    check_start(&mut input, MAGIC, PAGE_VERSION)?;
+    // What says where things are is never encrypted.
+    let encryption = check_start(&mut input, MAGIC, PAGE_VERSION)?;
+    if encryption != Encryption::None {
+        return Err(FormatError::Encrypted(encryption.code()));
+    }
     let name = take_name(&mut input)?;
     let index = input.u64()?;
     let (packs, chunks) = (input.u16()?, input.u16()?);
@@ -150,7 +153,18 @@ pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
     Ok(Page { name, index, packs, chunks: entries })
 }
 
-pub(super) fn check_start(input: &mut Reader<'_>, magic: [u8; 8], supported: u16) -> Result<(), FormatError> {
+pub(super) fn put_start(out: &mut Vec<u8>, magic: [u8; 8], version: u16, encryption: Encryption) {
+    out.extend_from_slice(&magic);
+    out.extend_from_slice(&version.to_le_bytes());
+    out.extend_from_slice(&[encryption.code(), 0]);
+}
+
+/// How what follows is encrypted.
+pub(super) fn check_start(
+    input: &mut Reader<'_>,
+    magic: [u8; 8],
+    supported: u16,
+) -> Result<Encryption, FormatError> {
     if input.array::<8>()? != magic {
         return Err(FormatError::Damaged("it does not begin with its kind's magic".into()));
     }
@@ -158,14 +172,11 @@ pub(super) fn check_start(input: &mut Reader<'_>, magic: [u8; 8], supported: u16
     if version == 0 || version > supported {
         return Err(FormatError::Version { found: version.into(), supported: supported.into() });
     }
-    let (encryption, reserved) = (input.u8()?, input.u8()?);
-    if encryption != 0 {
-        return Err(FormatError::Encrypted(encryption));
-    }
-    if reserved != 0 {
+    let encryption = Encryption::from_code(input.u8()?)?;
+    if input.u8()? != 0 {
         return Err(FormatError::Damaged("a reserved byte is set".into()));
     }
-    Ok(())
+    Ok(encryption)
 }
 
 pub(super) fn put_name(out: &mut Vec<u8>, name: &ObjectName) {

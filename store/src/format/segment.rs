@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
 use super::pack::PackedChunk;
-use super::page::{ObjectName, check_start, put_branch, put_name, take_branch, take_name};
+use super::page::{ObjectName, check_start, put_branch, put_name, put_start, take_branch, take_name};
 use crate::chunk::{MAX_CHUNK_BYTES, MAX_FILE_BYTES};
+use crate::encryption::{Codec, Encryption};
 use crate::identity::{BranchName, Lineage, PutId};
 use crate::position::StreamId;
 
@@ -25,8 +26,6 @@ pub const MAX_INLINE_CHUNKS: usize = 4;
 pub const MAX_CARRIED_CHUNKS: usize = 65_536;
 /// No seal is larger: fixed members, and a branch's name.
 pub const MAX_SEAL_BYTES: u64 = 512;
-/// zstd level of WAL.
-const LEVEL: i32 = 1;
 const MAGIC: [u8; 8] = *b"RSTSEGM\n";
 const KIND_SEGMENT: u8 = 1;
 const KIND_SEAL: u8 = 2;
@@ -46,7 +45,7 @@ pub struct Commit {
 pub struct CarriedChunk {
     /// Number of the chunk in the file.
     pub index: u64,
-    /// [`super::pack::chunk_hash`] of it.
+    /// [`Codec::chunk_hash`] of it.
     pub hash: [u8; HASH_BYTES],
     /// Where it is.
     pub place: ChunkPlace,
@@ -68,7 +67,7 @@ impl CarriedChunk {
 /// Where a carried chunk is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChunkPlace {
-    /// In the segment itself, as [`super::pack::compress`] stores it.
+    /// In the segment itself, as [`Codec::store_chunk`] stores it.
     Inline(Bytes),
     /// In one of the segment's packs.
     Packed {
@@ -79,6 +78,15 @@ pub enum ChunkPlace {
         /// Their number.
         length: u32,
     },
+}
+
+/// WAL as [`Codec`] stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWal {
+    /// Bytes of WAL.
+    pub length: usize,
+    /// As they are stored.
+    pub stored: Bytes,
 }
 
 /// Contiguous WAL of a stream up to a commit.
@@ -94,9 +102,11 @@ pub struct Segment {
     pub sequence: u64,
     /// Offset of its first byte of WAL in the stream.
     pub base: u64,
+    /// How WAL and chunks are encrypted.
+    pub encryption: Encryption,
     /// The WAL.
-    pub wal: Bytes,
-    /// blake3 of the stream's WAL from its beginning to the end of this segment.
+    pub wal: StoredWal,
+    /// blake3 of the stream's WAL, as it is stored, from its beginning to the end of this segment.
     pub wal_hash: [u8; HASH_BYTES],
     /// The commits that end in it, in order; the last one ends where the WAL does.
     pub commits: Vec<Commit>,
@@ -111,7 +121,13 @@ pub struct Segment {
 impl Segment {
     /// Offset in the stream right after its last byte of WAL.
     pub fn end(&self) -> u64 {
-        self.base + self.wal.len() as u64
+        self.base + self.wal.length as u64
+    }
+
+    /// Its WAL, restored.
+    pub(crate) fn wal(&self, codec: &Codec) -> Result<Vec<u8>, FormatError> {
+        codec.check(self.encryption)?;
+        codec.restore_wal(&self.stream, self.sequence, &self.wal.stored, self.wal.length)
     }
 }
 
@@ -162,9 +178,11 @@ impl Slot {
 /// Writes a slot.
 pub fn encode(slot: &Slot) -> Result<Vec<u8>, FormatError> {
     let mut out = Vec::with_capacity(512);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&SEGMENT_VERSION.to_le_bytes());
-    out.extend_from_slice(&[0, 0]);
+    let encryption = match slot {
+        Slot::Segment(segment) => segment.encryption,
+        Slot::Seal(_) => Encryption::None,
+    };
+    put_start(&mut out, MAGIC, SEGMENT_VERSION, encryption);
     out.push(match slot {
         Slot::Segment(_) => KIND_SEGMENT,
         Slot::Seal(_) => KIND_SEAL,
@@ -191,13 +209,16 @@ pub fn decode(bytes: &[u8]) -> Result<Slot, FormatError> {
         return Err(damaged("it is larger than a segment may be"));
     }
     let mut input = Reader(unsealed(bytes)?);
-    check_start(&mut input, MAGIC, SEGMENT_VERSION)?;
+    let encryption = check_start(&mut input, MAGIC, SEGMENT_VERSION)?;
     let kind = input.u8()?;
     let put_id = PutId::from_bytes(input.array()?);
     let (branch, stream) = take_stream(&mut input)?;
     let sequence = input.u64()?;
     let slot = match kind {
-        KIND_SEGMENT => Slot::Segment(take_segment(&mut input, put_id, branch, stream, sequence)?),
+        KIND_SEGMENT => {
+            let segment = take_segment(&mut input, encryption, put_id, branch, stream, sequence)?;
+            Slot::Segment(segment)
+        }
         KIND_SEAL => {
             let epoch = input.u64()?;
             let last_commit = match input.i64()? {
@@ -213,8 +234,6 @@ pub fn decode(bytes: &[u8]) -> Result<Slot, FormatError> {
 
 fn put_segment(out: &mut Vec<u8>, segment: &Segment) -> Result<(), FormatError> {
     check(segment)?;
-    let wal = zstd::bulk::compress(&segment.wal, LEVEL)
-        .map_err(|error| FormatError::Damaged(format!("compression failed: {error}")))?;
     out.extend_from_slice(&segment.base.to_le_bytes());
     out.extend_from_slice(&segment.file_size.to_le_bytes());
     out.extend_from_slice(&segment.wal_hash);
@@ -222,8 +241,8 @@ fn put_segment(out: &mut Vec<u8>, segment: &Segment) -> Result<(), FormatError> 
     put_count(out, segment.commits.len());
     put_count(out, segment.packs.len());
     put_count(out, segment.chunks.len());
-    put_count(out, segment.wal.len());
-    put_count(out, wal.len());
+    put_count(out, segment.wal.length);
+    put_count(out, segment.wal.stored.len());
     for commit in &segment.commits {
         out.extend_from_slice(&commit.end.to_le_bytes());
         out.extend_from_slice(&commit.time.as_microsecond().to_le_bytes());
@@ -246,7 +265,7 @@ fn put_segment(out: &mut Vec<u8>, segment: &Segment) -> Result<(), FormatError> 
         out.extend_from_slice(&offset.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());
     }
-    out.extend_from_slice(&wal);
+    out.extend_from_slice(&segment.wal.stored);
     for stored in inline {
         out.extend_from_slice(stored);
     }
@@ -255,6 +274,7 @@ fn put_segment(out: &mut Vec<u8>, segment: &Segment) -> Result<(), FormatError> 
 
 fn take_segment(
     input: &mut Reader<'_>,
+    encryption: Encryption,
     put_id: PutId,
     branch: BranchName,
     stream: StreamId,
@@ -274,11 +294,7 @@ fn take_segment(
     for _ in 0..chunks {
         places.push((input.u64()?, input.array()?, input.u16()?, input.u32()?, input.u32()?));
     }
-    let wal = zstd::bulk::decompress(input.take(wal_stored)?, wal_length)
-        .map_err(|error| FormatError::Damaged(format!("its WAL: {error}")))?;
-    if wal.len() != wal_length {
-        return Err(damaged("its WAL has another length"));
-    }
+    let wal = StoredWal { length: wal_length, stored: Bytes::copy_from_slice(input.take(wal_stored)?) };
     let mut carried = Vec::with_capacity(chunks);
     for (index, hash, pack, offset, length) in places {
         let place = if pack == INLINE {
@@ -288,13 +304,13 @@ fn take_segment(
         };
         carried.push(CarriedChunk { index, hash, place });
     }
-    let wal = wal.into();
     let segment = Segment {
         put_id,
         branch,
         stream,
         sequence,
         base,
+        encryption,
         wal,
         wal_hash,
         commits,
@@ -309,7 +325,7 @@ fn take_segment(
 /// What the checksum cannot say: that the members agree with each other.
 fn check(segment: &Segment) -> Result<(), FormatError> {
     let Segment { commits, chunks, packs, wal, .. } = segment;
-    if wal.len() > MAX_SEGMENT_WAL
+    if wal.length > MAX_SEGMENT_WAL
         || commits.len() > MAX_SEGMENT_COMMITS
         || chunks.len() > MAX_CARRIED_CHUNKS
         || segment.file_size > MAX_FILE_BYTES

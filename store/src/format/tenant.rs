@@ -36,7 +36,8 @@ pub struct TenantRecord {
     /// Snapshot (`tenant/name`) that the tenant is being restored from: only that restore may create main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restoring: Option<String>,
-    /// The tenant's wrapped data key (later releases write it).
+    /// The tenant's data key, wrapped by a key of its class; none if the tenant is not encrypted. It is there from the
+    /// first version on, or never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_key: Option<String>,
 }

@@ -168,8 +168,9 @@ impl Pager {
             return Ok(Vec::new());
         }
         let (file, state, wanted, claim) = (self.file.clone(), state.clone(), wanted.clone(), claim.clone());
+        let codec = self.bucket.codec.clone();
         let work = move || {
-            let put = put(&file, read::inline_chunks(&state, |index| wanted.contains(index)));
+            let put = put(&file, read::inline_chunks(&codec, &state, |index| wanted.contains(index)));
             drop(claim);
             put
         };

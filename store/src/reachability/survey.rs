@@ -30,7 +30,7 @@ pub async fn survey(
     prefix: &str,
     environment: Environment,
 ) -> Result<Survey, ReadError> {
-    let bucket = Bucket { store, environment };
+    let bucket = Bucket::new(store, environment);
     let root = join_prefix(prefix, "");
     let (mut tenants, mut outside) = (Vec::new(), Vec::new());
     let mut after: Option<String> = None;

@@ -56,16 +56,15 @@ impl<'a> Verifier<'a> {
 
     async fn state(&mut self, state: &LoadedState) -> Result<(), ReadError> {
         let stored = state.chunks_stored();
-        for chunk in read::inline_chunks(state, |_| true) {
+        for chunk in read::inline_chunks(&self.bucket.codec, state, |_| true) {
             self.verified.count += 1;
             self.verified.bytes += chunk?.raw.len() as u64;
         }
-        self.verified.bytes += state
-            .wal
-            .iter()
-            .flat_map(|wal| &wal.stream.segments)
-            .map(|segment| segment.wal.len() as u64)
-            .sum::<u64>();
+        for segment in state.wal.iter().flat_map(|wal| &wal.stream.segments) {
+            let key = self.keys.slot(&segment.branch, &segment.stream, segment.sequence);
+            let wal = segment.wal(&self.bucket.codec).map_err(ReadError::content(&key))?;
+            self.verified.bytes += wal.len() as u64;
+        }
         for run in read::plan_runs(state, &stored).await? {
             self.run(run).await?;
         }

@@ -11,11 +11,13 @@ use super::verify::Verifier;
 use super::{Finding, Report};
 use crate::branch::read;
 use crate::bucket::Bucket;
+use crate::encryption::{ClassKeys, Codec, KeyError};
 use crate::environment::Environment;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
 use crate::format::page::ObjectName;
 use crate::format::segment::{MAX_SEAL_BYTES, Slot};
+use crate::format::tenant::TenantRecord;
 use crate::identity::TenantPath;
 use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
@@ -23,12 +25,13 @@ use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
 
 /// How much a walk reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
     /// Roots, manifests and pages. Packs and segments are only looked for.
     Names,
-    /// Every byte that any kept state refers to: each chunk's hash and each stream's is checked.
-    Bytes,
+    /// Every byte that any kept state refers to: each chunk's hash and each stream's is checked. With the keys of the
+    /// class, without which nothing can be said of a tenant that is encrypted.
+    Bytes(Option<&'a ClassKeys>),
 }
 
 /// Looks after each of which something else seemed to be missing.
@@ -44,11 +47,15 @@ pub async fn walk(
     path: &TenantPath,
     environment: Environment,
     history: History,
-    depth: Depth,
+    depth: Depth<'_>,
 ) -> Result<Report, ReadError> {
-    let walk = Walk::new(Bucket { store, environment }, Keys::new(path));
+    let mut walk = Walk::new(Bucket::new(store, environment), Keys::new(path));
     let mut report = walk.report(history).await?;
-    if depth == Depth::Bytes {
+    if let Depth::Bytes(keys) = depth {
+        if let Err(error) = walk.unlock(keys, path).await? {
+            report.findings.push(Finding { needed_by: "tenant.json".into(), problem: error.to_string() });
+            return Ok(report);
+        }
         let mut verifier = Verifier::new(&walk.bucket, &walk.keys);
         let mut found = walk.verify(history, &mut verifier).await?;
         if !found.is_empty() {
@@ -72,6 +79,23 @@ pub(crate) struct Walk {
 impl Walk {
     pub(crate) fn new(bucket: Bucket, keys: Keys) -> Self {
         Self { bucket, keys, pages: Mutex::default() }
+    }
+
+    /// Has chunks and WAL read with the tenant's data key.
+    async fn unlock(
+        &mut self,
+        keys: Option<&ClassKeys>,
+        path: &TenantPath,
+    ) -> Result<Result<(), KeyError>, ReadError> {
+        let record = match self.bucket.find::<TenantRecord>(&self.keys.tenant()).await {
+            Ok(found) => found.map(|(record, _)| record),
+            Err(ReadError::Object(error)) => return Err(error.into()),
+            // Damage was told of already.
+            Err(_) => None,
+        };
+        let Some(wrapped) = record.and_then(|record| record.data_key) else { return Ok(Ok(())) };
+        let key = keys.ok_or(KeyError::NotGiven).and_then(|keys| keys.unwrap(&wrapped, path));
+        Ok(key.map(|key| self.bucket.codec = Codec::new(Some(&key))))
     }
 
     /// What is under the prefix, when `history` says what of the past is needed.

@@ -12,6 +12,7 @@ pub(crate) use copy::copy;
 pub(crate) use read::{LoadedStream, last, segment, segments, to_end, up_to};
 pub(crate) use seal::{SealError, seal};
 
+use crate::format::segment::StoredWal;
 use crate::position::{StreamEnd, StreamId};
 
 /// What the writer or reader of a stream knows of its end.
@@ -22,7 +23,7 @@ pub(crate) struct End {
     pub(crate) sequence: u64,
     /// Bytes of WAL.
     pub(crate) length: u64,
-    /// Over those bytes.
+    /// Over those bytes as they are stored.
     pub(crate) hasher: blake3::Hasher,
 }
 
@@ -32,12 +33,12 @@ impl End {
         Self { id, sequence: 0, length: 0, hasher: blake3::Hasher::new() }
     }
 
-    /// The end after one more segment with these bytes.
-    pub(crate) fn after(&self, wal: &[u8]) -> Self {
+    /// The end after one more segment with this WAL.
+    pub(crate) fn after(&self, wal: &StoredWal) -> Self {
         let mut next = self.clone();
         next.sequence += 1;
-        next.length += wal.len() as u64;
-        next.hasher.update(wal);
+        next.length += wal.length as u64;
+        next.hasher.update(&wal.stored);
         next
     }
 

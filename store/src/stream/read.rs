@@ -6,8 +6,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::End;
 use crate::bucket::Bucket;
-use crate::format::ReadError;
+use crate::encryption::Codec;
 use crate::format::segment::{Seal, Segment, Slot};
+use crate::format::{FormatError, ReadError};
 use crate::identity::BranchName;
 use crate::keys::Keys;
 use crate::object::ObjectError;
@@ -63,11 +64,16 @@ impl LoadedStream {
         Ok(())
     }
 
-    /// The WAL up to `offset`, piece by piece.
-    pub(crate) fn wal(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
+    /// The WAL up to `offset`, restored piece by piece.
+    pub(crate) fn wal(
+        &self,
+        codec: &Codec,
+        offset: u64,
+    ) -> impl Iterator<Item = Result<Vec<u8>, FormatError>> {
         self.segments.iter().map(move |segment| {
-            let wanted = usize::try_from(offset.saturating_sub(segment.base)).unwrap_or(usize::MAX);
-            &segment.wal[..wanted.min(segment.wal.len())]
+            let mut wal = segment.wal(codec)?;
+            wal.truncate(usize::try_from(offset.saturating_sub(segment.base)).unwrap_or(usize::MAX));
+            Ok(wal)
         })
     }
 }

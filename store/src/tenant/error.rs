@@ -2,6 +2,7 @@
 
 use crate::advice::Advice;
 use crate::bucket::WriteError;
+use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::identity::{BranchName, InvalidName, Owner};
 use crate::position::Position;
@@ -121,6 +122,9 @@ pub enum TenantError {
     /// A name is not valid.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
+    /// The tenant's data key cannot be used. Nothing was written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// An object could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -160,9 +164,10 @@ impl TenantError {
             | Self::MainBranch
             | Self::TooManyAncestors(_)
             | Self::InvalidName(_) => Advice::FixInput,
-            Self::OwnedElsewhere { .. } | Self::DataMissing { .. } | Self::OwnerUnknown { .. } => {
-                Advice::AskOperator
-            }
+            Self::OwnedElsewhere { .. }
+            | Self::DataMissing { .. }
+            | Self::OwnerUnknown { .. }
+            | Self::Key(_) => Advice::AskOperator,
             Self::Read(error) => error.advice(),
             Self::Write(error) => error.advice(),
         }

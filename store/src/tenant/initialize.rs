@@ -71,6 +71,7 @@ impl TenantStore {
                 }
                 Some((record, etag)) if record.owner == self.owner => {
                     self.proven.store(true, Ordering::Release);
+                    let (record, etag) = self.rewrapped(record, etag).await?;
                     return Ok(Claimed { record, etag, adopted_from });
                 }
                 Some((record, etag)) => {
@@ -113,7 +114,7 @@ impl TenantStore {
             created: self.bucket.environment.clock.now(),
             adopted_from: None,
             restoring: restoring.map(str::to_owned),
-            data_key: None,
+            data_key: self.new_data_key(),
         })
     }
 

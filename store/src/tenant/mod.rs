@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::branch::BranchStore;
 use crate::bucket::Bucket;
+use crate::encryption::{ClassKeys, Codec, DataKey};
 use crate::environment::Environment;
 use crate::format::ReadError;
 use crate::format::head::Head;
@@ -15,6 +16,7 @@ use crate::object::{ETag, ObjectStore};
 use crate::position::{DatedPosition, Position};
 
 mod branches;
+mod data_key;
 mod deletion;
 mod error;
 mod initialize;
@@ -110,6 +112,7 @@ pub struct TenantStore {
     keys: Keys,
     owner: Owner,
     proven: Arc<AtomicBool>,
+    class_keys: Option<Arc<ClassKeys>>,
 }
 
 impl TenantStore {
@@ -121,7 +124,21 @@ impl TenantStore {
         environment: Environment,
     ) -> Self {
         let keys = Keys::new(&path);
-        Self { bucket: Bucket { store, environment }, path, keys, owner, proven: Arc::default() }
+        let bucket = Bucket::new(store, environment);
+        Self { bucket, path, keys, owner, proven: Arc::default(), class_keys: None }
+    }
+
+    /// With the keys of the tenant's class: a new tenant gets a data key, and what is copied can be read.
+    #[must_use]
+    pub fn with_class_keys(self, keys: Option<Arc<ClassKeys>>) -> Self {
+        Self { class_keys: keys, ..self }
+    }
+
+    /// With the tenant's data key, for whoever reads or writes its database; none if it is not encrypted.
+    #[must_use]
+    pub fn with_data_key(mut self, key: Option<&DataKey>) -> Self {
+        self.bucket.codec = Codec::new(key);
+        self
     }
 
     /// Where the data is: the tenant's prefix, ending in `/`.

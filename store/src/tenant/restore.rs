@@ -59,7 +59,8 @@ impl TenantStore {
     ) -> Result<Initialized, TenantError> {
         let path = TenantPath::new(&*self.path.prefix, &*self.path.namespace, source_tenant)?;
         let source =
-            Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone());
+            Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone())
+                .with_class_keys(self.class_keys.clone());
         let label = what.label(source_tenant);
         let claimed = self.claim(Creation::NewTenant, adoption, Some(&label)).await?;
         let main = BranchName::main();
@@ -71,8 +72,8 @@ impl TenantStore {
         if claimed.record.stage != Stage::Creating {
             return Err(TenantError::DataMissing { key });
         }
-        let (state, pin) = source.open_source(what, &self.owner.tenant_uid).await?;
-        let copied = self.copy(&source, &state, progress).await;
+        let (source, state, pin) = source.open_source(what, &self.owner.tenant_uid).await?;
+        let copied = self.unlocked(&claimed.record)?.copy(&source, &state, progress).await;
         // The pin goes in either case; a retry makes its own.
         source.bucket.delete(&source.keys.relative(&pin)).await.map_err(ReadError::from)?;
         let head = copied?;
@@ -84,12 +85,12 @@ impl TenantStore {
         Ok(Initialized { created: true, adopted_from: claimed.adopted_from, head })
     }
 
-    /// As the source: checks that it belongs to the same namespace, and pins what is to be copied.
+    /// As the source: checks that it belongs to the same namespace, and pins what is to be copied. The store can read it.
     async fn open_source(
         &self,
         what: &CopySource,
         reader_uid: &str,
-    ) -> Result<(LoadedState, String), TenantError> {
+    ) -> Result<(Self, LoadedState, String), TenantError> {
         let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
         let (record, _) = found.ok_or_else(|| TenantError::SourceTenantNotFound(self.path.tenant.clone()))?;
         if !record.owner.same_namespace(&self.owner) {
@@ -99,13 +100,14 @@ impl TenantStore {
             return Err(self.being_deleted());
         }
         self.proven.store(true, std::sync::atomic::Ordering::Release);
+        let source = self.unlocked(&record)?;
         let (name, dated) = match what {
             CopySource::Snapshot(name) => (name.as_str(), self.kept_by_snapshot(name).await?),
             CopySource::Moment(time) => ("moment", self.position_at(&BranchName::main(), *time).await?),
         };
         let pinned = self.pin_position(PinKind::Reader, name, reader_uid, &dated).await?;
         let state = read::load(&self.bucket, &self.keys, &pinned.position).await?;
-        Ok((state, pinned.pin))
+        Ok((source, state, pinned.pin))
     }
 
     async fn kept_by_snapshot(&self, name: &str) -> Result<DatedPosition, TenantError> {
@@ -172,7 +174,7 @@ impl TenantStore {
         let Some(wal) = &state.wal else { return Ok(head) };
         // Whoever opens it first replays this, as after a holder that ended without a seal.
         let id = StreamId { lineage, epoch: RESTORE_EPOCH, manifest: 1 };
-        stream::copy(&self.bucket, &self.keys, &branch, wal, id).await?;
+        stream::copy(&self.bucket, &self.keys, &branch, (wal, &source.bucket.codec), id).await?;
         Ok(Head { stream: Some(id), sealed: false, ..head })
     }
 
@@ -183,7 +185,7 @@ impl TenantStore {
     ) -> Result<impl Stream<Item = Result<(u64, Bytes), UploadError>> + 'a, ReadError> {
         let (file_size, stored) = (state.file_size(), state.chunks_stored());
         let runs = read::plan_runs(state, &stored).await?;
-        let inline = read::inline_chunks(state, |_| true);
+        let inline = read::inline_chunks(&self.bucket.codec, state, |_| true);
         let packed = futures::stream::iter(runs)
             .map(move |run| async move {
                 let fetched = read::fetch(&self.bucket, &self.keys, run).await?;

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Content, Ledger, ModelDatabase, Seeded, VirtualClock, environment, owner, path};
+use crate::support::{
+    Content, Ledger, ModelDatabase, Seeded, VirtualClock, class_keys, environment, owner, path,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -19,8 +21,9 @@ use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::reachability::{self, Depth, History};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Clock, Creation, Environment, Head, Holder, Hydrated, Hydration,
-    MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover, TenantStore,
+    Adoption, BranchName, BranchSource, ClassKeys, Clock, Creation, DataKey, Environment, Head, Holder,
+    Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover,
+    TenantStore,
 };
 
 const ACTORS: u64 = 3;
@@ -114,6 +117,7 @@ struct Run {
     disk: tempfile::TempDir,
     files: Mutex<u64>,
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
+    keys: Option<(Arc<ClassKeys>, DataKey)>,
 }
 
 impl Run {
@@ -122,7 +126,9 @@ impl Run {
     }
 
     fn tenant(&self, store: Arc<dyn ObjectStore>) -> TenantStore {
-        TenantStore::new(store, path(), owner(), self.environment.clone())
+        let tenant = TenantStore::new(store, path(), owner(), self.environment.clone());
+        let (class, data) = self.keys.as_ref().map(|(class, data)| (class.clone(), data)).unzip();
+        tenant.with_class_keys(class).with_data_key(data)
     }
 
     /// Opens a file that was built, and checks that it is some commit's state after all `promised`.
@@ -336,9 +342,15 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         heads: Mutex::default(),
         epochs: Mutex::default(),
     });
+    // Every other tenant is encrypted.
+    let class_keys = (seed % 2 == 1).then(class_keys);
+    let tenant = TenantStore::new(watched.clone(), path(), owner(), environment.clone())
+        .with_class_keys(class_keys.clone());
+    tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
     let run = Arc::new(Run {
         watched: watched.clone(),
         environment,
+        keys: class_keys.zip(tenant.data_key().await.unwrap()),
         ledger: Arc::default(),
         acknowledged: Mutex::default(),
         random: Seeded::new(seed),
@@ -346,7 +358,6 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         files: Mutex::default(),
         outcomes: Mutex::default(),
     });
-    run.tenant(watched.clone()).initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
     let mut stores: Vec<Arc<FaultStore>> = Vec::new();
     let mut alive = Vec::new();
     let mut births = ACTORS * LIVES;
@@ -408,8 +419,8 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
     assert!(!collected.more);
     let history = History::within(SignedDuration::ZERO, run.environment.clock.now());
     let (path, environment) = (path(), run.environment.clone());
-    let walked =
-        reachability::walk(watched.clone(), &path, environment, history, Depth::Bytes).await.unwrap();
+    let depth = Depth::Bytes(run.keys.as_ref().map(|(class, _)| &**class));
+    let walked = reachability::walk(watched.clone(), &path, environment, history, depth).await.unwrap();
     assert!(walked.is_clean() && walked.ended.count == 0, "{walked:?}");
     std::mem::take(&mut *run.outcomes.lock().unwrap())
 }

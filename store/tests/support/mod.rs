@@ -12,7 +12,7 @@ use async_trait::async_trait;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use database::{Content, Ledger, ModelDatabase};
 use jiff::Timestamp;
-use roost_store::{Clock, Compute, Environment, Owner, Randomness, TenantPath};
+use roost_store::{ClassKeys, Clock, Compute, Environment, Owner, Randomness, TenantPath};
 
 /// Time that moves when somebody looks at it or sleeps.
 #[derive(Debug, Default)]
@@ -73,4 +73,9 @@ pub fn owner() -> Owner {
 
 pub fn path() -> TenantPath {
     TenantPath::new("prod", "shop", "acme").unwrap()
+}
+
+/// Keys of a class that encrypts.
+pub fn class_keys() -> Arc<ClassKeys> {
+    Arc::new(ClassKeys::new("2026", [("2026", &*"5a".repeat(32))]).unwrap())
 }

@@ -1,0 +1,56 @@
+//! The tenant's data key, as `tenant.json` keeps it.
+
+use crate::bucket::Settled;
+use crate::encryption::{DataKey, KeyError};
+use crate::format::tenant::TenantRecord;
+use crate::object::{Condition, ETag};
+
+use super::{TenantError, TenantStore};
+
+impl TenantStore {
+    /// The key of the tenant's data, for a process that is to read or write it; none if it is not encrypted.
+    pub async fn data_key(&self) -> Result<Option<DataKey>, TenantError> {
+        let key = self.keys.tenant();
+        let (record, _) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
+        self.unwrapped(&record)
+    }
+
+    /// This store with the key that the record keeps.
+    pub(super) fn unlocked(&self, record: &TenantRecord) -> Result<Self, TenantError> {
+        Ok(self.clone().with_data_key(self.unwrapped(record)?.as_ref()))
+    }
+
+    fn unwrapped(&self, record: &TenantRecord) -> Result<Option<DataKey>, TenantError> {
+        let Some(wrapped) = &record.data_key else { return Ok(None) };
+        let keys = self.class_keys.as_ref().ok_or(KeyError::NotGiven)?;
+        Ok(Some(keys.unwrap(wrapped, &self.path)?))
+    }
+
+    /// A data key for a new tenant, wrapped; none if its class does not encrypt.
+    pub(super) fn new_data_key(&self) -> Option<String> {
+        let keys = self.class_keys.as_ref()?;
+        Some(keys.wrap(&DataKey::random(&self.bucket.environment), &self.path))
+    }
+
+    /// Has the class's current key wrap the data key. What the record keeps, and its version.
+    pub(super) async fn rewrapped(
+        &self,
+        record: TenantRecord,
+        etag: ETag,
+    ) -> Result<(TenantRecord, ETag), TenantError> {
+        let (Some(wrapped), Some(keys)) = (&record.data_key, &self.class_keys) else {
+            return Ok((record, etag));
+        };
+        if keys.is_current(wrapped) {
+            return Ok((record, etag));
+        }
+        let data_key = Some(keys.wrap(&keys.unwrap(wrapped, &self.path)?, &self.path));
+        let next = TenantRecord { put_id: self.put_id(), data_key, ..record.clone() };
+        let condition = Condition::IfMatch(etag.clone());
+        match self.bucket.settle(&self.keys.tenant(), &next, &condition).await? {
+            Settled::Mine(etag) => Ok((next, etag)),
+            // Whoever came between sees to it, or the next call does.
+            Settled::Other(_) => Ok((record, etag)),
+        }
+    }
+}
