@@ -144,8 +144,9 @@ async fn inherit(
         let taken = TenantError::BranchNameTaken { name: name.clone(), uid: Some(from) };
         return Ok(Err(fault::of_tenant(&taken)));
     }
-    if let Some(pod) = &observed.serving.pod {
-        calls::drain(context, pod).await?;
+    // What was observed is this object's own pod, which it cannot have yet.
+    if let Some(pod) = context.pods.of_branch(&location.tenant_uid, name.as_str()).await? {
+        calls::drain(context, &pod).await?;
         let message = "the pod of an earlier Branch object of this name is leaving";
         return Ok(Err(Fault::new(Reason::Initializing, message)));
     }

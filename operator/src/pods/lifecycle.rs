@@ -149,12 +149,16 @@ async fn owner(context: &Context, pod: &PodView) -> Result<Owner, ReconcileError
         let ours = uid.is_some_and(|uid| super::names::worker_pod(&uid) == pod.name);
         return Ok(if ours { Owner::Exists } else { Owner::Gone });
     }
-    if pod.branch != MAIN_BRANCH
-        && find_branch(context, &pod.namespace, &pod.tenant, &pod.branch).await?.is_none()
-    {
+    if pod.branch != MAIN_BRANCH && branch_of(context, pod).await?.is_none() {
         return Ok(Owner::Gone);
     }
     Ok(Owner::Exists)
+}
+
+/// The Branch object whose data a pod serves. Another one that only wants its branchName has no part in it.
+async fn branch_of(context: &Context, pod: &PodView) -> Result<Option<Branch>, kube::Error> {
+    let found = find_branch(context, &pod.namespace, &pod.tenant, &pod.branch).await?;
+    Ok(found.filter(|branch| branch.status.as_ref().is_some_and(|status| status.position.is_some())))
 }
 
 /// Keeps a finished pod's last words, says what is not routine, and asks for its removal. Any replica may do this.
@@ -178,7 +182,7 @@ pub async fn retire(context: &Context, pod: &PodView) -> Result<(), ReconcileErr
         let client = context.client.clone();
         if pod.branch == MAIN_BRANCH {
             keep(&Api::<Tenant>::namespaced(client, &pod.namespace), &pod.tenant, &patch).await?;
-        } else if let Some(branch) = find_branch(context, &pod.namespace, &pod.tenant, &pod.branch).await? {
+        } else if let Some(branch) = branch_of(context, pod).await? {
             keep(&Api::<Branch>::namespaced(client, &pod.namespace), &branch.name_any(), &patch).await?;
         }
     }
@@ -204,7 +208,7 @@ async fn tell(context: &Context, pod: &PodView, reason: &str, note: &str) -> Res
         if let Some(tenant) = tenants.get_opt(&pod.tenant).await? {
             context.event(&tenant, EventType::Warning, reason, "Serve", note).await;
         }
-    } else if let Some(branch) = find_branch(context, &pod.namespace, &pod.tenant, &pod.branch).await? {
+    } else if let Some(branch) = branch_of(context, pod).await? {
         context.event(&branch, EventType::Warning, reason, "Serve", note).await;
     }
     Ok(())
