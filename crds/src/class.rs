@@ -34,6 +34,9 @@ use crate::{Durability, Duration, Quantity};
 pub struct TenantClassSpec {
     /// Where the data is.
     pub storage: Storage,
+    /// Encrypts the databases of Tenants that are created from now on; those that are there stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Shape of runtime pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimePods>,
@@ -108,6 +111,18 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub adopt_from: Option<Vec<ClassAdoption>>,
+}
+
+/// Each Tenant has a data key of its own; a key of the class wraps it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Secret of the operator's namespace that holds the class's keys, each as 64 hexadecimal digits.
+    pub secret_ref: SecretReference,
+    /// The Secret's key that wraps data keys from now on. Keep the others until no Tenant's status.encryptionKey names
+    /// them.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"))]
+    pub key_name: String,
 }
 
 /// How often each tenant may write to its WAL in the bucket. Beyond it commits wait to share a write.

@@ -20,8 +20,8 @@ mod tenant;
 
 pub use branch::{Branch, BranchOrigin, BranchSpec, BranchStatus};
 pub use class::{
-    ClassAdoption, Credentials, EgressRule, Engine, Idle, Limits, PutBudget, ResourceList, RuntimePods,
-    SecretReference, Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
+    ClassAdoption, Credentials, EgressRule, Encryption, Engine, Idle, Limits, PutBudget, ResourceList,
+    RuntimePods, SecretReference, Storage, TenantClass, TenantClassSpec, TenantClassStatus, Toleration,
 };
 pub use conditions::ConditionType;
 pub use duration::Duration;

@@ -144,6 +144,8 @@ reasons! {
     StorageChangeRefused => REFUSED,
     /// The Secret with the credentials or the CA lacks a key, or holds something else.
     CredentialsInvalid => STUCK,
+    /// A key of spec.encryption is missing or malformed, or cannot unwrap the data key of a Tenant.
+    EncryptionKeyInvalid => STUCK,
     /// The RoleBinding to read the spec's ConfigMap is missing.
     InputsNotPermitted => STUCK,
     /// The bucket does not exist.

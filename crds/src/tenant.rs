@@ -191,6 +191,10 @@ pub struct TenantStatus {
     /// What answers wait for, unless a request says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
+    /// The key of its class that wraps its data key; absent if it is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub encryption_key: Option<String>,
     /// The oldest moment that it can be recovered at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]

@@ -75,6 +75,7 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         TenantError::SourceUnsupported { .. } | TenantError::TooManyAncestors(_) => Reason::SourceUnsupported,
         TenantError::MainBranch | TenantError::InvalidName(_) => Reason::InvalidSpec,
         TenantError::NotEmpty { .. } => Reason::DeletionFailed,
+        TenantError::Key(_) => Reason::EncryptionKeyInvalid,
         TenantError::Read(error) => read(error),
         TenantError::Write(error) => write(error),
     };

@@ -9,6 +9,7 @@ pub mod branch;
 pub mod class;
 pub mod config;
 pub mod context;
+mod data_key;
 pub mod elected;
 mod expiry;
 pub mod fault;

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use roost_crds::{Reason, Storage, StorageLocation, names as crd};
+use roost_crds::{Encryption, Reason, Storage, StorageLocation, names as crd};
 use roost_protocol::{
     grant,
     problem::{ErrorCode, Problem},
     secret,
 };
-use roost_store::{ObjectStore, S3Config, S3ConfigError, S3Credentials, S3Store};
+use roost_store::{ClassKeys, KeyError, ObjectStore, S3Config, S3ConfigError, S3Credentials, S3Store};
 
 /// Bound of one request to a bucket.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,6 +85,14 @@ pub enum OpenError {
         /// The key.
         key: &'static str,
     },
+    /// The keys of a class that encrypts cannot be used.
+    #[error("Secret {name} of spec.encryption: {cause}")]
+    Keys {
+        /// The Secret.
+        name: String,
+        /// Why.
+        cause: KeyError,
+    },
     /// No client can be made of what they hold.
     #[error("the storage of the class cannot be used: {0}")]
     Config(#[from] Arc<S3ConfigError>),
@@ -99,6 +107,7 @@ impl OpenError {
         match self {
             Self::SecretNotFound { .. } => Some(Reason::CredentialsNotFound),
             Self::SecretInvalid { .. } | Self::Config(_) => Some(Reason::CredentialsInvalid),
+            Self::Keys { .. } => Some(Reason::EncryptionKeyInvalid),
             Self::Api(_) => None,
         }
     }
@@ -151,6 +160,23 @@ impl Buckets {
             session_token: text(&credentials, crd::SESSION_TOKEN).map(secret::Secret::new),
         };
         Ok((location, version))
+    }
+
+    /// The keys of a class, with the version of the Secret that they are from; none if it does not encrypt.
+    pub async fn class_keys(
+        &self,
+        encryption: Option<&Encryption>,
+    ) -> Result<Option<(Arc<ClassKeys>, String)>, OpenError> {
+        let Some(Encryption { secret_ref, key_name }) = encryption else { return Ok(None) };
+        let secret = self.secret(&secret_ref.name, "that spec.encryption.keyName names").await?;
+        let texts: Vec<_> = secret.data.iter().flatten().map(|(name, bytes)| (name, &bytes.0)).collect();
+        let texts = texts.iter().map(|(name, bytes)| {
+            // What is no text is no key, and named as such.
+            (name.as_str(), std::str::from_utf8(bytes).unwrap_or_default())
+        });
+        let keys = ClassKeys::new(key_name, texts);
+        let keys = keys.map_err(|cause| OpenError::Keys { name: secret_ref.name.clone(), cause })?;
+        Ok(Some((Arc::new(keys), secret.metadata.resource_version.clone().unwrap_or_default())))
     }
 
     /// The bucket of a place.

@@ -47,10 +47,15 @@ pub fn identity(location: &StorageLocation) -> TenantIdentity {
 
 /// The owner that a location records.
 pub fn owner(location: &StorageLocation) -> Owner {
+    owner_of(&identity(location))
+}
+
+/// An identity as the bucket knows it.
+pub fn owner_of(identity: &TenantIdentity) -> Owner {
     Owner {
-        cluster_id: location.cluster_id.clone(),
-        namespace_uid: location.namespace_uid.clone(),
-        tenant_uid: location.tenant_uid.clone(),
+        cluster_id: identity.cluster_id.clone(),
+        namespace_uid: identity.namespace_uid.clone(),
+        tenant_uid: identity.tenant_uid.clone(),
     }
 }
 
@@ -67,6 +72,16 @@ pub async fn tenant_store(
 ) -> Result<TenantStore, ReconcileError> {
     let bucket = context.buckets.open(&Place::from(location)).await?;
     Ok(TenantStore::new(bucket, path(location)?, owner(location), context.environment.clone()))
+}
+
+/// Opens the tenant's prefix with the keys of its class.
+pub async fn unlocking_store(
+    context: &Context,
+    class: &TenantClass,
+    location: &StorageLocation,
+) -> Result<TenantStore, ReconcileError> {
+    let keys = context.buckets.class_keys(class.spec.encryption.as_ref()).await?;
+    Ok(tenant_store(context, location).await?.with_class_keys(keys.map(|(keys, _)| keys)))
 }
 
 /// The reason that a failure to open has in conditions; a passing failure stays an error.

@@ -32,6 +32,9 @@ pub struct Grant {
     pub branch: String,
     /// Where the data is and the key to it.
     pub storage: StorageLocation,
+    /// The key of the tenant's data, in hexadecimal; none if it is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_key: Option<Secret>,
     /// What the pod is to do.
     pub task: Task,
     /// Limits of the engine.

@@ -145,7 +145,7 @@ impl Pod<'_> {
 
     async fn open(&self, grant: &Grant, task: &Serve, sizing: Sizing) -> Result<Served, Problem> {
         let bucket = storage::bucket(&grant.storage)?;
-        let tenants = storage::tenant(bucket, &grant.storage, &grant.tenant, self.environment.clone())?;
+        let tenants = storage::tenant(bucket, grant, self.environment.clone())?;
         let opening = Opening {
             store: tenants.branch(&storage::branch(&grant.branch)?),
             holder: Holder { name: grant.pod.clone(), id: grant.nonce.to_string() },

@@ -2,11 +2,11 @@
 
 use crate::problems;
 use roost_protocol::{
-    grant::{StorageLocation, TenantIdentity},
+    grant::{Grant, StorageLocation, TenantIdentity},
     problem::{ErrorCode, Problem},
 };
 use roost_store::{
-    Environment, ObjectStore, Owner, S3Config, S3Credentials, S3Store, TenantPath, TenantStore,
+    DataKey, Environment, ObjectStore, Owner, S3Config, S3Credentials, S3Store, TenantPath, TenantStore,
     object::s3::DEFAULT_TIMEOUT,
 };
 use std::sync::Arc;
@@ -46,14 +46,17 @@ pub fn path(location: &StorageLocation, tenant: &TenantIdentity) -> Result<Tenan
         .map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))
 }
 
-/// The tenant's prefix.
+/// The tenant's prefix, with the key of its data.
 pub fn tenant(
     store: Arc<dyn ObjectStore>,
-    location: &StorageLocation,
-    tenant: &TenantIdentity,
+    grant: &Grant,
     environment: Environment,
 ) -> Result<TenantStore, Problem> {
-    Ok(TenantStore::new(store, path(location, tenant)?, owner(tenant), environment))
+    let key = grant.data_key.as_ref().map(|key| DataKey::from_hex("of the grant", key.expose()));
+    let key = key.transpose().map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))?;
+    let tenant =
+        TenantStore::new(store, path(&grant.storage, &grant.tenant)?, owner(&grant.tenant), environment);
+    Ok(tenant.with_data_key(key.as_ref()))
 }
 
 /// A branch's name as the store knows it.

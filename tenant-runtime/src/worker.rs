@@ -146,7 +146,7 @@ async fn open(
     cache: &Path,
     environment: Environment,
 ) -> Result<(Engine, LocalFiles, std::path::PathBuf), Problem> {
-    let tenant = storage::tenant(bucket, &grant.storage, &grant.tenant, environment.clone())?;
+    let tenant = storage::tenant(bucket, grant, environment.clone())?;
     let readable = tenant
         .branch(&storage::branch(&grant.branch)?)
         .open_position(position, &task.pin)

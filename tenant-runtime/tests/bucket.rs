@@ -24,7 +24,10 @@ use std::{
 };
 use support::{
     fate, if_mortal,
-    pod::{Pod, bucket, command, in_seconds, initialized, serve, serve_after, session, sign},
+    pod::{
+        Pod, bucket, command, in_seconds, initialized, initialized_encrypted, serve, serve_after, session,
+        sign,
+    },
 };
 use tenant_runtime::storage;
 
@@ -74,7 +77,7 @@ async fn a_tenant_lives_in_a_bucket() {
     });
     for attempt in 1..=2 {
         let mut worker = Pod::start().await;
-        let export = worker.grant(grant.storage.clone(), task.clone());
+        let export = worker.grant_again(&grant, task.clone());
         assert_eq!(worker.hand_over(&export).await.0, 200);
         let (code, ending) = worker.end().await;
         assert_eq!(code, 0, "attempt {attempt}: {ending:?}");
@@ -99,7 +102,7 @@ async fn a_tenant_lives_in_a_bucket() {
     assert!(ending.position.is_some() && ending.database_size.unwrap() > 0);
 
     let pod = Pod::start().await;
-    let again = pod.grant(grant.storage.clone(), serve(Some("this is not run again")));
+    let again = pod.grant_again(&grant, serve(Some("this is not run again")));
     assert_eq!(pod.hand_over(&again).await.0, 200);
     assert_eq!(pod.query("select sum(i) from t").await.1["rows"], json!([["42"]]));
 }
@@ -130,7 +133,7 @@ async fn a_pod_frozen_while_another_takes_over_answers_nothing_afterwards() {
     assert_eq!(frozen.query("insert into t values (1)").await.0, 200);
     assert_eq!(frozen.order(&command(Order::Publish)).await.0, 200);
 
-    let taken = winner.grant(grant.storage.clone(), serve(None));
+    let taken = winner.grant_again(&grant, serve(None));
     let (answer, ()) = tokio::join!(winner.hand_over(&taken), async { frozen.signal("STOP") });
     let stopped = Instant::now();
     assert_eq!(answer.0, 200, "{}", answer.1);
@@ -160,11 +163,11 @@ async fn a_pod_frozen_while_another_takes_over_answers_nothing_afterwards() {
     assert_eq!(winner.query("select list(i order by i) from t").await.1["rows"], json!([[[1, 2]]]));
 }
 
-/// A tenant whose table `ledger` is published and sealed, and its grant.
+/// A tenant whose table `ledger` is published and sealed, and its grant. It is encrypted.
 async fn asleep() -> (TenantStore, Grant) {
     let mut pod = Pod::start().await;
-    let grant = pod.grant(bucket(), serve(Some("create table ledger(who varchar, n int);")));
-    let tenant = initialized(&grant).await;
+    let mut grant = pod.grant(bucket(), serve(Some("create table ledger(who varchar, n int);")));
+    let tenant = initialized_encrypted(&mut grant).await;
     assert_eq!(pod.hand_over(&grant).await.0, 200);
     assert_eq!(pod.order(&command(Order::Drain)).await.0, 200);
     assert_eq!(pod.end().await.0, 0);
@@ -182,7 +185,7 @@ async fn pods_die_at_each_put(test: &'static str, during: &'static str, order: O
         let (at, obituary) = (deaths.len() as u64, folder.path().join(deaths.len().to_string()));
         let fate = fate(during, &["put"], at, obituary);
         let mut pod = Pod::launch(fate.command(test, &[]).unwrap()).await;
-        let grant = pod.grant(grant.storage.clone(), serve(None));
+        let grant = pod.grant_again(&grant, serve(None));
         assert_eq!(pod.hand_over(&grant).await.0, 200);
         assert_eq!(ledger(&pod).await, json!(rows), "{deaths:#?}");
         let before = tenant.head(&BranchName::main()).await.unwrap();
@@ -206,7 +209,7 @@ async fn pods_die_at_each_put(test: &'static str, during: &'static str, order: O
         }
     }
     let pod = Pod::start().await;
-    assert_eq!(pod.hand_over(&pod.grant(grant.storage.clone(), serve(None))).await.0, 200);
+    assert_eq!(pod.hand_over(&pod.grant_again(&grant, serve(None))).await.0, 200);
     assert_eq!(ledger(&pod).await, json!(rows), "{deaths:#?}");
 }
 
@@ -245,7 +248,7 @@ async fn race(takeover: Takeover) {
     let (tenant, asleep) = asleep().await;
     let (before, objects) = (tenant.head(&BranchName::main()).await.unwrap(), keys(&asleep).await);
     let (one, other) = tokio::join!(Pod::start(), Pod::start());
-    let grants = [&one, &other].map(|pod| pod.grant(asleep.storage.clone(), serve_after(takeover, None)));
+    let grants = [&one, &other].map(|pod| pod.grant_again(&asleep, serve_after(takeover, None)));
     let answers = tokio::join!(one.try_hand_over(&grants[0]), other.try_hand_over(&grants[1]));
     let head = tenant.head(&BranchName::main()).await.unwrap();
     let holder = head.holder.as_ref().unwrap().id.clone();

@@ -12,7 +12,7 @@ use kube::{
 };
 use roost_protocol::names::CLIENT_AUDIENCE;
 use roost_store::{
-    Environment, TenantPath,
+    ClassKeys, Environment, TenantPath,
     reachability::{Depth, History, Report, walk},
 };
 use serde_json::{Value, json};
@@ -144,11 +144,16 @@ impl TestNamespace {
 
     /// Reads all that the tenant's prefix keeps, and says whether anything is missing, damaged or unknown.
     pub async fn verified(&self, tenant: &str) -> Result<Report> {
+        self.verified_with(tenant, None).await
+    }
+
+    /// The same for a tenant that is encrypted.
+    pub async fn verified_with(&self, tenant: &str, keys: Option<&ClassKeys>) -> Result<Report> {
         let found = self.api("Tenant").get(tenant).await?;
         let prefix = found.data["status"]["location"]["prefix"].as_str().unwrap_or_default();
         let path = TenantPath::new(prefix, &self.name, tenant)?;
         let (store, environment) = (self.roost.bucket.store(), Environment::system());
-        let report = walk(store, &path, environment, History::Whole, Depth::Bytes(None)).await?;
+        let report = walk(store, &path, environment, History::Whole, Depth::Bytes(keys)).await?;
         ensure!(report.is_clean(), "{}: {:#?}", report.location, report.findings);
         Ok(report)
     }

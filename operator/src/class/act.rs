@@ -21,19 +21,27 @@ use crate::{
     elected::Elected,
     fault::{Fault, of_probe},
     pods::names,
-    storage::Place,
+    storage::{OpenError, Place},
     work::ReconcileError,
 };
 
 /// Reads.
 pub async fn observe(elected: &Elected, class: TenantClass) -> Result<Observed, ReconcileError> {
     let place = Place::from(&class.spec.storage);
-    let storage = match elected.context.buckets.resolve(&place).await {
-        Ok((location, secrets)) => {
-            let hash = blake3::hash(format!("{place:?} {secrets}").as_bytes()).to_hex().to_string();
-            Ok((location, hash))
+    let buckets = &elected.context.buckets;
+    let opened = async {
+        let (location, secrets) = buckets.resolve(&place).await?;
+        let keys = buckets.class_keys(class.spec.encryption.as_ref()).await?;
+        Ok((
+            location,
+            format!("{place:?} {secrets} {}", keys.map(|(_, version)| version).unwrap_or_default()),
+        ))
+    };
+    let storage = match opened.await {
+        Ok((location, depends_on)) => {
+            Ok((location, blake3::hash(depends_on.as_bytes()).to_hex().to_string()))
         }
-        Err(error) => match error.reason() {
+        Err(error) => match OpenError::reason(&error) {
             Some(reason) => Err(Fault::new(reason, error.to_string())),
             None => return Err(error.into()),
         },

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kube::{Api, Client};
 use roost_crds::TenantClass;
 use roost_store::{
-    Environment, ObjectStore, TenantPath,
+    ClassKeys, Environment, ObjectStore, TenantPath,
     reachability::{Depth, History, Report, survey, walk},
 };
 use serde::Serialize;
@@ -90,8 +90,10 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         bail!("TenantClass {} does not exist; `kubectl get tenantclasses` lists them", options.class);
     };
     let place = Place::from(&class.spec.storage);
-    let bucket = Buckets::new(client, &options.namespace).open(&place).await?;
-    let found = look(options, &class, &place, bucket).await?;
+    let buckets = Buckets::new(client, &options.namespace);
+    let bucket = buckets.open(&place).await?;
+    let keys = buckets.class_keys(class.spec.encryption.as_ref()).await?.map(|(keys, _)| keys);
+    let found = look(options, &class, &place, bucket, keys.as_deref()).await?;
     match options.output {
         Output::Text => print!("{}", show::text(&found)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&found)?),
@@ -104,10 +106,11 @@ async fn look(
     class: &TenantClass,
     place: &Place,
     bucket: Arc<dyn ObjectStore>,
+    keys: Option<&ClassKeys>,
 ) -> anyhow::Result<Found> {
     let environment = Environment::system();
     let history = History::within(recovery_window(class), environment.clock.now());
-    let depth = if options.names_only { Depth::Names } else { Depth::Bytes };
+    let depth = if options.names_only { Depth::Names } else { Depth::Bytes(keys) };
     let (paths, outside) = if let Some(tenant) = &options.tenant {
         (vec![named(place, tenant)?], None)
     } else {

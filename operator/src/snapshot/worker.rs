@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::observe::Observed;
 use crate::{
     class::settings,
+    data_key::{self, DataKeyError},
     elected::Elected,
     fault::{Fault, of_tenant},
     pods::{
@@ -86,6 +87,11 @@ pub async fn grant(
         Err(error) => return Ok(Err(of_tenant(&error))),
     };
     let (storage, _version) = context.buckets.resolve(&Place::from(location)).await?;
+    let data_key = match data_key::unwrapped(context, &class.spec, &storage, &identity(location)).await {
+        Ok(key) => key,
+        Err(DataKeyError::Open(error)) => return Ok(Err(open_fault(error.into())?)),
+        Err(DataKeyError::Tenant(error)) => return Ok(Err(of_tenant(&error))),
+    };
     let trusted = context.trusted()?;
     let grant = Grant {
         version: PROTOCOL_VERSION,
@@ -96,6 +102,7 @@ pub async fn grant(
         tenant: identity(location),
         branch: branch.to_string(),
         storage,
+        data_key,
         task: Task::ExportParquet(ExportParquet {
             snapshot: name,
             snapshot_uid: uid,

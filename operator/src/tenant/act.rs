@@ -11,7 +11,7 @@ use crate::{
     pods::calls,
     serving::head_position,
     status::set_finalizer,
-    whereabouts::{locate, open_fault, tenant_store},
+    whereabouts::{locate, open_fault, tenant_store, unlocking_store},
     work::ReconcileError,
 };
 
@@ -22,6 +22,8 @@ pub struct Acted {
     pub changed_object: bool,
     /// Where the data was found or made.
     pub made: Option<(Position, StorageLocation)>,
+    /// Name of the class's key that wraps the tenant's data key, where it was looked up.
+    pub encryption_key: Option<String>,
     /// What failed.
     pub fault: Option<Fault>,
 }
@@ -53,6 +55,7 @@ pub async fn act(
                 })
                 .await?;
             }
+            Action::Rewrap => rewrap(elected, observed, &mut acted).await?,
             Action::Drain(pods) => {
                 for pod in &pods {
                     calls::drain(context, pod).await?;
@@ -72,7 +75,7 @@ async fn make(
 ) -> Result<(), ReconcileError> {
     let Some(class) = &observed.class.class else { return Ok(()) };
     let location = locate(class, &observed.identity, "");
-    let store = match tenant_store(&elected.context, &location).await {
+    let store = match unlocking_store(&elected.context, class, &location).await {
         Ok(store) => store,
         Err(error) => {
             acted.fault = Some(open_fault(error)?);
@@ -90,8 +93,30 @@ async fn make(
             }
             tracing::info!(created = found.created, location = %location.path, "initialized");
             acted.made = Some((head_position(&found.head), location));
+            acted.encryption_key = found.wrapped_by;
         }
         Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+    }
+    Ok(())
+}
+
+/// Has the class's current key wrap the tenant's data key. What fails is told by the class, and serving goes on.
+async fn rewrap(elected: &Elected, observed: &Observed, acted: &mut Acted) -> Result<(), ReconcileError> {
+    let location = observed.tenant.status.as_ref().and_then(|status| status.location.as_ref());
+    let (Some(class), Some(location)) = (&observed.class.class, location) else { return Ok(()) };
+    let store = match unlocking_store(&elected.context, class, location).await {
+        Ok(store) => store,
+        Err(error) => {
+            let fault = open_fault(error)?;
+            tracing::warn!(location = %location.path, message = fault.message, "the data key was not wrapped again");
+            return Ok(());
+        }
+    };
+    match store.rewrap_data_key().await {
+        Ok(name) => acted.encryption_key = name,
+        Err(error) => {
+            tracing::warn!(location = %location.path, %error, "the data key was not wrapped again");
+        }
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub enum Action {
         /// Whom data may be taken over from.
         adoption: Adoption,
     },
+    /// Has another key of the class wrap the tenant's data key.
+    Rewrap,
     /// Makes pods leave.
     Drain(Vec<PodView>),
     /// Deletes every object, then lets the Tenant go.
@@ -48,6 +50,9 @@ pub fn plan(observed: &Observed) -> Vec<Action> {
         return vec![Action::Finalizer(wants_finalizer)];
     }
     let mut actions = Vec::new();
+    if observed.made() && wraps_otherwise(observed) {
+        actions.push(Action::Rewrap);
+    }
     if let Some(class) = observed.class.class.as_ref().filter(|_| !observed.made()) {
         let adoption = adoption(observed, class);
         match &observed.source {
@@ -66,6 +71,13 @@ pub fn plan(observed: &Observed) -> Vec<Action> {
         }
     }
     actions
+}
+
+/// Whether the class names another key than the one that wraps the tenant's data key.
+fn wraps_otherwise(observed: &Observed) -> bool {
+    let status = observed.tenant.status.as_ref().and_then(|status| status.encryption_key.as_ref());
+    let class = observed.class.class.as_ref().and_then(|class| class.spec.encryption.as_ref());
+    status.zip(class).is_some_and(|(wrapped_by, encryption)| *wrapped_by != encryption.key_name)
 }
 
 fn delete(observed: &Observed) -> Vec<Action> {

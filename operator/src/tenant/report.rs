@@ -64,6 +64,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
             .map(|class| settings::shown_durability(settings::terms(&class.spec, &observed.tenant.spec))),
         wake_failure: before.wake_failure,
         recoverable_from: before.recoverable_from,
+        encryption_key: acted.encryption_key.clone().or(before.encryption_key),
         init_script_hash: before.init_script_hash.or(script_hash),
         last_snapshot_time: observed
             .snapshots

@@ -109,6 +109,7 @@ fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
                 | Reason::CeilingReached
                 | Reason::CredentialsNotFound
                 | Reason::CredentialsInvalid
+                | Reason::EncryptionKeyInvalid
                 | Reason::InputsNotFound
                 | Reason::InputsNotPermitted
                 // The spec itself says whether it is suspended; the condition may lag behind.

@@ -16,6 +16,7 @@ use super::{cluster::api_failed, target::Target, world::Runtimes};
 use crate::{
     class::settings,
     context::Context,
+    data_key,
     pods::{PodView, calls},
     runtime_client::CallError,
     storage::Place,
@@ -45,6 +46,8 @@ impl Runtimes for RealRuntimes {
         let spec = &state.class.spec;
         let resolved = context.buckets.resolve(&Place::from(&spec.storage)).await;
         let (storage, _version) = resolved.map_err(|error| problem(error.problem()))?;
+        let data_key = data_key::unwrapped(context, spec, &storage, &state.identity).await;
+        let data_key = data_key.map_err(|error| problem(error.problem()))?;
         let trusted = context.trusted().map_err(|error| internal(&error))?;
         let grant = Grant {
             version: PROTOCOL_VERSION,
@@ -55,6 +58,7 @@ impl Runtimes for RealRuntimes {
             tenant: state.identity.clone(),
             branch: target.key.branch.clone(),
             storage,
+            data_key,
             task: Task::Serve(Serve {
                 // The API server let this pod be created, so the previous one of its name is gone.
                 takeover: Takeover::PreviousGone,

@@ -116,10 +116,15 @@ impl ClassKeys {
         bytes.map(|bytes| DataKey(Zeroizing::new(bytes))).ok_or_else(|| KeyError::Damaged(name.to_owned()))
     }
 
-    /// Whether it is wrapped by the key that wraps now.
-    pub(crate) fn is_current(&self, wrapped: &str) -> bool {
-        wrapped.rsplit_once(':').is_some_and(|(name, _)| name == self.current)
+    /// Name of the key that wraps now.
+    pub fn current(&self) -> &str {
+        &self.current
     }
+}
+
+/// Name of the key that wraps a data key.
+pub(crate) fn wrapped_by(wrapped: &str) -> &str {
+    wrapped.rsplit_once(':').map_or("", |(name, _)| name)
 }
 
 /// A prefix may be copied to another bucket, and is still the same tenant's.
@@ -146,7 +151,7 @@ mod tests {
         assert!(wrapped.starts_with("2025:") && !wrapped.contains(&*key.to_hex()));
         assert_eq!(before.unwrap(&wrapped, &acme).unwrap(), key);
         assert_eq!(both.unwrap(&wrapped, &acme).unwrap(), key);
-        assert!(before.is_current(&wrapped) && !both.is_current(&wrapped));
+        assert_eq!((wrapped_by(&wrapped), both.current()), ("2025", "2026"));
         assert_eq!(before.unwrap(&wrapped, &other).unwrap_err(), KeyError::Damaged("2025".into()));
         assert_eq!(after.unwrap(&wrapped, &acme).unwrap_err(), KeyError::Unknown("2025".into()));
         assert_eq!(after.unwrap(&both.wrap(&key, &acme), &acme).unwrap(), key);

@@ -8,4 +8,5 @@ mod codec;
 mod keys;
 
 pub use codec::{Codec, Encryption};
+pub(crate) use keys::wrapped_by;
 pub use keys::{ClassKeys, DataKey, KeyError};

@@ -44,6 +44,10 @@ pub struct TenantRecord {
 
 impl Document for TenantRecord {
     const FORMAT: &'static str = "roost-tenant";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const LIMIT: u64 = 64 * 1024;
+    /// Readers of version 1 know no encryption: they would write in the clear.
+    fn version(&self) -> u32 {
+        if self.data_key.is_some() { 2 } else { 1 }
+    }
 }

@@ -1,7 +1,7 @@
 //! The tenant's data key, as `tenant.json` keeps it.
 
 use crate::bucket::Settled;
-use crate::encryption::{DataKey, KeyError};
+use crate::encryption::{DataKey, KeyError, wrapped_by};
 use crate::format::tenant::TenantRecord;
 use crate::object::{Condition, ETag};
 
@@ -13,6 +13,15 @@ impl TenantStore {
         let key = self.keys.tenant();
         let (record, _) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
         self.unwrapped(&record)
+    }
+
+    /// Has the class's current key wrap the data key. Name of the key that wraps it now; none if the tenant is not
+    /// encrypted.
+    pub async fn rewrap_data_key(&self) -> Result<Option<String>, TenantError> {
+        let key = self.keys.tenant();
+        let (record, etag) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
+        let (record, _) = self.rewrapped(record, etag).await?;
+        Ok(record.data_key.as_deref().map(|wrapped| wrapped_by(wrapped).to_owned()))
     }
 
     /// This store with the key that the record keeps.
@@ -41,7 +50,7 @@ impl TenantStore {
         let (Some(wrapped), Some(keys)) = (&record.data_key, &self.class_keys) else {
             return Ok((record, etag));
         };
-        if keys.is_current(wrapped) {
+        if wrapped_by(wrapped) == keys.current() {
             return Ok((record, etag));
         }
         let data_key = Some(keys.wrap(&keys.unwrap(wrapped, &self.path)?, &self.path));

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Adoption, Creation, Initialized, TenantError, TenantStore};
 use crate::bucket::Settled;
+use crate::encryption::wrapped_by;
 use crate::format::head::Head;
 use crate::format::tenant::{Stage, TenantRecord};
 use crate::identity::{BranchName, Owner};
@@ -17,6 +18,13 @@ pub(super) struct Claimed {
     pub(super) record: TenantRecord,
     pub(super) etag: ETag,
     pub(super) adopted_from: Option<Owner>,
+}
+
+impl Claimed {
+    pub(super) fn initialized(self, created: bool, head: Head) -> Initialized {
+        let wrapped_by = self.record.data_key.as_deref().map(|wrapped| wrapped_by(wrapped).to_owned());
+        Initialized { created, adopted_from: self.adopted_from, head, wrapped_by }
+    }
 }
 
 impl TenantStore {
@@ -49,7 +57,7 @@ impl TenantStore {
             (None, _) => return Err(TenantError::DataMissing { key }),
         };
         self.finish_creation(&claimed).await?;
-        Ok(Initialized { created, adopted_from: claimed.adopted_from, head })
+        Ok(claimed.initialized(created, head))
     }
 
     /// Makes `tenant.json` name this owner, where that is allowed.

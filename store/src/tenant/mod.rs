@@ -58,6 +58,8 @@ pub struct Initialized {
     pub adopted_from: Option<Owner>,
     /// Main's HEAD.
     pub head: Head,
+    /// Name of the class's key that wraps the tenant's data key; none if the tenant is not encrypted.
+    pub wrapped_by: Option<String>,
 }
 
 /// A pin that was written, and what it keeps.

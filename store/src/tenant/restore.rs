@@ -67,7 +67,7 @@ impl TenantStore {
         let key = self.keys.head(&main);
         if let Some((head, _)) = self.bucket.find::<Head>(&key).await? {
             self.finish_creation(&claimed).await?;
-            return Ok(Initialized { created: false, adopted_from: claimed.adopted_from, head });
+            return Ok(claimed.initialized(false, head));
         }
         if claimed.record.stage != Stage::Creating {
             return Err(TenantError::DataMissing { key });
@@ -82,7 +82,7 @@ impl TenantStore {
             _ => head,
         };
         self.finish_creation(&claimed).await?;
-        Ok(Initialized { created: true, adopted_from: claimed.adopted_from, head })
+        Ok(claimed.initialized(true, head))
     }
 
     /// As the source: checks that it belongs to the same namespace, and pins what is to be copied. The store can read it.

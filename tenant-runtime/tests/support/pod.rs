@@ -13,7 +13,7 @@ use roost_protocol::{
     status::Ending,
     time::UnixMillis,
 };
-use roost_store::{Adoption, Creation, Environment, TenantStore};
+use roost_store::{Adoption, ClassKeys, Creation, Environment, TenantStore};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
@@ -21,6 +21,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tenant_runtime::storage;
@@ -180,6 +181,11 @@ impl Pod {
         (code, serde_json::from_slice(&std::fs::read(&self.last_words).unwrap()).unwrap())
     }
 
+    /// Another grant of a tenant's data.
+    pub fn grant_again(&self, before: &Grant, task: Task) -> Grant {
+        Grant { data_key: before.data_key.clone(), ..self.grant(before.storage.clone(), task) }
+    }
+
     pub fn grant(&self, storage: StorageLocation, task: Task) -> Grant {
         Grant {
             version: PROTOCOL_VERSION,
@@ -196,6 +202,7 @@ impl Pod {
             },
             branch: "main".into(),
             storage,
+            data_key: None,
             task,
             engine: EngineLimits {
                 memory_limit: Some("256Mi".into()),
@@ -260,8 +267,22 @@ pub fn bucket() -> StorageLocation {
 }
 
 pub async fn initialized(grant: &Grant) -> TenantStore {
-    let store = storage::bucket(&grant.storage).unwrap();
-    let tenant = storage::tenant(store, &grant.storage, &grant.tenant, Environment::system()).unwrap();
+    let tenant = tenant(grant);
     tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
     tenant
+}
+
+/// The same for a class that encrypts. The grant gets the tenant's data key.
+pub async fn initialized_encrypted(grant: &mut Grant) -> TenantStore {
+    let keys = ClassKeys::new("2026", [("2026", &*"5a".repeat(32))]).unwrap();
+    let locked = tenant(grant).with_class_keys(Some(Arc::new(keys)));
+    locked.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+    let key = locked.data_key().await.unwrap().unwrap();
+    grant.data_key = Some(Secret::new(key.to_hex().as_str()));
+    tenant(grant)
+}
+
+fn tenant(grant: &Grant) -> TenantStore {
+    let store = storage::bucket(&grant.storage).unwrap();
+    storage::tenant(store, grant, Environment::system()).unwrap()
 }

@@ -7,6 +7,7 @@ mod ceiling;
 mod class_changes;
 mod classes;
 mod deletion;
+mod encryption;
 mod garbage;
 mod gitops;
 mod images;
