@@ -13,8 +13,8 @@ mod support;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use roost_tests::mortal::SIGNAL;
 use serde_json::{Value, json};
-use std::{fs, os::unix::process::ExitStatusExt as _, path::Path, time::Duration};
-use support::{Process, fate, head, if_mortal, manifest, standalone};
+use std::{os::unix::process::ExitStatusExt as _, path::Path, time::Duration};
+use support::{Process, copy::copy_bucket, fate, head, if_mortal, manifest, standalone};
 
 /// More steps than any publish here has.
 const MAX_STEPS: u64 = 200;
@@ -49,7 +49,7 @@ impl Publish {
             let at = deaths.len() as u64;
             assert!(at < MAX_STEPS, "{deaths:#?}");
             let folder = tempfile::tempdir().unwrap();
-            copy_bucket(origin.path(), folder.path());
+            copy_bucket(&origin.path().join("bucket"), &folder.path().join("bucket"));
             let (death, acknowledged) = self.die(folder.path(), at).await;
             let head = head(folder.path()).await;
             // Only HEAD's swap makes the new state the branch's, and from then on it is.
@@ -88,7 +88,7 @@ impl Publish {
 
     async fn rows_before_and_after(&self, origin: &Path) -> (Value, Value) {
         let copy = tempfile::tempdir().unwrap();
-        copy_bucket(origin, copy.path());
+        copy_bucket(&origin.join("bucket"), &copy.path().join("bucket"));
         let process = Process::start(copy.path(), &[]);
         let old = rows(&process).await;
         process.query(self.transaction).await;
@@ -139,27 +139,6 @@ async fn rows(process: &Process) -> Value {
     }
     assert_eq!(status, 200, "{answer}");
     answer["rows"][0].clone()
-}
-
-/// The bucket as a process finds it that has nothing else. Objects are linked: they are replaced, never changed.
-fn copy_bucket(from: &Path, to: &Path) {
-    fn link(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let target = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                link(&entry.path(), &target);
-            } else {
-                fs::hard_link(entry.path(), target).unwrap();
-            }
-        }
-    }
-    let (from, to) = (from.join("bucket"), to.join("bucket"));
-    if from.exists() {
-        link(&from.join("objects"), &to.join("objects"));
-        fs::copy(from.join("id"), to.join("id")).unwrap();
-    }
 }
 
 /// What is there before: more than one pack's worth of rows would only make it slower.

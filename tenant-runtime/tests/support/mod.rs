@@ -1,6 +1,7 @@
 //! Real processes in standalone mode, and what tests ask of them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod copy;
 pub mod pod;
 
 use roost_store::{BranchName, DirectoryStore, Environment, Head, Owner, TenantPath, TenantStore};

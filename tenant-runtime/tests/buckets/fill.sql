@@ -1,0 +1,12 @@
+create schema accounts;
+create type mood as enum ('ok', 'sad');
+create sequence accounts.numbers start 100;
+create table accounts.owner (id int primary key default nextval('accounts.numbers'), name varchar not null unique, m mood, details struct(a int, b varchar[]));
+create table accounts.entry (owner int references accounts.owner (id), stamp timestamptz, amount decimal(18, 3), note varchar, check (amount <> 0));
+create index by_time on accounts.entry (stamp);
+insert into accounts.owner values (1, 'ada', 'ok', {a: 1, b: ['x', null]}), (2, 'grace', 'sad', null);
+insert into accounts.entry select 1 + i % 2, timestamptz '2026-01-01 00:00:00+00' + to_hours(i::int), i + 0.5, 'entry ' || i from range(500) r(i);
+delete from accounts.entry where amount between 10 and 20;
+update accounts.owner set m = 'sad' where id = 1;
+create view accounts.balance as select owner, sum(amount) as total, count(*) as entries from accounts.entry group by owner;
+create macro accounts.of(x) as (select total from accounts.balance where owner = x);
