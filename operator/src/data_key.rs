@@ -3,12 +3,12 @@
 use roost_crds::TenantClassSpec;
 use roost_protocol::{
     grant::{StorageLocation, TenantIdentity},
-    problem::{ErrorCode, Problem},
+    problem::Problem,
     secret::Secret,
 };
-use roost_store::{Advice, TenantError, TenantPath, TenantStore};
+use roost_store::{KeyError, TenantError, TenantPath, TenantStore};
 
-use crate::{context::Context, storage::OpenError, whereabouts};
+use crate::{context::Context, fault, storage::OpenError, whereabouts};
 
 /// A data key could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -21,35 +21,47 @@ pub enum DataKeyError {
     Tenant(#[from] TenantError),
 }
 
+impl From<KeyError> for DataKeyError {
+    fn from(error: KeyError) -> Self {
+        Self::Tenant(error.into())
+    }
+}
+
 impl DataKeyError {
     /// What a client is told.
     pub fn problem(&self) -> Problem {
         match self {
             Self::Open(error) => error.problem(),
-            Self::Tenant(error) if error.advice() == Advice::Retry => {
-                Problem::new(ErrorCode::StorageUnreachable, error.to_string())
+            Self::Tenant(error) => {
+                let fault = fault::of_tenant(error);
+                Problem::new(fault::code(fault.reason), fault.message)
             }
-            Self::Tenant(error) => Problem::new(ErrorCode::TenantNotReady, error.to_string()),
         }
     }
 }
 
-/// Unwraps the key of a tenant's data, as a grant carries it; none if it is not encrypted. Asks the bucket only where the
-/// class encrypts.
+/// Unwraps the key of a tenant's data, as a grant carries it; none if it is not encrypted. `told` is what the Tenant's
+/// status says of it: whoever can write to the bucket cannot have an encrypted tenant served in the clear. Asks the
+/// bucket only where class or Tenant encrypts, and for keys only where the tenant is encrypted.
 pub async fn unwrapped(
     context: &Context,
     class: &TenantClassSpec,
     storage: &StorageLocation,
     identity: &TenantIdentity,
+    told: Option<&str>,
 ) -> Result<Option<Secret>, DataKeyError> {
-    let Some((keys, _)) = context.buckets.class_keys(class.encryption.as_ref()).await? else {
-        return Ok(None);
-    };
+    if class.encryption.is_none() {
+        return if told.is_some() { Err(KeyError::NotGiven.into()) } else { Ok(None) };
+    }
     let bucket = context.buckets.client(storage).await.map_err(OpenError::from)?;
-    let path = TenantPath::new(&*storage.prefix, &*identity.namespace, &*identity.name)
-        .map_err(TenantError::from)?;
+    let path = TenantPath::new(&*storage.prefix, &*identity.namespace, &*identity.name);
+    let path = path.map_err(TenantError::from)?;
     let owner = whereabouts::owner_of(identity);
-    let store =
-        TenantStore::new(bucket, path, owner, context.environment.clone()).with_class_keys(Some(keys));
-    Ok(store.data_key().await?.map(|key| Secret::new(key.to_hex().as_str())))
+    let store = TenantStore::new(bucket, path, owner, context.environment.clone());
+    if !store.is_encrypted().await? {
+        return if told.is_some() { Err(KeyError::Removed.into()) } else { Ok(None) };
+    }
+    let keys = context.buckets.class_keys(class.encryption.as_ref()).await?.map(|(keys, _)| keys);
+    let key = store.with_class_keys(keys).data_key().await?;
+    Ok(key.map(|key| Secret::new(key.to_hex().as_str())))
 }

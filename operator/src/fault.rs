@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use roost_crds::Reason;
+use roost_protocol::problem::ErrorCode;
 use roost_store::{FolderError, FormatError, ObjectError, ProbeError, ReadError, TenantError, WriteError};
 
 /// A reason with its message.
@@ -23,6 +24,19 @@ impl Fault {
     pub fn of_future(time: Timestamp, now: Timestamp) -> Option<Self> {
         let message = || format!("waits for {time}, a moment that is to come");
         (time > now).then(|| Self::new(Reason::SourceNotReady, message()))
+    }
+}
+
+/// What a client is told of a reason.
+pub const fn code(reason: Reason) -> ErrorCode {
+    match reason {
+        Reason::DataOwnedElsewhere => ErrorCode::DataOwnedElsewhere,
+        Reason::DataMissing => ErrorCode::DataMissing,
+        Reason::DataCorrupt => ErrorCode::DataCorrupted,
+        Reason::StorageDenied => ErrorCode::StorageDenied,
+        Reason::StorageUnreachable => ErrorCode::StorageUnreachable,
+        Reason::EncryptionKeyInvalid => ErrorCode::KeyUnavailable,
+        _ => ErrorCode::TenantNotReady,
     }
 }
 

@@ -12,6 +12,8 @@ use roost_protocol::{
 };
 use roost_store::{ClassKeys, KeyError, ObjectStore, S3Config, S3ConfigError, S3Credentials, S3Store};
 
+use crate::fault;
+
 /// Bound of one request to a bucket.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Clients kept, one for each place and key; building one reads the system's roots.
@@ -114,7 +116,7 @@ impl OpenError {
 
     /// What a client is told.
     pub fn problem(&self) -> Problem {
-        let code = if self.reason().is_some() { ErrorCode::TenantNotReady } else { ErrorCode::Internal };
+        let code = self.reason().map_or(ErrorCode::Internal, fault::code);
         Problem::new(code, self.to_string())
     }
 }

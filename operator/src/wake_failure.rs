@@ -26,6 +26,7 @@ const fn reason(code: ErrorCode) -> Option<Reason> {
         ErrorCode::WakeTimeout | ErrorCode::EngineFailed | ErrorCode::Internal | ErrorCode::NotSealed => {
             Some(Reason::WakeFailed)
         }
+        ErrorCode::KeyUnavailable => Some(Reason::EncryptionKeyInvalid),
         // Of the caller, of the moment, said by the spec or by the pod's last words.
         _ => None,
     }
@@ -64,7 +65,7 @@ pub fn standing(
     let reason = Reason::named(&failure.reason)?;
     let over = match reason {
         Reason::CeilingReached => state != ServingState::Idle || age(failure, now) >= CEILING_HOLDS,
-        Reason::WakeFailed => state == ServingState::Serving,
+        Reason::WakeFailed | Reason::EncryptionKeyInvalid => state == ServingState::Serving,
         _ => return None,
     };
     (!over).then(|| Fault::new(reason, failure.message.clone()))
@@ -93,6 +94,7 @@ mod tests {
             (ErrorCode::WakeTimeout, Some("WakeFailed")),
             (ErrorCode::EngineFailed, Some("WakeFailed")),
             (ErrorCode::Internal, Some("WakeFailed")),
+            (ErrorCode::KeyUnavailable, Some("EncryptionKeyInvalid")),
             (ErrorCode::NotFound, None),
             (ErrorCode::Suspended, None),
             (ErrorCode::Busy, None),

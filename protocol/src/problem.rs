@@ -67,6 +67,8 @@ pub enum ErrorCode {
     WakeTimeout,
     /// The tenant cannot be woken until its condition is mended.
     TenantNotReady,
+    /// The key of the tenant's data cannot be had.
+    KeyUnavailable,
     /// The init script failed.
     InitScriptFailed,
     /// The bucket cannot be reached or does not answer in time.
@@ -151,6 +153,7 @@ impl ErrorCode {
             Self::CapacityReached => row("All places for running tenants are taken", 503, "53300", Retry),
             Self::WakeTimeout => row("The tenant did not wake in time", 504, "57P03", Retry),
             Self::TenantNotReady => row("The tenant is not ready", 503, "57P03", AskOperator),
+            Self::KeyUnavailable => row("The tenant's data key cannot be had", 503, "57P03", AskOperator),
             Self::InitScriptFailed => row("The tenant's init script failed", 503, "57P03", AskOperator),
             Self::StorageUnreachable => row("Object storage cannot be reached", 503, "58030", Retry),
             Self::StorageDenied => row("Object storage denies access", 503, "58030", AskOperator),

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use roost_store::format::{json, tenant::TenantRecord};
 use roost_store::reachability::{Depth, History, Report, walk};
 use roost_store::{
-    Adoption, BranchName, BranchSource, ClassKeys, CopySource, Creation, DataKey, Holder, Hydrated,
-    Hydration, KeyError, MemoryStore, OwnedBranch, Owner, PinKind, TakeOverError, Takeover, TenantError,
-    TenantPath, TenantStore,
+    Adoption, BranchName, BranchSource, ClassKeys, CopySource, Creation, DataKey, Holder, HydrateError,
+    Hydrated, Hydration, KeyError, MemoryStore, OwnedBranch, Owner, PinKind, TakeOverError, Takeover,
+    TenantError, TenantPath, TenantStore,
 };
 use support::{Content, Ledger, ModelDatabase, class_keys, environment, owner, path};
 
@@ -130,6 +130,7 @@ async fn a_whole_life_is_encrypted() {
     assert_eq!(blind.findings.len(), 1, "{blind:?}");
     assert_eq!(blind.findings[0].problem, KeyError::NotGiven.to_string());
     assert_eq!(blind.branches, report.branches);
+    assert_eq!(blind.encryption_key.as_deref(), Some("2026"));
 }
 
 #[tokio::test]
@@ -182,6 +183,9 @@ async fn a_wrong_key_changes_nothing() {
         let expected = if encrypted { KeyError::NotGiven } else { KeyError::NotEncrypted };
         assert!(matches!(&refused, TakeOverError::Key(error) if *error == expected), "{refused}");
         assert_eq!(world.memory.contents(), before);
+        let pinned = tenant.pin(PinKind::Reader, "export", "uid", &BranchName::main(), None).await.unwrap();
+        let refused = main.open_position(&pinned.position, &pinned.pin).await.unwrap_err();
+        assert!(matches!(&refused, HydrateError::Key(error) if *error == expected), "{refused}");
     }
     let world = world();
     let tenant = world.created(Some(class_keys())).await;

@@ -93,7 +93,7 @@ pub fn of_take_over(error: &TakeOverError) -> Problem {
         TakeOverError::Lost { .. } => Problem::new(ErrorCode::Fenced, error.to_string()).retry_after(SOON),
         TakeOverError::NotFound(_) => Problem::new(ErrorCode::DataMissing, error.to_string()),
         TakeOverError::OwnedElsewhere(_) => Problem::new(ErrorCode::DataOwnedElsewhere, error.to_string()),
-        TakeOverError::Key(_) => Problem::new(ErrorCode::TenantNotReady, error.to_string()),
+        TakeOverError::Key(_) => Problem::new(ErrorCode::KeyUnavailable, error.to_string()),
         TakeOverError::Read(error) => of_read(error),
         TakeOverError::Write(error) => of_write(error),
     }
@@ -103,6 +103,7 @@ pub fn of_take_over(error: &TakeOverError) -> Problem {
 pub fn of_hydrate(error: &HydrateError) -> Problem {
     match error {
         HydrateError::Read(error) => of_read(error),
+        HydrateError::Key(_) => Problem::new(ErrorCode::KeyUnavailable, error.to_string()),
         HydrateError::NotPinned(_) => Problem::new(ErrorCode::DataMissing, error.to_string()),
         HydrateError::Local { .. } => Problem::new(ErrorCode::Internal, error.to_string()),
     }

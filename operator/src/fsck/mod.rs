@@ -92,7 +92,13 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     let place = Place::from(&class.spec.storage);
     let buckets = Buckets::new(client, &options.namespace);
     let bucket = buckets.open(&place).await?;
-    let keys = buckets.class_keys(class.spec.encryption.as_ref()).await?.map(|(keys, _)| keys);
+    let keys = match buckets.class_keys(class.spec.encryption.as_ref()).await {
+        Ok(keys) => keys.map(|(keys, _)| keys),
+        Err(error) => {
+            eprintln!("what is encrypted is not read: {error}");
+            None
+        }
+    };
     let found = look(options, &class, &place, bucket, keys.as_deref()).await?;
     match options.output {
         Output::Text => print!("{}", show::text(&found)),

@@ -96,6 +96,7 @@ mod tests {
         Report {
             location: "prod/tenants/shop/acme/".into(),
             owner: None,
+            encryption_key: None,
             branches: vec!["main".into(), "dev".into()],
             recoverable_from: std::collections::BTreeMap::new(),
             next_past: None,

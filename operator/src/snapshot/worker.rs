@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt as _;
-use roost_crds::{Reason, StorageLocation, TenantClass};
+use kube::{Api, ResourceExt as _};
+use roost_crds::{Reason, StorageLocation, Tenant, TenantClass};
 use roost_protocol::{
     PROTOCOL_VERSION,
     command::Order,
@@ -87,7 +87,10 @@ pub async fn grant(
         Err(error) => return Ok(Err(of_tenant(&error))),
     };
     let (storage, _version) = context.buckets.resolve(&Place::from(location)).await?;
-    let data_key = match data_key::unwrapped(context, &class.spec, &storage, &identity(location)).await {
+    let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), &location.namespace);
+    let told = tenants.get_opt(&location.tenant).await?.and_then(|tenant| tenant.status?.encryption_key);
+    let owner = identity(location);
+    let data_key = match data_key::unwrapped(context, &class.spec, &storage, &owner, told.as_deref()).await {
         Ok(key) => key,
         Err(DataKeyError::Open(error)) => return Ok(Err(open_fault(error.into())?)),
         Err(DataKeyError::Tenant(error)) => return Ok(Err(of_tenant(&error))),

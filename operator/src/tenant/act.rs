@@ -2,7 +2,7 @@
 
 use kube::{Api, runtime::events::EventType};
 use roost_crds::{Position, Reason, StorageLocation, Tenant, names::TENANT_FINALIZER};
-use roost_store::{Initialized, TenantError};
+use roost_store::{Initialized, KeyError, TenantError};
 
 use super::{observe::Observed, plan::Action};
 use crate::{
@@ -100,23 +100,21 @@ async fn make(
     Ok(())
 }
 
-/// Has the class's current key wrap the tenant's data key. What fails is told by the class, and serving goes on.
+/// Has the class's current key wrap the tenant's data key.
 async fn rewrap(elected: &Elected, observed: &Observed, acted: &mut Acted) -> Result<(), ReconcileError> {
     let location = observed.tenant.status.as_ref().and_then(|status| status.location.as_ref());
     let (Some(class), Some(location)) = (&observed.class.class, location) else { return Ok(()) };
     let store = match unlocking_store(&elected.context, class, location).await {
         Ok(store) => store,
         Err(error) => {
-            let fault = open_fault(error)?;
-            tracing::warn!(location = %location.path, message = fault.message, "the data key was not wrapped again");
+            acted.fault = Some(open_fault(error)?);
             return Ok(());
         }
     };
     match store.rewrap_data_key().await {
-        Ok(name) => acted.encryption_key = name,
-        Err(error) => {
-            tracing::warn!(location = %location.path, %error, "the data key was not wrapped again");
-        }
+        Ok(Some(name)) => acted.encryption_key = Some(name),
+        Ok(None) => acted.fault = Some(fault::of_tenant(&KeyError::Removed.into())),
+        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
     }
     Ok(())
 }

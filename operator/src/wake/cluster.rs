@@ -29,7 +29,7 @@ use super::{
 use crate::{
     class::settings,
     context::Context,
-    inputs,
+    fault, inputs,
     pods::{
         PodView,
         build::{PodOf, Role},
@@ -121,14 +121,7 @@ fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
             return Ok(());
         }
     }
-    let code = match reason {
-        Some(Reason::DataOwnedElsewhere) => ErrorCode::DataOwnedElsewhere,
-        Some(Reason::DataMissing) => ErrorCode::DataMissing,
-        Some(Reason::DataCorrupt) => ErrorCode::DataCorrupted,
-        Some(Reason::StorageDenied) => ErrorCode::StorageDenied,
-        Some(Reason::StorageUnreachable) => ErrorCode::StorageUnreachable,
-        _ => ErrorCode::TenantNotReady,
-    };
+    let code = reason.map_or(ErrorCode::TenantNotReady, fault::code);
     let reason = reason.map_or("Unknown", |reason| reason.as_str());
     Err(Problem::new(code, format!("{key} cannot be woken: {reason}: {message}")))
 }
@@ -198,6 +191,7 @@ impl RealCluster {
             idle_timeout: class.spec.idle_timeout(tenant.spec.idle_timeout.as_ref()),
             durability: settings::terms(&class.spec, &tenant.spec),
             init_script: self.init_script(key, &tenant, &facts).await?,
+            encryption_key: tenant.status.as_ref().and_then(|status| status.encryption_key.clone()),
             class: Arc::new(class),
         };
         Ok(Target {

@@ -46,7 +46,9 @@ impl Runtimes for RealRuntimes {
         let spec = &state.class.spec;
         let resolved = context.buckets.resolve(&Place::from(&spec.storage)).await;
         let (storage, _version) = resolved.map_err(|error| problem(error.problem()))?;
-        let data_key = data_key::unwrapped(context, spec, &storage, &state.identity).await;
+        let data_key =
+            data_key::unwrapped(context, spec, &storage, &state.identity, state.encryption_key.as_deref())
+                .await;
         let data_key = data_key.map_err(|error| problem(error.problem()))?;
         let trusted = context.trusted().map_err(|error| internal(&error))?;
         let grant = Grant {

@@ -33,6 +33,8 @@ pub struct TargetState {
     pub idle_timeout: Duration,
     /// What answers wait for.
     pub durability: Terms,
+    /// What the Tenant's status says of the key that wraps its data key; none: it is not encrypted.
+    pub encryption_key: Option<String>,
     /// Init script, while the branch was never published.
     pub init_script: Option<String>,
 }

@@ -471,8 +471,10 @@ async fn secrets(api: Api<PartialObjectMeta<Secret>>, watch: &Watch) {
         };
         let name = secret.name_any();
         watch.index.read(|records| {
-            for (class, spec) in records.classes.iter().map(|(class, object)| (class, &object.spec.storage)) {
-                if spec.credentials_secret() == Some(&name) || spec.ca_secret() == Some(&name) {
+            for (class, spec) in records.classes.iter().map(|(class, object)| (class, &object.spec)) {
+                let storage = &spec.storage;
+                let keys = spec.encryption.as_ref().map(|encryption| encryption.secret_ref.name.as_str());
+                if [storage.credentials_secret(), storage.ca_secret(), keys].contains(&Some(&*name)) {
                     watch.queues.classes.push(Key::named(class));
                 }
             }

@@ -72,6 +72,9 @@ pub enum HydrateError {
         /// The system's words.
         message: String,
     },
+    /// The tenant is encrypted and no key was given, or the other way round.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The pin of a position that is read is gone or keeps something else.
     #[error("the position to read is not pinned: {0}")]
     NotPinned(String),
@@ -88,6 +91,7 @@ impl HydrateError {
         match self {
             Self::Read(error) => error.advice(),
             Self::Local { .. } => Advice::Retry,
+            Self::Key(_) => Advice::AskOperator,
             Self::NotPinned(_) => Advice::GiveUp,
         }
     }

@@ -95,9 +95,9 @@ async fn write_wal(bucket: &Bucket, state: &LoadedState, path: &Path) -> Result<
         let local = |error: std::io::Error| HydrateError::local(&target, &error);
         let mut file = OpenOptions::new().write(true).create_new(true).open(&target).map_err(local)?;
         let unfinished = Unfinished::new(&target);
-        for (segment, wal) in stream.segments.iter().zip(stream.wal(&codec, offset)) {
+        for segment in &stream.segments {
             let key = keys.slot(&segment.branch, &segment.stream, segment.sequence);
-            file.write_all(&wal.map_err(ReadError::content(&key))?).map_err(local)?;
+            file.write_all(&segment.wal(&codec, offset).map_err(ReadError::content(&key))?).map_err(local)?;
         }
         unfinished.finished();
         Ok(offset)

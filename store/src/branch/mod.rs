@@ -11,6 +11,7 @@ use crate::chunk::chunk_range;
 use crate::format::head::Head;
 use crate::format::manifest::Manifest;
 use crate::format::pin::Pin;
+use crate::format::tenant::TenantRecord;
 use crate::identity::{BranchName, DatabaseId, Owner};
 use crate::keys::Keys;
 use crate::local::{LocalDatabase, LocalError};
@@ -157,6 +158,8 @@ impl BranchStore {
             Some(_) => return Err(HydrateError::NotPinned(format!("{key} keeps another position"))),
             None => return Err(HydrateError::NotPinned(ObjectError::NotFound { key }.to_string())),
         }
+        let (tenant, _) = self.bucket.read::<TenantRecord>(&self.keys.tenant()).await?;
+        self.bucket.codec.check_tenant(tenant.data_key.is_some())?;
         let state = read::load(&self.bucket, &self.keys, position).await?;
         Ok(ReadablePosition { bucket: self.bucket.clone(), keys: self.keys.clone(), state: Arc::new(state) })
     }

@@ -4,7 +4,6 @@ use super::owned::OwnedBranch;
 use super::read::{self, LoadedState, LoadedWal};
 use super::{BranchStore, Proof, TakeOverError, Takeover};
 use crate::bucket::Settled;
-use crate::encryption::{Encryption, KeyError};
 use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::tenant::TenantRecord;
@@ -31,11 +30,7 @@ impl BranchStore {
             return Err(TakeOverError::OwnedElsewhere(tenant.owner));
         }
         // A mistake here would write in the clear what is to be secret.
-        match (&tenant.data_key, self.bucket.codec.encryption()) {
-            (Some(_), Encryption::None) => return Err(KeyError::NotGiven.into()),
-            (None, Encryption::Aes256Gcm) => return Err(KeyError::NotEncrypted.into()),
-            _ => {}
-        }
+        self.bucket.codec.check_tenant(tenant.data_key.is_some())?;
         let (mut head, mut etag) = found?.ok_or_else(|| TakeOverError::NotFound(self.name.clone()))?;
         let (first_epoch, lineage) = (head.epoch, head.lineage);
         for _ in 0..MAX_RACES {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::DataKey;
 use super::cipher::Cipher;
+use super::{DataKey, KeyError};
 use crate::chunk::MAX_CHUNK_BYTES;
 use crate::format::FormatError;
 use crate::identity::Lineage;
@@ -135,6 +135,15 @@ impl Codec {
             (Encryption::None, Encryption::Aes256Gcm) => {
                 Err(FormatError::Damaged("it is not encrypted, and the tenant is".into()))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is the right one for a tenant that is encrypted, or is not.
+    pub(crate) fn check_tenant(&self, encrypted: bool) -> Result<(), KeyError> {
+        match (encrypted, self.encryption()) {
+            (true, Encryption::None) => Err(KeyError::NotGiven),
+            (false, Encryption::Aes256Gcm) => Err(KeyError::NotEncrypted),
             _ => Ok(()),
         }
     }

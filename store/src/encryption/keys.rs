@@ -35,6 +35,9 @@ pub enum KeyError {
         "the tenant's data is encrypted, and its class names no keys: set spec.encryption of the TenantClass"
     )]
     NotGiven,
+    /// tenant.json says nothing of a data key any more.
+    #[error("the tenant is encrypted, and its tenant.json has no data key: it was replaced; bring it back")]
+    Removed,
     /// The tenant is not encrypted, and a key was given.
     #[error("a key was given for a tenant whose data is not encrypted")]
     NotEncrypted,
@@ -83,29 +86,31 @@ impl fmt::Debug for ClassKeys {
 }
 
 impl ClassKeys {
-    /// `current` wraps new data keys. Each key is 64 hexadecimal digits.
+    /// `current` wraps new data keys. A key is 64 hexadecimal digits; another entry that is none is no key.
     pub fn new<'a>(
         current: &str,
         keys: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, KeyError> {
-        let keys = keys
-            .into_iter()
-            .map(|(name, digits)| {
-                let key = DataKey::from_hex(name, digits)?;
-                Ok((name.to_owned(), Cipher::new(key.bytes())))
-            })
-            .collect::<Result<BTreeMap<_, _>, _>>()?;
-        if !keys.contains_key(current) {
+        let mut known = BTreeMap::new();
+        for (name, digits) in keys {
+            match DataKey::from_hex(name, digits) {
+                Ok(key) => drop(known.insert(name.to_owned(), Cipher::new(key.bytes()))),
+                Err(error) if name == current => return Err(error),
+                Err(_) => {}
+            }
+        }
+        if !known.contains_key(current) {
             return Err(KeyError::Absent(current.to_owned()));
         }
-        Ok(Self { current: current.to_owned(), keys })
+        Ok(Self { current: current.to_owned(), keys: known })
     }
 
     /// The data key as `tenant.json` keeps it: `<name of the class's key>:<digits>`.
-    pub(crate) fn wrap(&self, key: &DataKey, tenant: &TenantPath) -> String {
+    pub(crate) fn wrap(&self, key: &DataKey, tenant: &TenantPath) -> Result<String, KeyError> {
         // 32 bytes are never too long, and the constructor saw the key.
         let sealed = self.keys.get(&self.current).and_then(|by| by.seal(&place(tenant), key.bytes()).ok());
-        format!("{}:{}", self.current, hex::encode(sealed.unwrap_or_default()))
+        let sealed = sealed.ok_or_else(|| KeyError::Absent(self.current.clone()))?;
+        Ok(format!("{}:{}", self.current, hex::encode(sealed)))
     }
 
     pub(crate) fn unwrap(&self, wrapped: &str, tenant: &TenantPath) -> Result<DataKey, KeyError> {
@@ -147,14 +152,14 @@ mod tests {
         let before = ClassKeys::new("2025", [OLD]).unwrap();
         let both = ClassKeys::new("2026", [OLD, NEW]).unwrap();
         let after = ClassKeys::new("2026", [NEW]).unwrap();
-        let wrapped = before.wrap(&key, &acme);
+        let wrapped = before.wrap(&key, &acme).unwrap();
         assert!(wrapped.starts_with("2025:") && !wrapped.contains(&*key.to_hex()));
         assert_eq!(before.unwrap(&wrapped, &acme).unwrap(), key);
         assert_eq!(both.unwrap(&wrapped, &acme).unwrap(), key);
         assert_eq!((wrapped_by(&wrapped), both.current()), ("2025", "2026"));
         assert_eq!(before.unwrap(&wrapped, &other).unwrap_err(), KeyError::Damaged("2025".into()));
         assert_eq!(after.unwrap(&wrapped, &acme).unwrap_err(), KeyError::Unknown("2025".into()));
-        assert_eq!(after.unwrap(&both.wrap(&key, &acme), &acme).unwrap(), key);
+        assert_eq!(after.unwrap(&both.wrap(&key, &acme).unwrap(), &acme).unwrap(), key);
         for nonsense in ["", "2025", "2025:", "2025:zz", "2025:00"] {
             assert!(before.unwrap(nonsense, &acme).is_err(), "{nonsense}");
         }
@@ -171,6 +176,7 @@ mod tests {
             assert_eq!(ClassKeys::new(current, [key]).unwrap_err(), error);
         }
         assert!(ClassKeys::new("2025", [("2025", &*format!("{}\n", OLD.1))]).is_ok(), "as files end");
+        assert!(ClassKeys::new("2025", [OLD, ("README", "what this is")]).is_ok(), "another entry");
         assert!(!format!("{:?}", ClassKeys::new("2025", [OLD])).contains("1111"));
         assert_eq!(format!("{:?}", DataKey::from_hex("k", OLD.1).unwrap()), "[data key]");
     }

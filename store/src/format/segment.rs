@@ -124,10 +124,12 @@ impl Segment {
         self.base + self.wal.length as u64
     }
 
-    /// Its WAL, restored.
-    pub(crate) fn wal(&self, codec: &Codec) -> Result<Vec<u8>, FormatError> {
+    /// Its WAL up to this offset in the stream, restored. Long: for a computing thread.
+    pub(crate) fn wal(&self, codec: &Codec, until: u64) -> Result<Vec<u8>, FormatError> {
         codec.check(self.encryption)?;
-        codec.restore_wal(&self.stream, self.sequence, &self.wal.stored, self.wal.length)
+        let mut wal = codec.restore_wal(&self.stream, self.sequence, &self.wal.stored, self.wal.length)?;
+        wal.truncate(usize::try_from(until.saturating_sub(self.base)).unwrap_or(usize::MAX));
+        Ok(wal)
     }
 }
 

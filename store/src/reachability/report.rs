@@ -47,6 +47,9 @@ pub struct Report {
     pub location: String,
     /// Whose data it is; none without a `tenant.json`.
     pub owner: Option<Owner>,
+    /// Name of the class's key that wraps the tenant's data key; none if it is not encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
     /// Branches with a HEAD.
     pub branches: Vec<String>,
     /// The oldest moment that each of them that was ever published can be read at.
@@ -76,6 +79,7 @@ impl Report {
         Self {
             location: location.to_owned(),
             owner: None,
+            encryption_key: None,
             branches: Vec::new(),
             recoverable_from: BTreeMap::new(),
             next_past: None,

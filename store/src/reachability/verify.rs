@@ -62,7 +62,7 @@ impl<'a> Verifier<'a> {
         }
         for segment in state.wal.iter().flat_map(|wal| &wal.stream.segments) {
             let key = self.keys.slot(&segment.branch, &segment.stream, segment.sequence);
-            let wal = segment.wal(&self.bucket.codec).map_err(ReadError::content(&key))?;
+            let wal = segment.wal(&self.bucket.codec, u64::MAX).map_err(ReadError::content(&key))?;
             self.verified.bytes += wal.len() as u64;
         }
         for run in read::plan_runs(state, &stored).await? {

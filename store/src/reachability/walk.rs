@@ -11,7 +11,7 @@ use super::verify::Verifier;
 use super::{Finding, Report};
 use crate::branch::read;
 use crate::bucket::Bucket;
-use crate::encryption::{ClassKeys, Codec, KeyError};
+use crate::encryption::{ClassKeys, Codec, KeyError, wrapped_by};
 use crate::environment::Environment;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
@@ -129,6 +129,8 @@ impl Walk {
             findings.push(Finding { needed_by: needed_by.to_owned(), problem });
         }
         report.owner = roots.record.as_ref().map(|record| record.owner.clone());
+        let wrapped = roots.record.as_ref().and_then(|record| record.data_key.as_deref());
+        report.encryption_key = wrapped.map(|wrapped| wrapped_by(wrapped).to_owned());
         report.branches = roots.heads.keys().map(ToString::to_string).collect();
         let damaged = !findings.is_empty();
         report.findings = findings;

@@ -1,38 +1,42 @@
 //! The WAL of a position as a stream of another history.
 
-use super::{End, LoadedStream};
+use super::End;
 use crate::branch::read::LoadedWal;
-use crate::bucket::{Bucket, WriteError};
-use crate::encryption::Codec;
-use crate::format::ReadError;
+use crate::bucket::WriteError;
 use crate::format::segment::{Segment, Slot, StoredWal};
+use crate::format::{FormatError, ReadError};
 use crate::identity::{BranchName, PutId};
-use crate::keys::Keys;
 use crate::position::StreamId;
+use crate::tenant::TenantStore;
 
-/// Writes the WAL, which `from` stores, to the stream `id`, which nobody else writes. The chunks that it refers to are
-/// the caller's part.
+/// Writes the WAL of the tenant `from` to the stream `id` of the tenant `to`, which nobody else writes. The chunks that it
+/// refers to are the caller's part.
 pub(crate) async fn copy(
-    bucket: &Bucket,
-    keys: &Keys,
+    from: &TenantStore,
+    wal: &LoadedWal,
+    to: &TenantStore,
     branch: &BranchName,
-    (wal, from): (&LoadedWal, &Codec),
     id: StreamId,
 ) -> Result<(), WriteError> {
-    let LoadedStream { segments, .. } = &*wal.stream;
+    let bucket = to.bucket();
     let mut end = End::empty(id);
-    for (segment, bytes) in segments.iter().zip(wal.stream.wal(from, wal.offset)) {
-        let key = keys.slot(branch, &id, end.sequence + 1);
-        let bytes = bytes.map_err(ReadError::content(&key))?;
-        let stored = bucket.codec.store_wal(&id, end.sequence + 1, &bytes);
-        let stored = stored.map_err(ReadError::content(&key))?.into();
-        let stored = StoredWal { length: bytes.len(), stored };
+    for (number, segment) in wal.stream.segments.iter().enumerate() {
+        let sequence = end.sequence + 1;
+        let (stream, offset) = (wal.stream.clone(), wal.offset);
+        let (opening, closing) = (from.bucket().codec.clone(), bucket.codec.clone());
+        let work = move || {
+            let raw = stream.segments[number].wal(&opening, offset)?;
+            let stored = closing.store_wal(&id, sequence, &raw)?.into();
+            Ok::<_, FormatError>(StoredWal { length: raw.len(), stored })
+        };
+        let source = from.keys().slot(&segment.branch, &segment.stream, segment.sequence);
+        let stored = bucket.environment.compute(work).await.map_err(ReadError::content(&source))?;
         let after = end.after(&stored);
         let copied = Segment {
             put_id: PutId::random(&bucket.environment),
             branch: branch.clone(),
             stream: id,
-            sequence: after.sequence,
+            sequence,
             base: end.length,
             encryption: bucket.codec.encryption(),
             wal: stored,
@@ -42,7 +46,7 @@ pub(crate) async fn copy(
             packs: Vec::new(),
             chunks: Vec::new(),
         };
-        bucket.create(&key, &Slot::Segment(copied)).await?;
+        bucket.create(&to.keys().slot(branch, &id, sequence), &Slot::Segment(copied)).await?;
         end = after;
     }
     Ok(())

@@ -6,9 +6,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::End;
 use crate::bucket::Bucket;
-use crate::encryption::Codec;
+use crate::format::ReadError;
 use crate::format::segment::{Seal, Segment, Slot};
-use crate::format::{FormatError, ReadError};
 use crate::identity::BranchName;
 use crate::keys::Keys;
 use crate::object::ObjectError;
@@ -62,19 +61,6 @@ impl LoadedStream {
         self.end = next;
         self.segments.push(segment);
         Ok(())
-    }
-
-    /// The WAL up to `offset`, restored piece by piece.
-    pub(crate) fn wal(
-        &self,
-        codec: &Codec,
-        offset: u64,
-    ) -> impl Iterator<Item = Result<Vec<u8>, FormatError>> {
-        self.segments.iter().map(move |segment| {
-            let mut wal = segment.wal(codec)?;
-            wal.truncate(usize::try_from(offset.saturating_sub(segment.base)).unwrap_or(usize::MAX));
-            Ok(wal)
-        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The tenant's data key, as `tenant.json` keeps it.
 
-use crate::bucket::Settled;
-use crate::encryption::{DataKey, KeyError, wrapped_by};
+use std::sync::Arc;
+
+use crate::bucket::{Settled, WriteError};
+use crate::encryption::{ClassKeys, DataKey, KeyError, wrapped_by};
 use crate::format::tenant::TenantRecord;
 use crate::object::{Condition, ETag};
 
@@ -10,16 +12,23 @@ use super::{TenantError, TenantStore};
 impl TenantStore {
     /// The key of the tenant's data, for a process that is to read or write it; none if it is not encrypted.
     pub async fn data_key(&self) -> Result<Option<DataKey>, TenantError> {
+        self.unwrapped(&self.own_record().await?.0)
+    }
+
+    /// Whether the tenant is encrypted. Needs no key.
+    pub async fn is_encrypted(&self) -> Result<bool, TenantError> {
+        Ok(self.own_record().await?.0.data_key.is_some())
+    }
+
+    async fn own_record(&self) -> Result<(TenantRecord, ETag), TenantError> {
         let key = self.keys.tenant();
-        let (record, _) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
-        self.unwrapped(&record)
+        self.find_own().await?.ok_or(TenantError::DataMissing { key })
     }
 
     /// Has the class's current key wrap the data key. Name of the key that wraps it now; none if the tenant is not
     /// encrypted.
     pub async fn rewrap_data_key(&self) -> Result<Option<String>, TenantError> {
-        let key = self.keys.tenant();
-        let (record, etag) = self.find_own().await?.ok_or(TenantError::DataMissing { key })?;
+        let (record, etag) = self.own_record().await?;
         let (record, _) = self.rewrapped(record, etag).await?;
         Ok(record.data_key.as_deref().map(|wrapped| wrapped_by(wrapped).to_owned()))
     }
@@ -36,9 +45,9 @@ impl TenantStore {
     }
 
     /// A data key for a new tenant, wrapped; none if its class does not encrypt.
-    pub(super) fn new_data_key(&self) -> Option<String> {
-        let keys = self.class_keys.as_ref()?;
-        Some(keys.wrap(&DataKey::random(&self.bucket.environment), &self.path))
+    pub(super) fn new_data_key(&self) -> Result<Option<String>, KeyError> {
+        let wrap = |keys: &Arc<ClassKeys>| keys.wrap(&DataKey::random(&self.bucket.environment), &self.path);
+        self.class_keys.as_ref().map(wrap).transpose()
     }
 
     /// Has the class's current key wrap the data key. What the record keeps, and its version.
@@ -53,13 +62,12 @@ impl TenantStore {
         if wrapped_by(wrapped) == keys.current() {
             return Ok((record, etag));
         }
-        let data_key = Some(keys.wrap(&keys.unwrap(wrapped, &self.path)?, &self.path));
+        let data_key = Some(keys.wrap(&keys.unwrap(wrapped, &self.path)?, &self.path)?);
         let next = TenantRecord { put_id: self.put_id(), data_key, ..record.clone() };
         let condition = Condition::IfMatch(etag.clone());
         match self.bucket.settle(&self.keys.tenant(), &next, &condition).await? {
             Settled::Mine(etag) => Ok((next, etag)),
-            // Whoever came between sees to it, or the next call does.
-            Settled::Other(_) => Ok((record, etag)),
+            Settled::Other(_) => Err(WriteError::Other { key: self.keys.tenant() }.into()),
         }
     }
 }

@@ -122,7 +122,7 @@ impl TenantStore {
             created: self.bucket.environment.clock.now(),
             adopted_from: None,
             restoring: restoring.map(str::to_owned),
-            data_key: self.new_data_key(),
+            data_key: self.new_data_key()?,
         })
     }
 

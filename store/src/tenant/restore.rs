@@ -174,7 +174,7 @@ impl TenantStore {
         let Some(wal) = &state.wal else { return Ok(head) };
         // Whoever opens it first replays this, as after a holder that ended without a seal.
         let id = StreamId { lineage, epoch: RESTORE_EPOCH, manifest: 1 };
-        stream::copy(&self.bucket, &self.keys, &branch, (wal, &source.bucket.codec), id).await?;
+        stream::copy(source, wal, self, &branch, id).await?;
         Ok(Head { stream: Some(id), sealed: false, ..head })
     }
 

@@ -99,7 +99,7 @@ impl MainFile {
         tracing::warn!(%error, "a part of the database could not be read");
         VfsError::io(match error {
             HydrateError::Local { message, .. } => format!("the pod's cache cannot be used: {message}"),
-            HydrateError::Read(_) | HydrateError::NotPinned(_) => {
+            HydrateError::Read(_) | HydrateError::Key(_) | HydrateError::NotPinned(_) => {
                 "a part of the database could not be read from object storage; try again".to_owned()
             }
         })

@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
-use roost_store::ClassKeys;
+use roost_protocol::problem::ErrorCode;
+use roost_store::{
+    ClassKeys,
+    format::{
+        json::{decode, encode},
+        tenant::TenantRecord,
+    },
+};
 use roost_tests::{
     Roost, TestNamespace,
     cluster::{PATIENCE, SYSTEM_NAMESPACE},
     eventually,
+    tenant::find_condition,
 };
 use serde_json::{Value, json};
 
@@ -93,6 +101,60 @@ async fn an_encrypted_tenant_lives_its_whole_life() -> Result<()> {
     roost.evict(&uid).await?;
     shop.answers("acme", "SELECT sum(i) FROM t", 15).await?;
     shop.verified_with("acme", Some(&ClassKeys::new("2027", [("2027", NEW)])?)).await?;
+    Ok(())
+}
+
+/// Who writes to the bucket, and who takes the keys away, keeps a tenant from being served, and nothing else.
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn without_its_key_a_tenant_is_not_served() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let shop = roost.namespace("locked").await?;
+    let secret = format!("{}-keys", shop.name);
+    let class = roost.class("locked", "10m", |_| ()).await?;
+    let before = shop.tenant("before", json!({"className": class})).await?;
+    shop.run("before", "CREATE TABLE t AS SELECT 3 AS i").await?;
+    keys(&roost, &secret, &[("2026", OLD)]).await?;
+    let encryption = json!({"encryption": {"secretRef": {"name": secret}, "keyName": "2026"}});
+    roost.change_class(&class, &encryption).await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 4 AS i").await?;
+
+    // The key is gone, another one is there: the class says so, by itself.
+    keys(&roost, &secret, &[("2027", NEW)]).await?;
+    let classes = roost.classes();
+    let ready = async |wanted: &str| {
+        eventually(&format!("the class is {wanted}"), PATIENCE, || async {
+            let found = classes.get(&class).await.map_err(|error| error.to_string())?;
+            let reason = find_condition(&found, "Ready")["reason"].clone();
+            if reason == wanted { Ok(()) } else { Err(reason.to_string()) }
+        })
+        .await
+    };
+    ready("EncryptionKeyInvalid").await?;
+    roost.evict(&uid).await?;
+    let problem = shop.query("acme", "SELECT i FROM t").await?.problem()?;
+    ensure!(problem.code == ErrorCode::KeyUnavailable, "{problem}");
+    shop.condition("Tenant", "acme", "Ready", "False", Some("EncryptionKeyInvalid")).await?;
+    // What is not encrypted needs none.
+    roost.evict(&before).await?;
+    shop.answers("before", "SELECT i FROM t", 3).await?;
+    keys(&roost, &secret, &[("2026", OLD)]).await?;
+    ready("Ready").await?;
+    shop.answers("acme", "SELECT i FROM t", 4).await?;
+    shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+
+    // Another record, which says nothing of encryption.
+    roost.evict(&uid).await?;
+    let key = format!("{class}/tenants/{}/acme/tenant.json", shop.name);
+    let record = roost.bucket.read(&key).await?;
+    let mut forged: TenantRecord = decode(&record)?;
+    forged.data_key = None;
+    roost.bucket.overwrite(&key, encode(&forged)).await?;
+    let problem = shop.query("acme", "SELECT i FROM t").await?.problem()?;
+    ensure!(problem.code == ErrorCode::KeyUnavailable, "{problem}");
+    roost.bucket.overwrite(&key, record.to_vec()).await?;
+    shop.answers("acme", "SELECT i FROM t", 4).await?;
     Ok(())
 }
 
