@@ -12,7 +12,6 @@ mod copy;
 #[path = "support/life.rs"]
 mod life;
 
-use arrow_array::cast::AsArray as _;
 use copy::copy_bucket;
 use life::Life;
 use roost_protocol::durability::Durability;
@@ -57,11 +56,6 @@ async fn tenant(folder: &Path, encrypted: bool) -> TenantStore {
     tenant.with_data_key(key.as_ref())
 }
 
-/// The only value of a query, a text.
-async fn text(life: &Life, sql: &str) -> String {
-    life.run(sql).await.unwrap()[0].column(0).as_string::<i32>().value(0).to_owned()
-}
-
 /// Two lives, of which the second one dies.
 async fn make(folder: &Path, encrypted: bool) {
     let disk = tempfile::tempdir().unwrap();
@@ -87,11 +81,11 @@ async fn each_bucket_opens_and_goes_on() {
         copy_bucket(&kept(name), &folder);
         let tenant = tenant(&folder, encrypted).await;
         let life = Life::open(&tenant, &disk.path().join("cache"), Durability::Synchronous).await.unwrap();
-        found.push(text(&life, LOOK).await);
+        found.push(life.text(LOOK).await.unwrap());
         life.run("insert into bulk values (7, 'new')").await.unwrap();
         life.crash();
         let life = Life::open(&tenant, &disk.path().join("again"), Durability::Synchronous).await.unwrap();
-        assert_eq!(text(&life, "select count(*)::varchar from bulk").await, "130002", "{name}");
+        assert_eq!(life.text("select count(*)::varchar from bulk").await.unwrap(), "130002", "{name}");
         life.seal().await.unwrap();
         let store = Arc::new(DirectoryStore::open(&folder).unwrap());
         let keys = encrypted.then(class_keys);

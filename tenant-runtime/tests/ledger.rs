@@ -15,7 +15,6 @@ mod life;
 #[path = "support/transactions.rs"]
 mod transactions;
 
-use arrow_array::cast::AsArray as _;
 use life::Life;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use roost_protocol::durability::Durability;
@@ -65,10 +64,6 @@ impl Reference {
         Self { life, replayed: vec![0; clients.len()], _disk: disk }
     }
 
-    async fn text(&self, sql: &str) -> String {
-        self.life.run(sql).await.unwrap()[0].column(0).as_string::<i32>().value(0).to_owned()
-    }
-
     /// Tables of a client and what they hold after so many of its transactions.
     async fn state(&mut self, client: Client, transactions: u64) -> (String, String) {
         let replayed = &mut self.replayed[usize::try_from(client.number).unwrap()];
@@ -76,8 +71,8 @@ impl Reference {
             self.life.run(&client.transaction(n)).await.unwrap();
         }
         *replayed = transactions;
-        let tables = self.text(&client.tables()).await;
-        let content = self.text(&client.content(&tables)).await;
+        let tables = self.life.text(&client.tables()).await.unwrap();
+        let content = self.life.text(&client.content(&tables)).await.unwrap();
         (tables, content)
     }
 }

@@ -1,7 +1,7 @@
 //! One process's worth of serving a tenant, without HTTP and in this process: taken over, written to, gone.
 #![allow(dead_code, reason = "each program that uses it uses a part of it")]
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, cast::AsArray as _};
 use roost_engine::{QueryRequest, Role};
 use roost_protocol::durability::{Durability, PutBudget, Terms};
 use roost_store::{BranchName, Environment, Holder, Takeover, TenantStore};
@@ -93,6 +93,13 @@ impl Life {
             // It will never be.
             () = self.ended.cancelled() => Err("the branch is not ours any more".into()),
         }
+    }
+
+    /// The only value of a query, a text.
+    pub async fn text(&self, sql: &str) -> Result<String, String> {
+        let batches = self.run(sql).await?;
+        let column = batches.first().and_then(|batch| batch.column(0).as_string_opt::<i32>());
+        column.map(|texts| texts.value(0).to_owned()).ok_or_else(|| format!("no text: {sql}"))
     }
 
     /// Puts everything committed into a manifest.
