@@ -119,8 +119,8 @@ pub struct Storage {
 pub struct Encryption {
     /// Secret of the operator's namespace that holds the class's keys, each as 64 hexadecimal digits.
     pub secret_ref: SecretReference,
-    /// The Secret's key that wraps data keys from now on. Keep the others until no Tenant's status.encryptionKey names
-    /// them.
+    /// The Secret's key that wraps data keys from now on. Keep the others as long as there is data that they wrap, also
+    /// what deleted Tenants left behind.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"))]
     pub key_name: String,
 }
