@@ -1,5 +1,6 @@
-//! Clients with transactions of every kind while their process is killed again and again: what opens next is, for each
-//! of them, the state after some transaction of its own at or after the last one that was acknowledged, and whole.
+//! Clients with transactions of every kind while their process is killed, frozen, without disk, or badly served by its
+//! bucket: what opens next is, for each of them, the state after some transaction of its own at or after the last one
+//! that was acknowledged, and whole.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,156 +11,203 @@
 
 mod support;
 
+#[path = "support/ledger.rs"]
+mod ledger;
 #[path = "support/life.rs"]
 mod life;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "support/transactions.rs"]
 mod transactions;
 
-use life::Life;
+use ledger::{Ledger, Target};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use roost_protocol::durability::Durability;
+use roost_protocol::{
+    grant::{Grant, StorageLocation},
+    session::SessionToken,
+    status::RuntimeState,
+};
 use roost_store::{
-    Adoption, Creation, DirectoryStore, Environment, MemoryStore, Owner, TenantPath, TenantStore,
+    DirectoryStore, Environment, ObjectStore, TenantPath,
     reachability::{Depth, History, walk},
 };
-use serde_json::json;
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+use roost_tests::{S3Proxy, bucket::Bucket, s3_proxy::Fault};
+use small_disk::SmallDisk;
+use std::{sync::Arc, time::Duration};
+use support::{
+    Process, eventually,
+    pod::{Pod, bucket, in_seconds, initialized, serve, session, sign},
 };
-use support::{Process, client, eventually};
-use transactions::Client;
+use tenant_runtime::storage;
 
-const CLIENTS: u64 = 3;
-const DEATHS: u64 = 4;
+/// Publishes come in between.
+const PUBLISHES: [(&str, &str); 1] = [("ROOST_PUBLISH_INTERVAL", "500ms")];
 
-/// What a client was told.
-#[derive(Default)]
-struct Told {
-    acknowledged: AtomicU64,
-    attempted: AtomicU64,
-}
-
-/// The same transactions in a database that nothing happens to.
-struct Reference {
-    life: Life,
-    replayed: Vec<u64>,
-    _disk: tempfile::TempDir,
-}
-
-impl Reference {
-    async fn open(clients: &[Client]) -> Self {
-        let owner = Owner { cluster_id: "c".into(), namespace_uid: "n".into(), tenant_uid: "t".into() };
-        let path = TenantPath::new("", "shop", "acme").unwrap();
-        let tenant = TenantStore::new(Arc::new(MemoryStore::new()), path, owner, Environment::system());
-        tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
-        let disk = tempfile::tempdir().unwrap();
-        let life = Life::open(&tenant, &disk.path().join("cache"), Durability::Asynchronous).await.unwrap();
-        for client in clients {
-            life.run(&client.setup()).await.unwrap();
-        }
-        Self { life, replayed: vec![0; clients.len()], _disk: disk }
-    }
-
-    /// Tables of a client and what they hold after so many of its transactions.
-    async fn state(&mut self, client: Client, transactions: u64) -> (String, String) {
-        let replayed = &mut self.replayed[usize::try_from(client.number).unwrap()];
-        for n in *replayed + 1..=transactions {
-            self.life.run(&client.transaction(n)).await.unwrap();
-        }
-        *replayed = transactions;
-        let tables = self.life.text(&client.tables()).await.unwrap();
-        let content = self.life.text(&client.content(&tables)).await.unwrap();
-        (tables, content)
-    }
-}
-
-async fn text(process: &Process, sql: &str) -> String {
-    process.query(sql).await[0][0].as_str().unwrap().to_owned()
-}
-
-/// Runs a client's transactions until one is not answered with success.
-async fn run(url: String, of: Client, told: Arc<Told>) {
-    loop {
-        let n = told.attempted.fetch_add(1, SeqCst) + 1;
-        let request = client().post(&url).json(&json!({"sql": of.transaction(n)}));
-        let Ok(answer) = request.send().await else { return };
-        let status = answer.status();
-        let Ok(body) = answer.text().await else { return };
-        if status != 200 || !body.contains("\"complete\":true") {
-            assert!(status != 400, "transaction {n} of {of:?} is wrong: {body}");
-            return;
-        }
-        told.acknowledged.store(n, SeqCst);
-    }
-}
-
-async fn compare(process: &Process, reference: &mut Reference, clients: &[Client], told: &[Arc<Told>]) {
-    for (client, told) in clients.iter().zip(told) {
-        let last: u64 = text(process, &client.last()).await.parse().unwrap();
-        let (acknowledged, attempted) = (told.acknowledged.load(SeqCst), told.attempted.load(SeqCst));
-        assert!(
-            (acknowledged..=attempted).contains(&last),
-            "{client:?}: {last} transactions are there, {acknowledged} were acknowledged, {attempted} tried"
-        );
-        let (tables, content) = reference.state(*client, last).await;
-        assert_eq!(text(process, &client.tables()).await, tables, "{client:?} after {last}");
-        assert_eq!(
-            text(process, &client.content(&tables)).await,
-            content,
-            "{client:?} after {last}: {tables}"
-        );
-        // It goes on after the last one that is there.
-        told.acknowledged.store(last, SeqCst);
-        told.attempted.store(last, SeqCst);
-    }
+fn seed() -> u64 {
+    let seed = std::env::var("ROOST_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
+    println!("ROOST_SEED={seed}");
+    seed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_transaction_survives_being_killed() {
-    let seed = std::env::var("ROOST_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
-    println!("ROOST_SEED={seed}");
+    const DEATHS: u64 = 4;
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let clients: Vec<_> = (0..CLIENTS).map(|number| Client { number, seed }).collect();
-    let told: Vec<_> = clients.iter().map(|_| Arc::<Told>::default()).collect();
-    let mut reference = Reference::open(&clients).await;
+    let mut ledger = Ledger::new(seed).await;
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &[]);
-    for client in &clients {
-        process.query(&client.setup()).await;
-    }
+    ledger.set_up(&Target::open(&process.url())).await;
     process.kill();
     for _ in 0..DEATHS {
-        // Publishes come in between.
         let process = Process::start(folder.path(), &["--publish-interval", "100ms"]);
-        compare(&process, &mut reference, &clients, &told).await;
-        let running: Vec<_> = clients
-            .iter()
-            .zip(&told)
-            .map(|(client, told)| {
-                tokio::spawn(run(format!("{}/query", process.url()), *client, told.clone()))
-            })
-            .collect();
-        let sum = || told.iter().map(|told| told.acknowledged.load(SeqCst)).sum::<u64>();
-        let enough = sum() + random.random_range(5..60);
-        eventually("transactions are acknowledged", async || (sum() >= enough).then_some(())).await;
+        let target = Target::open(&process.url());
+        ledger.check(&target).await;
+        let mut writing = ledger.write(&target);
+        writing.advances(random.random_range(5..60)).await;
         process.kill();
-        for client in running {
-            client.await.unwrap();
-        }
+        writing.stop().await;
+        let refusals = writing.refusals();
+        assert!(refusals.is_empty(), "{refusals:?}");
     }
     let process = Process::start(folder.path(), &[]);
-    compare(&process, &mut reference, &clients, &told).await;
+    ledger.check(&Target::open(&process.url())).await;
     process.stop();
-    verify(folder.path()).await;
+    let store = DirectoryStore::open(folder.path().join("bucket")).unwrap();
+    verify(Arc::new(store), &TenantPath::new("", "default", "demo").unwrap()).await;
 }
 
-async fn verify(folder: &Path) {
-    let store = Arc::new(DirectoryStore::open(folder.join("bucket")).unwrap());
-    let path = TenantPath::new("", "default", "demo").unwrap();
-    let report = walk(store, &path, Environment::system(), History::Whole, Depth::Bytes(None)).await.unwrap();
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the S3 server of a local cluster"]
+async fn a_frozen_process_keeps_no_promise_that_its_successor_breaks() {
+    let mut ledger = Ledger::new(seed()).await;
+    let (mut pod, grant) = first(&ledger, bucket(), &PUBLISHES).await;
+    for _ in 0..3 {
+        let mut before = ledger.write(&target(&pod));
+        before.advances(10).await;
+        pod.signal("STOP");
+        let next = successor(&grant, &PUBLISHES).await;
+        let taken_over = ledger.check(&target(&next)).await;
+        let mut after = ledger.write(&target(&next));
+        after.advances(10).await;
+        pod.signal("CONT");
+        before.stop().await;
+        for (told, there) in before.acknowledged().into_iter().zip(taken_over) {
+            assert!(told <= there, "{told} were acknowledged, {there} were there when it was taken over");
+        }
+        let (_, ending) = pod.end().await;
+        assert_eq!(ending.state, RuntimeState::Fenced);
+        after.advances(10).await;
+        after.stop().await;
+        ledger.check(&target(&next)).await;
+        pod = next;
+    }
+    pod.kill();
+    verify_bucket(&grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the S3 server of a local cluster"]
+async fn every_kind_of_transaction_survives_a_bad_bucket() {
+    let mut ledger = Ledger::new(seed()).await;
+    let proxy = S3Proxy::start_local(&Bucket::from_env().unwrap()).await.unwrap();
+    let storage = StorageLocation { endpoint: Some(proxy.endpoint.clone()), ca_pem: None, ..bucket() };
+    let (mut pod, grant) = first(&ledger, storage, &PUBLISHES).await;
+    for (fault, one_in) in [
+        (Fault::Slow(Duration::from_millis(300)), 1),
+        (Fault::Status(500), 2),
+        (Fault::Status(503), 2),
+        (Fault::CutAnswer, 2),
+        (Fault::LoseAnswer, 3),
+        (Fault::Refuse, 2),
+    ] {
+        let mut writing = ledger.write(&target(&pod));
+        writing.advances(5).await;
+        proxy.set(fault, one_in);
+        writing.advances(5).await;
+        // It comes up beside the fault, too.
+        pod.kill();
+        writing.stop().await;
+        pod = successor(&grant, &PUBLISHES).await;
+        assert!(proxy.requests() > 2 * one_in, "{fault:?} never struck");
+        proxy.set(Fault::None, 1);
+        ledger.check(&target(&pod)).await;
+    }
+    // Nothing passes, until writes are not confirmed any more; the same process goes on afterwards.
+    let mut writing = ledger.write(&target(&pod));
+    writing.advances(5).await;
+    proxy.set(Fault::Refuse, 1);
+    writing.is_refused().await;
+    proxy.set(Fault::None, 1);
+    writing.advances(10).await;
+    writing.stop().await;
+    ledger.check(&target(&pod)).await;
+    pod.kill();
+    verify_bucket(&grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, and the S3 server of a local cluster"]
+async fn every_kind_of_transaction_survives_a_full_disk() {
+    let mut ledger = Ledger::new(seed()).await;
+    let disk = SmallDisk::mount(64);
+    let cache = disk.path().join("cache");
+    let settings = [PUBLISHES[0], ("ROOST_CACHE_DIR", cache.to_str().unwrap())];
+    let (mut pod, grant) = first(&ledger, bucket(), &settings).await;
+    for _ in 0..3 {
+        let mut writing = ledger.write(&target(&pod));
+        writing.advances(10).await;
+        let filling = disk.fill();
+        writing.is_refused().await;
+        drop(filling);
+        println!("{:?}", writing.refusals());
+        pod.kill();
+        writing.stop().await;
+        pod = successor(&grant, &settings).await;
+        ledger.check(&target(&pod)).await;
+    }
+    pod.kill();
+    verify_bucket(&grant).await;
+}
+
+fn target(pod: &Pod) -> Target {
+    let session = SessionToken { not_after: in_seconds(600), ..session() };
+    Target {
+        client: pod.client.clone(),
+        url: format!("{}/query", pod.url()),
+        session: Some(sign(&pod.gateway, &session)),
+    }
+}
+
+/// The first pod of a tenant, which has what clients write to.
+async fn first(ledger: &Ledger, storage: StorageLocation, settings: &[(&str, &str)]) -> (Pod, Grant) {
+    let pod = Pod::start_with(settings).await;
+    let grant = pod.grant(storage, serve(None));
+    initialized(&grant).await;
+    let (status, answer) = pod.hand_over(&grant).await;
+    assert_eq!(status, 200, "{answer}");
+    ledger.set_up(&target(&pod)).await;
+    (pod, grant)
+}
+
+/// Another pod of it, after as many as a bad bucket needs.
+async fn successor(before: &Grant, settings: &[(&str, &str)]) -> Pod {
+    eventually("a pod takes over", async || {
+        let pod = Pod::start_with(settings).await;
+        let (status, answer) = pod.hand_over(&pod.grant_again(before, serve(None))).await;
+        assert!(status == 200 || answer["code"] == "storage-unreachable", "{answer}");
+        (status == 200).then_some(pod)
+    })
+    .await
+}
+
+async fn verify_bucket(grant: &Grant) {
+    let path = storage::path(&grant.storage, &grant.tenant).unwrap();
+    verify(storage::bucket(&grant.storage).unwrap(), &path).await;
+}
+
+/// Every byte that the bucket keeps is read.
+async fn verify(store: Arc<dyn ObjectStore>, path: &TenantPath) {
+    let report = walk(store, path, Environment::system(), History::Whole, Depth::Bytes(None)).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.findings);
 }

@@ -1,6 +1,6 @@
 //! Stands between Roost and the S3 server, and breaks what passes.
 
-use crate::cluster::Roost;
+use crate::{bucket::Bucket, cluster::Roost};
 use anyhow::Result;
 use axum::{
     Router,
@@ -13,6 +13,7 @@ use futures::stream;
 use serde_json::{Value, json};
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -61,16 +62,25 @@ struct Plan {
 }
 
 impl S3Proxy {
-    /// Starts it in front of the bucket behind the test classes.
+    /// Starts it in front of the bucket behind the test classes, where pods reach it.
     pub async fn start(roost: &Roost) -> Result<Self> {
-        let certificate = reqwest::Certificate::from_pem(roost.bucket.ca_pem.as_bytes())?;
+        Self::listen(&roost.bucket, Ipv4Addr::UNSPECIFIED, roost.address_here()?).await
+    }
+
+    /// Starts it in front of a bucket, for processes of this machine.
+    pub async fn start_local(bucket: &Bucket) -> Result<Self> {
+        Self::listen(bucket, Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    async fn listen(bucket: &Bucket, on: Ipv4Addr, reached_as: IpAddr) -> Result<Self> {
+        let certificate = reqwest::Certificate::from_pem(bucket.ca_pem.as_bytes())?;
         let shared = Arc::new(Shared {
-            target: roost.bucket.node_endpoint.clone(),
+            target: bucket.node_endpoint.clone(),
             client: reqwest::Client::builder().tls_certs_only([certificate]).build()?,
             plan: Mutex::new(Plan { fault: Fault::None, one_in: 1, requests: 0 }),
         });
-        let listener = TcpListener::bind("0.0.0.0:0").await?;
-        let endpoint = format!("http://{}:{}", roost.address_here()?, listener.local_addr()?.port());
+        let listener = TcpListener::bind((on, 0)).await?;
+        let endpoint = format!("http://{reached_as}:{}", listener.local_addr()?.port());
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {

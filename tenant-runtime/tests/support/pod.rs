@@ -43,7 +43,8 @@ pub fn free_port() -> u16 {
 /// A pod's process, and everything that the others know of it.
 pub struct Pod {
     pub child: Child,
-    client: reqwest::Client,
+    /// Trusts this pod's certificate, and no other.
+    pub client: reqwest::Client,
     base: String,
     pub health: String,
     pub operator: SigningKey,
@@ -64,7 +65,14 @@ impl Pod {
         Self::launch(std::process::Command::new(env!("CARGO_BIN_EXE_tenant-runtime"))).await
     }
 
-    /// Runs a program as the pod's.
+    /// With these settings besides.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_tenant-runtime"));
+        program.envs(settings.iter().copied());
+        Self::launch(program).await
+    }
+
+    /// Runs a program as the pod's. What its environment says already holds.
     pub async fn launch(mut program: std::process::Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let last_words = folder.path().join("termination-log");
@@ -73,17 +81,22 @@ impl Pod {
         let certified = rcgen::generate_simple_self_signed([name.clone()]).unwrap();
         let (port, health) = (free_port(), free_port());
         let operator = key();
+        for (name, value) in
+            [("ROOST_CACHE_DIR", folder.path().join("cache")), ("ROOST_PUBLISH_INTERVAL", "1h".into())]
+        {
+            if program.get_envs().all(|(said, _)| said != name) {
+                program.env(name, value);
+            }
+        }
         let child = program
             .env("ROOST_POD_NAME", "rt-1")
             .env("ROOST_POD_UID", "pod-uid")
             .env("ROOST_TLS_CERT", certified.cert.pem())
             .env("ROOST_TLS_KEY", certified.signing_key.serialize_pem())
             .env("ROOST_OPERATOR_KEY", operator.verifying_key().to_string())
-            .env("ROOST_CACHE_DIR", folder.path().join("cache"))
             .env("ROOST_TERMINATION_LOG", &last_words)
             .env("ROOST_LISTEN", format!("127.0.0.1:{port}"))
             .env("ROOST_HEALTH_LISTEN", format!("127.0.0.1:{health}"))
-            .env("ROOST_PUBLISH_INTERVAL", "1h")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -151,9 +164,13 @@ impl Pod {
         );
     }
 
+    /// Of the tenant that it serves.
+    pub fn url(&self) -> String {
+        format!("{}/v1/namespaces/shop/tenants/acme", self.base)
+    }
+
     pub fn request(&self, token: Option<String>, body: &Value) -> reqwest::RequestBuilder {
-        let request =
-            self.client.post(format!("{}/v1/namespaces/shop/tenants/acme/query", self.base)).json(body);
+        let request = self.client.post(format!("{}/query", self.url())).json(body);
         match token {
             Some(token) => request.header("roost-session", token),
             None => request,
@@ -168,6 +185,11 @@ impl Pod {
 
     pub async fn query(&self, sql: &str) -> (u16, Value) {
         self.query_with(Some(sign(&self.gateway, &session())), json!({"sql": sql})).await
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// How the process ended.
