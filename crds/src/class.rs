@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
-use crate::{Durability, Duration, Quantity};
+use crate::{Durability, Duration, Quantity, Reads};
 
 /// Bucket, credentials, shape of pods, and limits of a class of tenants.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub struct TenantClassSpec {
     /// Tenant, but never for less than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
+    /// What queries wait for that write nothing; Strict if absent. Relaxed: they tell what is committed on the pod even if
+    /// a crash may still lose it, and go on while object storage is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<Reads>,
     /// How far back point-in-time recovery reaches; 168h if absent. What is older is deleted from the bucket, unless a
     /// snapshot or branch keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,7 @@ pub use quantity::Quantity;
 pub use reasons::Reason;
 pub use resolve::MemoryLimit;
 pub use shared::{
-    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, ServingState, SnapshotFormat,
+    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, Reads, ServingState, SnapshotFormat,
     SnapshotSummary, StorageLocation, WakeFailure,
 };
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};

@@ -38,6 +38,17 @@ pub enum Durability {
     Synchronous,
 }
 
+/// What queries that write nothing wait for. Strict: until what they tell is in object storage, and a recent proof that
+/// their pod owns the branch. Relaxed: nothing while object storage is away; see docs/durability.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Reads {
+    /// Nothing while object storage is away.
+    Relaxed,
+    /// Until what they tell is in object storage, and a proof of ownership.
+    #[default]
+    Strict,
+}
+
 /// Form of a snapshot. Parquet (default): files that anyone can read. Native: a pinned position, instant, to
 /// restore and branch from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -36,6 +36,17 @@ impl FromStr for Durability {
 #[error("the class of this tenant lets no request be less than synchronous; leave the durability out")]
 pub struct TooWeak;
 
+/// What reads wait for. The later is the stronger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reads {
+    /// Nothing: they may tell what object storage does not have yet, and go on while it is away.
+    Relaxed,
+    /// Until what they tell is in object storage, and a recent proof that this is its only owner.
+    #[default]
+    Strict,
+}
+
 /// What requests of a tenant get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,12 +55,15 @@ pub struct Terms {
     pub floor: Durability,
     /// What one gets that asks for nothing.
     pub default: Durability,
+    /// What those wait for that write nothing.
+    #[serde(default)]
+    pub reads: Reads,
 }
 
 impl Terms {
     /// Of a class, and of a tenant that may ask for more.
-    pub fn new(class: Durability, tenant: Option<Durability>) -> Self {
-        Self { floor: class, default: tenant.unwrap_or(class).max(class) }
+    pub fn new(class: Durability, tenant: Option<Durability>, reads: Reads) -> Self {
+        Self { floor: class, default: tenant.unwrap_or(class).max(class), reads }
     }
 
     /// What a request gets.
@@ -97,7 +111,7 @@ mod tests {
             (Asynchronous, None, Some(Synchronous), Ok(Synchronous)),
         ];
         for (class, tenant, request, given) in table {
-            let terms = Terms::new(class, tenant);
+            let terms = Terms::new(class, tenant, Reads::Strict);
             assert_eq!(terms.of_request(request), given, "{class:?} {tenant:?} {request:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::shipper::Shipper;
 use roost_protocol::{
-    durability::Durability,
+    durability::{Durability, Reads},
     problem::{ErrorCode, Problem},
 };
 use roost_store::{Environment, stream::Lsn};
@@ -20,6 +20,7 @@ pub struct Confirmation {
     /// How long it waits.
     patience: Duration,
     durability: Durability,
+    reads: Reads,
 }
 
 impl Confirmation {
@@ -29,15 +30,21 @@ impl Confirmation {
         environment: Environment,
         timeout: Duration,
         durability: Durability,
+        reads: Reads,
     ) -> Self {
         let seen = shipper.committed();
-        Self { shipper, environment, seen, patience: timeout.min(PATIENCE), durability }
+        Self { shipper, environment, seen, patience: timeout.min(PATIENCE), durability, reads }
+    }
+
+    /// What has to be proven before the answer leaves: for one that committed something always all.
+    pub fn proof(&self, committed_writes: bool) -> Reads {
+        if committed_writes { Reads::Strict } else { self.reads }
     }
 
     /// Waits until what the request saw is durable and, if it committed something itself, all that was committed
-    /// before this call. An asynchronous request waits for nothing.
+    /// before this call. An asynchronous request waits for nothing, nor does a relaxed read.
     pub async fn wait(&self, committed_writes: bool) -> Result<(), Problem> {
-        if self.durability == Durability::Asynchronous {
+        if self.durability == Durability::Asynchronous || self.proof(committed_writes) == Reads::Relaxed {
             return Ok(());
         }
         let wanted = if committed_writes { self.shipper.committed() } else { self.seen };

@@ -1,31 +1,46 @@
 //! Ownership while serving: HEAD is read again every few seconds, and no answer leaves on an old proof.
 
-use roost_protocol::problem::{ErrorCode, Problem};
-use roost_store::{Environment, OwnedBranch, Proof, ProveError};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::{Mutex, watch};
+use roost_protocol::{
+    durability::Reads,
+    problem::{ErrorCode, Problem},
+};
+use roost_store::{Environment, ObjectError, OwnedBranch, Proof, ProveError, ReadError};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
 
 /// How often HEAD is read again while serving.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Age of the last proof above which nothing is answered before a new one.
+/// Age of what is known above which nothing is answered before it is known anew.
 const MAX_AGE: Duration = Duration::from_secs(10);
 /// How long an answer waits for a new proof.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the bucket may take to answer before it counts as away.
+const UNANSWERED: Duration = Duration::from_secs(3);
 
 /// Keeps the evidence that the branch is ours.
 pub struct Prover {
     branch: Arc<OwnedBranch>,
     environment: Environment,
-    last: watch::Sender<Proof>,
+    known: Mutex<Known>,
     lost: watch::Sender<Option<String>>,
-    flight: Mutex<()>,
+    flight: tokio::sync::Mutex<()>,
+}
+
+struct Known {
+    last: Proof,
+    /// When, in monotonic time, the bucket was last found to be away. None: it answered since.
+    away: Option<Duration>,
 }
 
 impl Prover {
     /// Starts from the takeover's own write of HEAD.
     pub fn new(branch: Arc<OwnedBranch>, environment: Environment) -> Self {
-        let last = watch::Sender::new(branch.first_proof());
-        Self { branch, environment, last, lost: watch::Sender::new(None), flight: Mutex::default() }
+        let known = Mutex::new(Known { last: branch.first_proof(), away: None });
+        Self { branch, environment, known, lost: watch::Sender::new(None), flight: Default::default() }
     }
 
     /// Ends with the reason once the branch is someone else's.
@@ -57,42 +72,41 @@ impl Prover {
         });
     }
 
-    /// To be asked right before anything is answered: fine while the last proof is fresh; else proves first.
-    pub async fn before_answering(&self) -> Result<(), Problem> {
+    /// To be asked right before anything is answered: fine while the last proof is fresh; else proves first. Relaxed
+    /// reads are also answered while the bucket is away.
+    pub async fn before_answering(&self, wanted: Reads) -> Result<(), Problem> {
         if let Some(reason) = self.lost.borrow().as_deref() {
             return Err(fenced(reason));
         }
-        if self.age() <= MAX_AGE {
+        if self.suffices(wanted) {
             return Ok(());
         }
         match tokio::time::timeout(PATIENCE, self.prove_anew()).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) if problem.code == ErrorCode::Fenced => Err(problem),
+            _ if self.suffices(wanted) => Ok(()),
             Ok(Err(problem)) => Err(problem),
             Err(_) => Err(unproven("HEAD could not be read in time")),
         }
     }
 
-    /// Whether answers may leave without waiting.
-    pub fn is_fresh(&self) -> bool {
-        self.lost.borrow().is_none() && self.age() <= MAX_AGE
-    }
-
-    fn age(&self) -> Duration {
-        self.environment.clock.monotonic().saturating_sub(self.last.borrow().sent)
+    /// Whether what is known is enough.
+    fn suffices(&self, wanted: Reads) -> bool {
+        let (now, known) = (self.environment.clock.monotonic(), self.known());
+        let is_fresh = |at: Duration| now.saturating_sub(at) <= MAX_AGE;
+        is_fresh(known.last.sent) || (wanted == Reads::Relaxed && known.away.is_some_and(is_fresh))
     }
 
     async fn prove_anew(&self) -> Result<(), Problem> {
         let asked = self.environment.clock.monotonic();
         let _flight = self.flight.lock().await;
-        if self.last.borrow().sent >= asked {
+        if self.known().last.sent >= asked {
             return Ok(());
         }
-        match self.branch.prove().await {
+        match self.attempt().await {
             Ok(proof) => {
-                self.last.send_if_modified(|last| {
-                    *last = (*last).max(proof);
-                    false
-                });
+                let mut known = self.known();
+                *known = Known { last: known.last.max(proof), away: None };
                 Ok(())
             }
             Err(ProveError::Read(error)) => {
@@ -104,6 +118,40 @@ impl Prover {
                 Err(fenced(&error.to_string()))
             }
         }
+    }
+
+    /// One attempt, which notes while it lasts and when it fails that the bucket is away. Not if this process stood
+    /// still meanwhile: then it is the attempt that is old, and not the bucket that is away.
+    async fn attempt(&self) -> Result<Proof, ProveError> {
+        let clock = &self.environment.clock;
+        let mut awake = Some(clock.monotonic());
+        let mut note = || {
+            let now = clock.monotonic();
+            awake = awake.filter(|before| now.saturating_sub(*before) <= 2 * UNANSWERED).map(|_| now);
+            if awake.is_some() {
+                self.known().away = awake;
+            }
+        };
+        let mut attempt = pin!(self.branch.prove());
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut attempt => {
+                    if let Err(ProveError::Read(ReadError::Object(ObjectError::Undecided { .. }))) = outcome {
+                        note();
+                    } else {
+                        // It answered, if not what we hoped for.
+                        self.known().away = None;
+                    }
+                    return outcome;
+                }
+                () = clock.sleep(UNANSWERED) => note(),
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -95,7 +95,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         prover: Arc::clone(&served.prover),
         shipper: Arc::clone(&served.shipper),
         damage: served.database.damage().clone(),
-        durability: Terms { floor: Durability::Asynchronous, default: Durability::Synchronous },
+        durability: Terms { floor: Durability::Asynchronous, ..Terms::default() },
         statement_timeout: config.statement_timeout,
         metrics,
         environment,

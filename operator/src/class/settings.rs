@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_crds::{Durability, Quantity, ResourceList, TenantClassSpec, TenantSpec};
+use roost_crds::{Durability, Quantity, Reads, ResourceList, TenantClassSpec, TenantSpec};
 use roost_protocol::{
     durability::{self, PutBudget, Terms},
     grant::EngineLimits,
@@ -54,7 +54,11 @@ pub fn terms(class: &TenantClassSpec, tenant: &TenantSpec) -> Terms {
         Durability::Synchronous => durability::Durability::Synchronous,
         Durability::Asynchronous => durability::Durability::Asynchronous,
     };
-    Terms::new(of(class.durability.unwrap_or_default()), tenant.durability.map(of))
+    let reads = match class.reads.unwrap_or_default() {
+        Reads::Strict => durability::Reads::Strict,
+        Reads::Relaxed => durability::Reads::Relaxed,
+    };
+    Terms::new(of(class.durability.unwrap_or_default()), tenant.durability.map(of), reads)
 }
 
 /// The same as status shows it.
@@ -102,18 +106,23 @@ mod tests {
 
     #[test]
     fn a_tenant_asks_for_more_and_never_gets_less() {
-        use roost_protocol::durability::Durability::{Asynchronous, Synchronous};
+        use roost_protocol::durability::{
+            Durability::{Asynchronous, Synchronous},
+            Reads::{Relaxed, Strict},
+        };
         let tenant = |json: serde_json::Value| serde_json::from_value::<TenantSpec>(json).unwrap();
         let asynchronous = serde_json::json!({"durability": "Asynchronous"});
         let class = |json: &serde_json::Value| spec(json.clone());
         let none = serde_json::json!({});
         let lowest = terms(&class(&asynchronous), &tenant(none.clone()));
-        assert_eq!(lowest, Terms { floor: Asynchronous, default: Asynchronous });
+        assert_eq!(lowest, Terms { floor: Asynchronous, default: Asynchronous, reads: Strict });
         let more = terms(&class(&asynchronous), &tenant(serde_json::json!({"durability": "Synchronous"})));
-        assert_eq!(more, Terms { floor: Asynchronous, default: Synchronous });
+        assert_eq!(more, Terms { floor: Asynchronous, default: Synchronous, reads: Strict });
         let less = terms(&class(&none), &tenant(asynchronous));
-        assert_eq!(less, Terms { floor: Synchronous, default: Synchronous });
+        assert_eq!(less, Terms { floor: Synchronous, default: Synchronous, reads: Strict });
         assert_eq!(shown_durability(less), Durability::Synchronous);
+        let relaxed = terms(&class(&serde_json::json!({"reads": "Relaxed"})), &tenant(none));
+        assert_eq!(relaxed, Terms { floor: Synchronous, default: Synchronous, reads: Relaxed });
     }
 
     #[test]

@@ -12,7 +12,10 @@ use arrow_array::RecordBatch;
 use axum::body::Body;
 use bytes::Bytes;
 use roost_engine::QueryStream;
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::{
+    durability::Reads,
+    problem::{ErrorCode, Problem},
+};
 use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 use uuid::Uuid;
 
@@ -72,6 +75,14 @@ struct Piece {
     last: Option<Last>,
 }
 
+/// A body that may leave once that much is proven.
+pub struct Ready {
+    /// The body.
+    pub body: Body,
+    /// What has to be proven.
+    pub proof: Reads,
+}
+
 enum Last {
     /// The transfer ends as it should.
     Whole,
@@ -106,7 +117,7 @@ impl Answer {
 
     /// The body: whole at once when all of it is there and small, else streamed at the reader's pace. Its end waits
     /// until what it tells is durable; a problem in place of the body if nothing of it was sent.
-    pub async fn into_body(mut self) -> Result<Body, Problem> {
+    pub async fn into_body(mut self) -> Result<Ready, Problem> {
         let mut first = self.piece().await;
         while first.last.is_none() && self.ended && first.bytes.len() < PIECE_BYTES {
             let more = self.piece().await;
@@ -115,9 +126,10 @@ impl Answer {
         }
         if let Some(Last::Whole) = first.last {
             self.confirmed().await?;
-            return Ok(Body::from(first.bytes));
+            return Ok(Ready { proof: self.proof(), body: Body::from(first.bytes) });
         }
-        Ok(Body::from_stream(async_stream::stream! {
+        let proof = self.proof();
+        let body = Body::from_stream(async_stream::stream! {
             let mut piece = first;
             loop {
                 if let Some(Last::Whole) = piece.last
@@ -127,7 +139,7 @@ impl Answer {
                     return;
                 }
                 // The last look before bytes leave: after a long pause of this process they may be stale.
-                if let Err(problem) = self.prover.before_answering().await {
+                if let Err(problem) = self.prover.before_answering(self.proof()).await {
                     self.accounting.ended(Some(problem.code));
                     yield Err(io::Error::other(problem.detail));
                     return;
@@ -144,12 +156,21 @@ impl Answer {
                     }
                 }
             }
-        }))
+        });
+        Ok(Ready { body, proof })
+    }
+
+    /// Whether it committed anything, as far as it got.
+    fn wrote(&self) -> bool {
+        self.stream.outcome().is_some_and(|outcome| outcome.committed_writes)
+    }
+
+    fn proof(&self) -> Reads {
+        self.confirmation.proof(self.wrote())
     }
 
     async fn confirmed(&mut self) -> Result<(), Problem> {
-        let wrote = self.stream.outcome().is_some_and(|outcome| outcome.committed_writes);
-        let confirmed = self.confirmation.wait(wrote).await;
+        let confirmed = self.confirmation.wait(self.wrote()).await;
         if let Err(problem) = &confirmed {
             self.accounting.ended(Some(problem.code));
         }

@@ -1,7 +1,7 @@
 //! The query API: run, look at, cancel.
 
 use super::{
-    body::{Accounting, Answer},
+    body::{Accounting, Answer, Ready},
     respond::{Refused, id_header, json},
 };
 use crate::{access::Caller, confirmation::Confirmation, encode, problems, site::Site};
@@ -109,7 +109,7 @@ async fn answer(
     let durability = choose_durability(headers, site.durability)?;
     let ticket = site.admission.admit(id, &caller.user, site.monotonic())?;
     let mut accounting = Accounting::new(site.metrics.queries.clone(), ticket);
-    site.prover.before_answering().await?;
+    site.prover.before_answering(site.durability.reads).await?;
     let request = QueryRequest {
         id,
         sql: body.sql,
@@ -123,7 +123,7 @@ async fn answer(
     let stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
-            let problem = told_when_durable(site, timeout, durability, problems::of_query(&error)).await;
+            let problem = told_when_durable(site, caller, timeout, durability, problems::of_query(&error)).await;
             accounting.ended(Some(problem.code));
             return Err(problem);
         }
@@ -136,13 +136,13 @@ async fn answer(
         match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), confirmation, accounting).await {
             Ok(answer) => answer,
             Err((problem, mut accounting)) => {
-                let problem = told_when_durable(site, timeout, durability, problem).await;
+                let problem = told_when_durable(site, caller, timeout, durability, problem).await;
                 accounting.ended(Some(problem.code));
                 return Err(problem);
             }
         };
-    let body = answer.into_body().await?;
-    site.prover.before_answering().await.map_err(|problem| after_execution(caller, problem))?;
+    let Ready { body, proof } = answer.into_body().await?;
+    site.prover.before_answering(proof).await.map_err(|problem| after_execution(caller, problem))?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -154,6 +154,7 @@ async fn answer(
 /// An error may tell of commits, too, such as a key that exists already: it waits for them as a result does.
 async fn told_when_durable(
     site: &Site,
+    caller: &Caller,
     timeout: Duration,
     durability: Durability,
     problem: Problem,
@@ -162,11 +163,13 @@ async fn told_when_durable(
         return problem;
     }
     // Statements before the one that failed may have been committed.
-    confirmation(site, timeout, durability).wait(true).await.err().unwrap_or(problem)
+    let may_have_written = caller.role == Role::ReadWrite;
+    confirmation(site, timeout, durability).wait(may_have_written).await.err().unwrap_or(problem)
 }
 
 fn confirmation(site: &Site, timeout: Duration, durability: Durability) -> Confirmation {
-    Confirmation::new(Arc::clone(&site.shipper), site.environment.clone(), timeout, durability)
+    let (shipper, reads) = (Arc::clone(&site.shipper), site.durability.reads);
+    Confirmation::new(shipper, site.environment.clone(), timeout, durability, reads)
 }
 
 /// Without a proof a result is kept back. What it wrote may survive, also when another pod has the branch by now and
@@ -258,7 +261,7 @@ async fn look<S: Sites>(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let (site, id, since) = own_query(&sites, &headers, &path).map_err(Refused)?;
-    site.prover.before_answering().await.map_err(Refused)?;
+    site.prover.before_answering(site.durability.reads).await.map_err(Refused)?;
     let progress = site.engine.progress(id).and_then(|(progress, _)| progress);
     let elapsed = site.monotonic().saturating_sub(since);
     Ok(json(&QueryStatus {

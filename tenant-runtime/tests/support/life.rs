@@ -56,7 +56,7 @@ impl Life {
             patience: Patience { interval: never, writes_refused_after: never },
             // Commits go as fast as the bucket takes them.
             pace: Pace::new(
-                Terms { floor: durability, default: durability },
+                Terms { floor: durability, default: durability, ..Terms::default() },
                 PutBudget { burst: 1_000_000, per_second: 1_000 },
             ),
             metrics: metrics.clone(),
