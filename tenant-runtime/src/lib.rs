@@ -8,6 +8,7 @@
 pub mod access;
 pub mod admission;
 mod cache_metrics;
+mod clock_check;
 pub mod config;
 pub mod confirmation;
 pub mod damage;

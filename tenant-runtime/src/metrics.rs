@@ -42,6 +42,7 @@ pub struct PublishMetrics {
     seconds: Histogram,
     gate_closed_seconds: Histogram,
     lag_seconds: Gauge<f64, AtomicU64>,
+    clock_behind_seconds: Gauge<f64, AtomicU64>,
 }
 
 /// Shipping.
@@ -121,6 +122,7 @@ impl PublishMetrics {
             seconds: Histogram::new(SECONDS),
             gate_closed_seconds: Histogram::new(SECONDS),
             lag_seconds: Gauge::default(),
+            clock_behind_seconds: Gauge::default(),
         };
         registry.register("succeeded", "Publishes that succeeded", metrics.succeeded.clone());
         registry.register("failed", "Publishes that failed", metrics.failed.clone());
@@ -132,6 +134,8 @@ impl PublishMetrics {
         registry.register("gate_closed_seconds", gate, metrics.gate_closed_seconds.clone());
         let lag = "Age of the oldest commit that a crash would lose";
         registry.register("durable_lag_seconds", lag, metrics.lag_seconds.clone());
+        let clock = "How far this machine's clock is behind the bucket's, to within a second";
+        registry.register("clock_behind_seconds", clock, metrics.clock_behind_seconds.clone());
         metrics
     }
 
@@ -152,6 +156,11 @@ impl PublishMetrics {
     /// A publish held writers back.
     pub fn gate_was_closed(&self, took: Duration) {
         self.gate_closed_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How far the bucket's clock is ahead.
+    pub fn observe_clock(&self, ahead: jiff::SignedDuration) {
+        self.clock_behind_seconds.set(ahead.as_secs_f64());
     }
 
     /// Age of the oldest unpublished commit.

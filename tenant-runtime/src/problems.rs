@@ -139,6 +139,10 @@ pub fn of_tenant(error: &TenantError) -> Problem {
 
 /// The init script failed; the engine's position becomes a line, which is what a person counts in.
 pub fn of_init_script(sql: &str, error: &QueryError) -> Problem {
+    if error.kind == QueryErrorKind::WritesPaused {
+        // Nothing is wrong with the script.
+        return of_query(error);
+    }
     let line = error.position.map(|position| line_of(sql, position));
     let at = line.map_or_else(String::new, |line| format!(" at line {line}"));
     let mut problem = of_query(error);

@@ -4,6 +4,7 @@
 //! are refused until they are.
 
 use crate::{
+    clock_check,
     database::{SHIPPING_PATIENCE, ServedDatabase},
     files::Unpublished,
     metrics::PublishMetrics,
@@ -92,19 +93,26 @@ impl Publisher {
         tokio::select! {
             error = self.publish_when_due() => error,
             // Beside it: a publish may wait long for the bucket.
-            never = self.refuse_writes_while_late() => match never {},
+            never = self.refuse_writes_while_unfit() => match never {},
         }
     }
 
-    async fn refuse_writes_while_late(&self) -> std::convert::Infallible {
+    async fn refuse_writes_while_unfit(&self) -> std::convert::Infallible {
         loop {
             self.environment.clock.sleep(TICK).await;
-            let lag = self.durable_lag();
-            self.metrics.observe_lag(lag);
-            let late = lag > self.patience.writes_refused_after;
-            let why = || format!("object storage has not taken commits for {} seconds", lag.as_secs());
-            self.engine.refuse_writes(late.then(why));
+            self.refuse_writes_if_unfit();
         }
+    }
+
+    /// Refuses writes while the bucket takes none, or the clock is wrong; else lets them through again.
+    pub fn refuse_writes_if_unfit(&self) {
+        let lag = self.durable_lag();
+        self.metrics.observe_lag(lag);
+        let late = lag > self.patience.writes_refused_after;
+        let why = || format!("object storage has not taken commits for {} seconds", lag.as_secs());
+        let ahead = self.branch.bucket_clock_ahead().unwrap_or_default();
+        self.metrics.observe_clock(ahead);
+        self.engine.refuse_writes(late.then(why).or_else(|| clock_check::refusal(ahead)));
     }
 
     async fn publish_when_due(&self) -> PublishError {

@@ -2,6 +2,7 @@
 
 use crate::{
     admission::Admission,
+    clock_check,
     database::{STORAGE_VERSION, ServedDatabase},
     files::{Access as FileAccess, LocalFiles, MAIN_PATH},
     lifecycle::Lifecycle,
@@ -181,6 +182,10 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         opening.patience,
         publish_metrics,
     ));
+    publisher.refuse_writes_if_unfit();
+    if let Some(warning) = branch.bucket_clock_ahead().and_then(clock_check::warning) {
+        tracing::warn!("{warning}");
+    }
     if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {
         engine
             .run_script(script, INIT_SCRIPT_TIMEOUT)

@@ -11,19 +11,20 @@ mod support;
 
 use roost_protocol::{
     command::Order,
-    grant::{ExportParquet, Grant, Takeover, Task},
+    durability::{Reads, Terms},
+    grant::{ExportParquet, Grant, Serve, StorageLocation, Takeover, Task},
     session::{Role, SessionToken},
     status::{RuntimeState, RuntimeStatus},
 };
 use roost_store::{BranchName, PinKind, SnapshotFolder, TenantStore};
-use roost_tests::mortal::SIGNAL;
+use roost_tests::{S3Proxy, bucket::Bucket, mortal::SIGNAL, s3_proxy::Fault};
 use serde_json::{Value, json};
 use std::{
     os::unix::process::ExitStatusExt as _,
     time::{Duration, Instant},
 };
 use support::{
-    fate, if_mortal,
+    eventually, fate, if_mortal,
     pod::{
         Pod, bucket, command, in_seconds, initialized, initialized_encrypted, serve, serve_after, session,
         sign,
@@ -126,8 +127,18 @@ async fn a_failing_init_script_says_where_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the S3 server of a local cluster"]
 async fn a_pod_frozen_while_another_takes_over_answers_nothing_afterwards() {
+    // Relaxed reads go on while the bucket is away; this is not that.
+    tokio::join!(
+        frozen_while_another_takes_over(Reads::Strict),
+        frozen_while_another_takes_over(Reads::Relaxed)
+    );
+}
+
+async fn frozen_while_another_takes_over(reads: Reads) {
     let (mut frozen, winner) = (Pod::start().await, Pod::start().await);
-    let grant = frozen.grant(bucket(), serve(Some("create table t(i int);")));
+    let Task::Serve(task) = serve(Some("create table t(i int);")) else { unreachable!() };
+    let task = Task::Serve(Serve { durability: Terms { reads, ..Terms::default() }, ..task });
+    let grant = frozen.grant(bucket(), task);
     initialized(&grant).await;
     assert_eq!(frozen.hand_over(&grant).await.0, 200);
     assert_eq!(frozen.query("insert into t values (1)").await.0, 200);
@@ -161,6 +172,43 @@ async fn a_pod_frozen_while_another_takes_over_answers_nothing_afterwards() {
     let (code, ending) = frozen.end().await;
     assert_eq!((code, ending.state), (21, RuntimeState::Fenced));
     assert_eq!(winner.query("select list(i order by i) from t").await.1["rows"], json!([[[1, 2]]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the S3 server of a local cluster"]
+async fn a_pod_with_a_wrong_clock_answers_reads_and_refuses_writes_until_it_is_right() {
+    let proxy = S3Proxy::start_local(&Bucket::from_env().unwrap()).await.unwrap();
+    let storage = StorageLocation { endpoint: Some(proxy.endpoint.clone()), ca_pem: None, ..bucket() };
+    let wrong = Fault::DateLater(Duration::from_mins(10));
+    let mut first = Pod::start().await;
+    let grant = first.grant(storage, serve(Some("create table t(i int);")));
+    initialized(&grant).await;
+    proxy.set(wrong, 1);
+    let (status, problem) = first.hand_over(&grant).await;
+    assert_eq!((status, problem["code"].as_str()), (503, Some("writes-paused")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("seconds behind"), "{problem}");
+    assert_eq!(first.end().await.1.state, RuntimeState::Failed);
+
+    proxy.set(Fault::None, 1);
+    let pod = Pod::start().await;
+    assert_eq!(pod.hand_over(&pod.grant_again(&grant, grant.task.clone())).await.0, 200);
+    assert_eq!(pod.query("insert into t values (1)").await.0, 200);
+    proxy.set(wrong, 1);
+    let refused = eventually("writes are refused", async || {
+        let (status, problem) = pod.query("insert into t values (2)").await;
+        (status != 200).then_some(problem)
+    })
+    .await;
+    assert_eq!(refused["code"], "writes-paused", "{refused}");
+    assert_eq!(pod.query("select count(*) > 0 from t").await.1["rows"], json!([[true]]));
+    let metrics = support::client().get(format!("{}/metrics", pod.health)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let name = "roost_runtime_publish_clock_behind_seconds ";
+    let behind: f64 = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap();
+    assert!((590.0..=610.0).contains(&behind), "{behind}");
+    proxy.set(Fault::None, 1);
+    eventually("writes go on", async || (pod.query("insert into t values (3)").await.0 == 200).then_some(()))
+        .await;
 }
 
 /// A tenant whose table `ledger` is published and sealed, and its grant. It is encrypted.

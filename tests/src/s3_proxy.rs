@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use futures::stream;
@@ -37,6 +37,8 @@ pub enum Fault {
     LoseAnswer,
     /// The connection breaks, and it does not pass.
     Refuse,
+    /// It passes, and the answer is dated that much later.
+    DateLater(Duration),
 }
 
 /// The proxy. It ends when it is dropped.
@@ -149,15 +151,19 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         Fault::Refuse => return broken(None),
         Fault::Status(status) => return refused(status),
         Fault::Slow(by) => tokio::time::sleep(by).await,
-        Fault::None | Fault::CutAnswer | Fault::LoseAnswer => {}
+        Fault::None | Fault::CutAnswer | Fault::LoseAnswer | Fault::DateLater(_) => {}
     }
-    let (status, headers, body) = match shared.forward(request).await {
+    let (status, mut headers, body) = match shared.forward(request).await {
         Ok(answer) => answer,
         Err(error) => {
             eprintln!("the S3 server behind the proxy: {error:#}");
             return broken(None);
         }
     };
+    if let Fault::DateLater(by) = fault {
+        let date = (jiff::Timestamp::now() + by).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        headers.insert(header::DATE, HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static("")));
+    }
     let body = match fault {
         Fault::LoseAnswer => return broken(None),
         Fault::CutAnswer => return broken(Some((status, headers, body))),

@@ -127,6 +127,11 @@ impl OwnedBranch {
         self.first_proof
     }
 
+    /// How far the bucket's clock is ahead of this machine's, to within seconds; none if it tells no time.
+    pub fn bucket_clock_ahead(&self) -> Option<jiff::SignedDuration> {
+        self.at.bucket.store.clock_ahead()
+    }
+
     /// The last position that is durable; none if the branch is empty.
     pub fn position(&self) -> Option<Position> {
         let known = self.known();

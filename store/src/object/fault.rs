@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use jiff::SignedDuration;
 
 use super::{Changed, Condition, ETag, Listing, Object, ObjectError, ObjectStore};
 
@@ -283,5 +284,8 @@ impl ObjectStore for FaultStore {
             Box::pin(async move { self.inner.delete(&key).await })
         };
         self.request(key, send, None).await
+    }
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.inner.clock_ahead()
     }
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::SignedDuration;
 
 use crate::advice::Advice;
 
+mod clock;
 pub mod directory;
 pub mod fault;
 pub mod memory;
@@ -163,6 +165,11 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError>;
     /// Deletes an object; one that does not exist is no error.
     async fn delete(&self, key: &str) -> Result<(), ObjectError>;
+    /// How far its clock was ahead of this machine's at its last answer, to within seconds. None: it has none of its own,
+    /// or did not tell yet.
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        None
+    }
 }
 
 /// Keys are segments of `A-Z a-z 0-9 . _ - =` joined by `/`; no segment is empty, `.` or `..`.

@@ -20,12 +20,14 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use bytes::{Bytes, BytesMut};
+use jiff::SignedDuration;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::clock::BucketClock;
 use super::{
     Changed, Condition, ETag, Listed, Listing, MAX_LIST_PAGE, MAX_PUT_BYTES, Object, ObjectError,
     ObjectStore, check_key,
@@ -107,6 +109,7 @@ pub struct S3Store {
     client: Client,
     bucket: String,
     timeout: Duration,
+    clock: BucketClock,
 }
 
 impl S3Store {
@@ -121,6 +124,7 @@ impl S3Store {
             None,
             "roost",
         );
+        let clock = BucketClock::new();
         let mut builder = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(config.region.clone()))
@@ -130,6 +134,7 @@ impl S3Store {
             // Retries are ours alone: one of the SDK's own could turn an answer lost into a failed condition.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
+            .interceptor(clock.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // R2 and SeaweedFS lack the newer checksum headers; every object carries its own hash.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -138,7 +143,7 @@ impl S3Store {
             builder = builder.endpoint_url(endpoint);
         }
         let client = Client::from_conf(builder.build());
-        Ok(Self { client, bucket: config.bucket.clone(), timeout: config.timeout })
+        Ok(Self { client, bucket: config.bucket.clone(), timeout: config.timeout, clock })
     }
 
     /// Creates the bucket. Only for tests: Roost never creates buckets.
@@ -301,6 +306,10 @@ impl ObjectStore for S3Store {
             Ok(_) | Err(ObjectError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.clock.ahead()
     }
 }
 

@@ -123,7 +123,8 @@ async fn answer(
     let stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
-            let problem = told_when_durable(site, caller, timeout, durability, problems::of_query(&error)).await;
+            let problem =
+                told_when_durable(site, caller, timeout, durability, problems::of_query(&error)).await;
             accounting.ended(Some(problem.code));
             return Err(problem);
         }

@@ -57,6 +57,42 @@ async fn an_asynchronous_tenant_answers_while_the_bucket_is_away() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
+async fn relaxed_reads_go_on_while_the_bucket_is_away() -> Result<()> {
+    let _cluster = crate::shared().await;
+    let roost = Roost::connect().await?;
+    let proxy = S3Proxy::start(&roost).await?;
+    let strict = roost.class("strict", "10m", proxy.through()).await?;
+    let relaxed = roost
+        .class("relaxed", "10m", |spec| {
+            proxy.through()(spec);
+            spec["reads"] = json!("Relaxed");
+        })
+        .await?;
+    let shop = roost.namespace("relaxed").await?;
+    shop.tenant("acme", json!({"className": relaxed})).await?;
+    shop.tenant("strict", json!({"className": strict})).await?;
+    shop.run("acme", "CREATE TABLE t AS SELECT 1 AS i").await?;
+    shop.answers("strict", "SELECT 1", 1).await?;
+
+    proxy.set(Fault::Refuse, 1);
+    eventually("strict answers are held back", PATIENCE, || async {
+        let answer = shop.query("strict", "SELECT 1").await.map_err(|error| error.to_string())?;
+        answer.problem().map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    shop.answers("acme", "SELECT count(*) FROM t", 1).await?;
+    // A write is no read: it may be lost, and is seen.
+    let problem = ask(&shop, "synchronous", "INSERT INTO t VALUES (2)").await?.problem()?;
+    ensure!(problem.code == ErrorCode::OutcomeUnknown, "{problem}");
+    shop.answers("acme", "SELECT count(*) FROM t", 2).await?;
+    proxy.set(Fault::None, 1);
+    shop.run("acme", "INSERT INTO t VALUES (3)").await?;
+    shop.answers("acme", "SELECT count(*) FROM t", 3).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the test cluster"]
 async fn nothing_is_weaker_than_its_class() -> Result<()> {
     let _cluster = crate::shared().await;
     let roost = Roost::connect().await?;
