@@ -58,10 +58,10 @@ pub async fn unwrapped(
     let path = path.map_err(TenantError::from)?;
     let owner = whereabouts::owner_of(identity);
     let store = TenantStore::new(bucket, path, owner, context.environment.clone());
-    if !store.is_encrypted().await? {
+    let Some(wrapped) = store.wrapped_data_key().await? else {
         return if told.is_some() { Err(KeyError::Removed.into()) } else { Ok(None) };
-    }
+    };
     let keys = context.buckets.class_keys(class.encryption.as_ref()).await?.map(|(keys, _)| keys);
-    let key = store.with_class_keys(keys).data_key().await?;
-    Ok(key.map(|key| Secret::new(key.to_hex().as_str())))
+    let key = wrapped.unwrap(keys.as_deref())?;
+    Ok(Some(Secret::new(key.to_hex().as_str())))
 }

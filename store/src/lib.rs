@@ -50,5 +50,5 @@ pub use position::{DatedPosition, Position};
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
     Adoption, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned, Progress, TenantError,
-    TenantStore,
+    TenantStore, WrappedDataKey,
 };

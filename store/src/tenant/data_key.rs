@@ -5,9 +5,24 @@ use std::sync::Arc;
 use crate::bucket::{Settled, WriteError};
 use crate::encryption::{ClassKeys, DataKey, KeyError, wrapped_by};
 use crate::format::tenant::TenantRecord;
+use crate::identity::TenantPath;
 use crate::object::{Condition, ETag};
 
 use super::{TenantError, TenantStore};
+
+/// A tenant's data key, which a key of its class wraps.
+#[derive(Debug, Clone)]
+pub struct WrappedDataKey {
+    wrapped: String,
+    path: TenantPath,
+}
+
+impl WrappedDataKey {
+    /// The key itself, for a process that is to read or write the tenant's data.
+    pub fn unwrap(&self, keys: Option<&ClassKeys>) -> Result<DataKey, KeyError> {
+        keys.ok_or(KeyError::NotGiven)?.unwrap(&self.wrapped, &self.path)
+    }
+}
 
 impl TenantStore {
     /// The key of the tenant's data, for a process that is to read or write it; none if it is not encrypted.
@@ -15,9 +30,14 @@ impl TenantStore {
         self.unwrapped(&self.own_record().await?.0)
     }
 
-    /// Whether the tenant is encrypted. Needs no key.
-    pub async fn is_encrypted(&self) -> Result<bool, TenantError> {
-        Ok(self.own_record().await?.0.data_key.is_some())
+    /// The same, wrapped: needs no key.
+    pub async fn wrapped_data_key(&self) -> Result<Option<WrappedDataKey>, TenantError> {
+        Ok(self.wrapped(&self.own_record().await?.0))
+    }
+
+    fn wrapped(&self, record: &TenantRecord) -> Option<WrappedDataKey> {
+        let wrapped = record.data_key.clone()?;
+        Some(WrappedDataKey { wrapped, path: self.path.clone() })
     }
 
     async fn own_record(&self) -> Result<(TenantRecord, ETag), TenantError> {
@@ -39,9 +59,8 @@ impl TenantStore {
     }
 
     fn unwrapped(&self, record: &TenantRecord) -> Result<Option<DataKey>, TenantError> {
-        let Some(wrapped) = &record.data_key else { return Ok(None) };
-        let keys = self.class_keys.as_ref().ok_or(KeyError::NotGiven)?;
-        Ok(Some(keys.unwrap(wrapped, &self.path)?))
+        let wrapped = self.wrapped(record);
+        Ok(wrapped.map(|wrapped| wrapped.unwrap(self.class_keys.as_deref())).transpose()?)
     }
 
     /// A data key for a new tenant, wrapped; none if its class does not encrypt.

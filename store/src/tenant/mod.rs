@@ -26,6 +26,7 @@ mod reattach;
 mod restore;
 mod snapshots;
 
+pub use data_key::WrappedDataKey;
 pub use deletion::MAX_DELETE_ROUNDS;
 pub use error::TenantError;
 pub(crate) use pins::MAX_CONDEMNED_LISTS;
