@@ -9,59 +9,14 @@
 
 #[path = "support/life.rs"]
 mod life;
+#[path = "support/silent.rs"]
+mod silent;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use life::Life;
 use roost_protocol::durability::Durability;
-use roost_store::{
-    Adoption, Creation, Environment, MemoryStore, ObjectError, ObjectStore, Owner, TenantPath, TenantStore,
-    bucket::MAX_ATTEMPTS,
-    object::{Changed, Condition, ETag, Listing, Object},
-};
-use std::{
-    ops::Range,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::SeqCst},
-    },
-};
-
-/// A bucket that does not answer the next so many reads of packs.
-#[derive(Debug, Default)]
-struct Silent {
-    memory: MemoryStore,
-    unanswered: AtomicU32,
-}
-
-#[async_trait]
-impl ObjectStore for Silent {
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectError> {
-        if self.unanswered.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
-            return Err(ObjectError::Undecided { key: key.into(), message: "no answer".into() });
-        }
-        self.memory.get_range(key, range).await
-    }
-    async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError> {
-        self.memory.get(key, limit).await
-    }
-    async fn get_if_changed(&self, key: &str, etag: &ETag, limit: u64) -> Result<Changed, ObjectError> {
-        self.memory.get_if_changed(key, etag, limit).await
-    }
-    async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<ETag, ObjectError> {
-        self.memory.put(key, bytes, condition).await
-    }
-    async fn put_file(&self, key: &str, path: &Path, condition: Condition) -> Result<ETag, ObjectError> {
-        self.memory.put_file(key, path, condition).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError> {
-        self.memory.list(prefix, after, limit).await
-    }
-    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
-        self.memory.delete(key).await
-    }
-}
+use roost_store::{Adoption, Creation, Environment, Owner, TenantPath, TenantStore, bucket::MAX_ATTEMPTS};
+use silent::Silent;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 /// One that gives up would end the database: nothing could be asked or published until the process is replaced.
 #[tokio::test(flavor = "multi_thread")]
@@ -81,9 +36,9 @@ async fn a_checkpoint_waits_for_a_bucket_that_is_away() {
     let life = Life::open(&tenant, &disk.path().join("second"), Durability::Synchronous).await.unwrap();
     life.run("UPDATE t SET h = 7 WHERE i = 100000").await.unwrap();
     // More than one read tries.
-    bucket.unanswered.store(MAX_ATTEMPTS + 4, SeqCst);
+    bucket.unanswered_reads.store(MAX_ATTEMPTS + 4, SeqCst);
     life.publish().await.unwrap();
-    assert_eq!(bucket.unanswered.load(SeqCst), 0, "the checkpoint needed nothing of the bucket");
+    assert_eq!(bucket.unanswered_reads.load(SeqCst), 0, "the checkpoint needed nothing of the bucket");
     assert!(!life.served.engine.has_failed());
     life.run("INSERT INTO t VALUES (-1, 0)").await.unwrap();
     life.publish().await.unwrap();
