@@ -195,6 +195,12 @@ impl Bucket {
         retried!(self, "put", key, self.store.put(key, bytes.clone(), Condition::Always)).map(drop)
     }
 
+    /// Writes an object whose content is the same whoever writes it. One that is there is
+    /// [`ObjectError::PreconditionFailed`].
+    pub(crate) async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        retried!(self, "put", key, self.store.put(key, bytes.clone(), Condition::IfAbsent)).map(drop)
+    }
+
     pub(crate) async fn delete(&self, key: &str) -> Result<(), ObjectError> {
         retried!(self, "delete", key, self.store.delete(key))
     }

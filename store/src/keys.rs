@@ -48,6 +48,10 @@ impl Keys {
     pub(crate) fn slot(&self, branch: &BranchName, stream: &StreamId, sequence: u64) -> String {
         format!("{}{sequence:010}", self.slots(branch, stream))
     }
+    /// All segments of a stream that is over.
+    pub(crate) fn merged(&self, branch: &BranchName, stream: &StreamId) -> String {
+        format!("{}branches/{branch}/merged/{stream}", self.root)
+    }
     pub(crate) fn pack(&self, name: &ObjectName) -> String {
         format!("{}packs/{name}", self.root)
     }

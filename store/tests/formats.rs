@@ -299,6 +299,21 @@ fn slots_are_as_documented() {
 }
 
 #[test]
+fn merged_streams_are_as_documented() {
+    let segment = small_segment(&Codec::default());
+    let next = Segment { sequence: 3, base: 74, ..segment.clone() };
+    let next = Segment { commits: vec![Commit { end: 98, time: time() }], ..next };
+    let (branch, stream, segments) = (segment.branch.clone(), segment.stream, vec![segment, next]);
+    let kept = golden("merged.bin", &merged::encode(&branch, stream, &segments).unwrap().unwrap());
+    assert_eq!(merged::decode(&kept).unwrap(), (branch.clone(), stream, segments.clone()));
+    damaged(&kept, |bytes| merged::decode(bytes).map(drop));
+    let large = Bytes::from(vec![7; 60 << 20]);
+    let wal = StoredWal { stored: large, ..segments[0].wal.clone() };
+    let long = Segment { wal, ..segments[0].clone() };
+    assert_eq!(merged::encode(&branch, stream, &[long]).unwrap(), None, "more than one object may have");
+}
+
+#[test]
 fn a_segment_whose_members_disagree_is_refused() {
     let breaks: [fn(&mut Segment); 9] = [
         |s| s.sequence = 0,

@@ -101,6 +101,10 @@ fn text(tenant: &str, class: &str, collected: &Collected) -> String {
         kept.count,
         HumanBytes(kept.bytes)
     );
+    if collected.merged > 0 {
+        let merged = collected.merged;
+        let _infallible = writeln!(text, "{tenant}: {merged} streams of WAL were put into one object each");
+    }
     for (branch, since) in &collected.recoverable_from {
         let _infallible = writeln!(
             text,
@@ -126,6 +130,7 @@ mod tests {
             deleted: Tally { count: 1, bytes: 2048 },
             keys: vec!["packs/a".into()],
             recoverable_from: [("main".to_owned(), "2026-11-20T10:00:00Z".parse().unwrap())].into(),
+            merged: 0,
             next_expiry: None,
             dry_run: true,
             more: false,

@@ -16,7 +16,7 @@ use kube::{Api, ResourceExt as _, api::ListParams, runtime::events::EventType};
 use roost_crds::{Branch, Tenant, TenantClass, names::MAIN_BRANCH};
 use roost_store::{
     TenantError,
-    garbage::{CollectError, Collected, Policy},
+    garbage::{CollectError, Collected, MERGE_ABOVE, Policy},
 };
 use serde_json::json;
 
@@ -108,7 +108,8 @@ where
 
 /// What a class lets a run delete.
 fn policy(class: &TenantClass, deletes_per_second: NonZeroU32, dry_run: bool) -> Policy {
-    Policy { recovery_window: recovery_window(class), grace: GRACE, deletes_per_second, dry_run }
+    let recovery_window = recovery_window(class);
+    Policy { recovery_window, grace: GRACE, deletes_per_second, merge_above: MERGE_ABOVE, dry_run }
 }
 
 /// How far back a class keeps the past of branches.

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod head;
 pub mod json;
 pub mod manifest;
+pub mod merged;
 pub mod pack;
 pub mod page;
 pub mod pin;

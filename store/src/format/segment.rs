@@ -355,14 +355,14 @@ fn check(segment: &Segment) -> Result<(), FormatError> {
     Ok(())
 }
 
-fn put_stream(out: &mut Vec<u8>, branch: &BranchName, stream: StreamId) {
+pub(super) fn put_stream(out: &mut Vec<u8>, branch: &BranchName, stream: StreamId) {
     put_branch(out, branch);
     out.extend_from_slice(stream.lineage.as_bytes());
     out.extend_from_slice(&stream.epoch.to_le_bytes());
     out.extend_from_slice(&stream.manifest.to_le_bytes());
 }
 
-fn take_stream(input: &mut Reader<'_>) -> Result<(BranchName, StreamId), FormatError> {
+pub(super) fn take_stream(input: &mut Reader<'_>) -> Result<(BranchName, StreamId), FormatError> {
     let branch = take_branch(input)?;
     let lineage = Lineage::from_bytes(input.array()?);
     Ok((branch, StreamId { lineage, epoch: input.u64()?, manifest: input.u64()? }))

@@ -28,9 +28,14 @@ pub struct Policy {
     pub grace: Duration,
     /// Most DELETEs a second.
     pub deletes_per_second: NonZeroU32,
+    /// Streams of more segments than this are put into one object each when they are over.
+    pub merge_above: u64,
     /// Only look.
     pub dry_run: bool,
 }
+
+/// [`Policy::merge_above`] where nothing else is wanted: below it an object more costs as much as it saves.
+pub const MERGE_ABOVE: u64 = 16;
 
 /// What a run found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +51,8 @@ pub struct Collected {
     pub keys: Vec<String>,
     /// The oldest moment that each branch can be read at.
     pub recoverable_from: BTreeMap<String, Timestamp>,
+    /// Streams that were put into one object each; the next run deletes what they were in.
+    pub merged: u64,
     /// When more of the past will be beyond the window; none while nothing but the present is kept.
     pub next_expiry: Option<Timestamp>,
     /// Nothing was deleted on purpose.

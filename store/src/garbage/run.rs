@@ -1,21 +1,26 @@
-//! One run: look, condemn, look again, delete.
+//! One run: look, condemn, look again, delete; and merge what the next run can then delete.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 
 use super::condemned::{self, MAX_DOOMED};
 use super::{CollectError, Collected, LISTED, Policy};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
+use crate::format::merged::MAX_MERGED_BYTES;
 use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
-use crate::reachability::{History, Report, Standing, Tally, Walk};
+use crate::object::ObjectError;
+use crate::reachability::{History, PastStream, Report, Standing, Tally, Walk};
+use crate::stream;
 use crate::tenant::{Progress, TenantStore};
 
 /// DELETEs under way at a time.
 const DELETES_IN_FLIGHT: usize = 16;
+/// Streams that one run merges: each is read and written whole.
+const MERGES_PER_RUN: usize = 500;
 
 impl TenantStore {
     /// Deletes what nothing reaches and whose attempt ended. May be interrupted anywhere and repeated; several at a time
@@ -53,6 +58,7 @@ impl Run<'_> {
         if self.policy.dry_run {
             return Ok(report(first, &doomed, self.policy, more));
         }
+        self.check_merged(&first).await?;
         let lists = condemned::write(self.bucket, self.keys, &names(&doomed)).await?;
         if !lists.is_empty() {
             self.bucket.environment.clock.sleep(self.policy.grace).await;
@@ -71,7 +77,38 @@ impl Run<'_> {
         self.delete(&doomed, progress).await?;
         condemned::remove(self.bucket, &lists).await?;
         self.remove_spent(&earlier).await?;
-        Ok(report(second, &doomed, self.policy, more))
+        let merged = self.merge(&second).await?;
+        let report = report(second, &doomed, self.policy, more || merged > 0);
+        Ok(Collected { merged, ..report })
+    }
+
+    /// Reads the merged objects in whose place slots are about to go.
+    async fn check_merged(&self, walked: &Report) -> Result<(), ReadError> {
+        for PastStream { branch, end, merged, .. } in &walked.streams {
+            if merged.is_some_and(|merged| merged.superseded) {
+                stream::check_merged(self.bucket, self.keys, branch, end).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts long streams that are over into one object each; how many.
+    async fn merge(&self, walked: &Report) -> Result<u64, ReadError> {
+        let long = walked.streams.iter().filter(|past| {
+            past.merged.is_none()
+                && past.end.sequence > self.policy.merge_above
+                && past.slots < MAX_MERGED_BYTES / 2
+        });
+        let mut merged = 0;
+        for PastStream { branch, end, .. } in long.take(MERGES_PER_RUN) {
+            match stream::merge(self.bucket, self.keys, branch, end).await {
+                Ok(fits) => merged += u64::from(fits),
+                // Another run collected it.
+                Err(ReadError::Object(ObjectError::NotFound { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(merged)
     }
 
     async fn look(&self, walk: &Walk, history: History) -> Result<Report, CollectError> {
@@ -108,7 +145,7 @@ impl Run<'_> {
             for batch in
                 second.chunk_by(|(a, _), (b, _)| a.contains("/manifests/") == b.contains("/manifests/"))
             {
-                stream::iter(batch.to_vec())
+                futures::stream::iter(batch.to_vec())
                     .map(|(name, size)| async move {
                         self.bucket.delete(&self.keys.relative(&name)).await.map(|()| size)
                     })
@@ -160,6 +197,7 @@ fn report(walked: Report, doomed: &[(String, u64)], policy: &Policy, more: bool)
         keys,
         next_expiry: walked.next_past.and_then(|since| since.checked_add(policy.recovery_window).ok()),
         recoverable_from: walked.recoverable_from,
+        merged: 0,
         dry_run: policy.dry_run,
         more,
     }

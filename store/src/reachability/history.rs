@@ -9,7 +9,7 @@ use crate::format::head::Head;
 use crate::format::manifest::Manifest;
 use crate::keys::Keys;
 use crate::object::ObjectError;
-use crate::position::StreamId;
+use crate::position::{StreamEnd, StreamId};
 
 /// How far back the history of a branch is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,20 @@ impl History {
     }
 }
 
+/// A stream that follows a manifest.
+#[derive(Debug, Clone)]
+pub(super) enum Following {
+    /// Its owner may write to it: all of it belongs to the branch.
+    Open(StreamId),
+    /// It is over, and ended there.
+    Over(StreamEnd),
+}
+
 /// One manifest of a branch, and the WAL after it that belongs to the branch.
 #[derive(Debug, Clone)]
 pub(super) struct Past {
     pub(super) manifest: Manifest,
-    /// The stream and its last number; all of it while its owner may write.
-    pub(super) following: Option<(StreamId, u64)>,
+    pub(super) following: Option<Following>,
     /// Whether it is HEAD's: its absence is damage. An older one may have been collected.
     pub(super) current: bool,
 }
@@ -54,7 +62,7 @@ pub(super) async fn read_back(
 ) -> Result<Vec<Past>, ReadError> {
     let mut chain: Vec<Past> = Vec::new();
     let Some(mut position) = head.manifest.clone() else { return Ok(chain) };
-    let mut following = head.stream.filter(|_| !head.sealed).map(|id| (id, u64::MAX));
+    let mut following = head.stream.filter(|_| !head.sealed).map(Following::Open);
     loop {
         let manifest = match read::load_manifest(bucket, keys, &position).await {
             // The rest was collected.
@@ -65,7 +73,7 @@ pub(super) async fn read_back(
         let enough = matches!(history, History::Since(moment) if past.since() <= moment);
         let parent = past.manifest.parent.as_ref().filter(|parent| parent.lineage == head.lineage);
         let parent = parent.map(crate::position::Position::base);
-        following = past.manifest.parent_end.as_ref().map(|end| (end.stream, end.sequence));
+        following = past.manifest.parent_end.clone().map(Following::Over);
         chain.push(past);
         match parent {
             Some(parent) if !enough => position = parent,

@@ -17,6 +17,8 @@ pub(super) struct Reached {
     followed: BTreeSet<(BranchName, Lineage, u64)>,
     /// Slots that keep a delayed write of an ended owner from taking effect.
     guards: BTreeSet<String>,
+    /// Streams that were put into one object: of their slots only the guards are needed.
+    merged: BTreeSet<(BranchName, StreamId)>,
 }
 
 impl Reached {
@@ -36,10 +38,25 @@ impl Reached {
         self.guards.insert(relative);
     }
 
+    /// A stream's merged object is there.
+    pub(super) fn is_merged(&mut self, branch: BranchName, stream: StreamId) {
+        self.merged.insert((branch, stream));
+    }
+
+    /// Whether it is.
+    pub(super) fn has_merged(&self, stream: &(BranchName, StreamId)) -> bool {
+        self.merged.contains(stream)
+    }
+
+    fn in_merged(&self, relative: &str) -> bool {
+        slot(relative).is_some_and(|(branch, stream, _)| self.merged.contains(&(branch, stream)))
+    }
+
     /// Whether an object must stay. Packs of a stream are known by their names: reading every segment of a long
     /// history only to learn which of them it really carries would cost more than the few that it does not.
     pub(super) fn holds(&self, relative: &str) -> bool {
-        self.needed.contains_key(relative) || self.guards.contains(relative) || self.of_stream(relative)
+        self.guards.contains(relative)
+            || ((self.needed.contains_key(relative) || self.of_stream(relative)) && !self.in_merged(relative))
     }
 
     fn of_stream(&self, relative: &str) -> bool {
@@ -48,14 +65,22 @@ impl Reached {
                 self.followed.contains(&(branch, lineage, manifest.saturating_sub(1)))
             });
         }
-        let Some((branch, id, _)) = slot(relative) else { return false };
+        let of_slot = || slot(relative).map(|(branch, id, _)| (branch, id));
+        let Some((branch, id)) = merged(relative).or_else(of_slot) else { return false };
         self.followed.contains(&(branch, id.lineage, id.manifest))
     }
 
     /// What must be there, in the order of the keys.
     pub(super) fn needed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.needed.iter().map(|(key, by)| (key.as_str(), by.as_ref()))
+        let needed = self.needed.iter().filter(|(key, _)| !self.in_merged(key));
+        needed.map(|(key, by)| (key.as_str(), by.as_ref()))
     }
+}
+
+/// Branch and stream of a merged stream's key.
+pub(super) fn merged(relative: &str) -> Option<(BranchName, StreamId)> {
+    let (branch, stream) = relative.strip_prefix("branches/")?.split_once("/merged/")?;
+    Some((BranchName::new(branch).ok()?, stream.parse().ok()?))
 }
 
 /// Branch, stream and number of a slot's key.

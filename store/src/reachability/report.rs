@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Standing;
-use crate::identity::Owner;
+use crate::identity::{BranchName, Owner};
+use crate::position::StreamEnd;
 
 /// How many objects, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -39,6 +40,30 @@ pub struct Finding {
     pub problem: String,
 }
 
+/// A stream that is over, of a branch's kept history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastStream {
+    pub(crate) branch: BranchName,
+    pub(crate) end: StreamEnd,
+    /// Bytes of the slots that are there.
+    pub(crate) slots: u64,
+    /// Whether it was put into one object.
+    pub(crate) merged: Option<Merged>,
+}
+
+/// What became of the slots of a stream that was put into one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Merged {
+    /// Some are there that nothing needs any more.
+    pub(crate) superseded: bool,
+}
+
+impl PastStream {
+    pub(super) fn new(branch: BranchName, end: StreamEnd) -> Self {
+        Self { branch, end, slots: 0, merged: None }
+    }
+}
+
 /// What is under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +82,9 @@ pub struct Report {
     /// When the oldest kept state of any of them was followed by another one; none if each has only one.
     #[serde(skip)]
     pub next_past: Option<Timestamp>,
+    /// The streams of their history that are over.
+    #[serde(skip)]
+    pub(crate) streams: Vec<PastStream>,
     /// What HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
     /// What provably ended attempts left behind.
@@ -83,6 +111,7 @@ impl Report {
             branches: Vec::new(),
             recoverable_from: BTreeMap::new(),
             next_past: None,
+            streams: Vec::new(),
             reachable: Tally::default(),
             ended: Tally::default(),
             under_way: Tally::default(),

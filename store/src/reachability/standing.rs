@@ -52,6 +52,9 @@ impl Roots {
                         let name = numbered.split_once('-').and_then(|(_, name)| name.parse().ok());
                         name.filter(|name: &ObjectName| name.branch == branch).map(Made::of_publish)
                     }
+                    (Ok(branch), Some(("merged", stream))) => {
+                        stream.parse().ok().map(|stream| Made::of_stream(branch, stream))
+                    }
                     (Ok(branch), Some(("wal", slot))) => {
                         let stream = slot.split_once('/').and_then(|(stream, _)| stream.parse().ok());
                         stream.map(|stream| Made::of_stream(branch, stream))
@@ -286,6 +289,9 @@ mod tests {
             (slot("main", stream(3, 6)), "under way"),
             (slot("gone", stream(3, 6)), "ended"),
             ("branches/main/wal/x/0000000001".to_owned(), "unknown"),
+            (format!("branches/main/merged/{}", stream(3, 4)), "ended"),
+            (format!("branches/main/merged/{}", stream(3, 5)), "under way"),
+            (format!("branches/main/merged/{}/1", stream(3, 4)), "unknown"),
             ("branches/main/notes.txt".to_owned(), "unknown"),
             ("packs/x".to_owned(), "unknown"),
             ("pins/mine".to_owned(), "unknown"),

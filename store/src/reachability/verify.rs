@@ -8,10 +8,11 @@ use crate::format::ReadError;
 use crate::format::manifest::Manifest;
 use crate::format::page::ObjectName;
 use crate::keys::Keys;
-use crate::position::{Position, StreamId};
+use crate::position::Position;
 use crate::stream;
 
 use super::Tally;
+use super::history::Following;
 
 /// Reads states and checks their chunks, each of them once.
 pub(super) struct Verifier<'a> {
@@ -38,15 +39,17 @@ impl<'a> Verifier<'a> {
     pub(super) async fn past(
         &mut self,
         manifest: &Manifest,
-        following: Option<(StreamId, u64)>,
+        following: Option<Following>,
     ) -> Result<(), ReadError> {
         let position = manifest.position();
         let mut state = read::load(self.bucket, self.keys, &position).await?;
-        if let Some((id, last)) = following {
-            let branch = &position.branch;
-            let stream = match last {
-                u64::MAX => stream::to_end(self.bucket, self.keys, branch, id).await?,
-                last => stream::segments(self.bucket, self.keys, branch, id, last).await?,
+        if let Some(following) = following {
+            let (bucket, keys, branch) = (self.bucket, self.keys, &position.branch);
+            let stream = match following {
+                Following::Open(id) => stream::to_end(bucket, keys, branch, id).await?,
+                Following::Over(end) => {
+                    stream::segments(bucket, keys, branch, end.stream, end.sequence).await?
+                }
             };
             let offset = stream.end.length;
             state.wal = Some(LoadedWal::new(stream, offset));

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::history::{self, History, Past};
+use super::history::{self, Following, History, Past};
 use super::reached::{self, Reached};
+use super::report::{Merged, PastStream};
 use super::roots;
 use super::standing::{Roots, Standing};
 use super::verify::Verifier;
@@ -123,6 +124,11 @@ impl Walk {
         let mut reached = self.follow(&roots, history, &mut report, &mut findings).await?;
         let listed = roots::list(&self.bucket, self.keys.root()).await?;
         self.guard(&listed, &mut reached).await?;
+        for object in &listed {
+            if let Some((branch, stream)) = reached::merged(self.relative(&object.key)) {
+                reached.is_merged(branch, stream);
+            }
+        }
         let there: BTreeSet<&str> = listed.iter().map(|listed| self.relative(&listed.key)).collect();
         for (relative, needed_by) in reached.needed().filter(|(key, _)| !there.contains(key)) {
             let problem = ObjectError::NotFound { key: self.keys.relative(relative) }.to_string();
@@ -139,7 +145,27 @@ impl Walk {
             let standing = if reached.holds(relative) { None } else { roots.standing(relative) };
             report.add(key, *size, standing.map(|standing| next_to_damage(standing, damaged)));
         }
+        self.note_slots(&listed, &reached, &mut report);
         Ok(report)
+    }
+
+    /// Says of the streams that are over which are merged, and how much of their slots is there.
+    fn note_slots(&self, listed: &[Listed], reached: &Reached, report: &mut Report) {
+        let mut slots: HashMap<_, (u64, bool)> = HashMap::new();
+        for Listed { key, size } in listed {
+            let relative = self.relative(key);
+            if let Some((branch, id, _)) = reached::slot(relative) {
+                let (bytes, superseded) = slots.entry((branch, id)).or_default();
+                *bytes += size;
+                *superseded |= !reached.holds(relative);
+            }
+        }
+        for stream in &mut report.streams {
+            let id = (stream.branch.clone(), stream.end.stream);
+            let (bytes, superseded) = slots.get(&id).copied().unwrap_or_default();
+            stream.slots = bytes;
+            stream.merged = reached.has_merged(&id).then_some(Merged { superseded });
+        }
     }
 
     fn relative<'a>(&self, key: &'a str) -> &'a str {
@@ -180,6 +206,9 @@ impl Walk {
             let followed = chain.iter().rev().nth(1).map(Past::since);
             report.next_past = report.next_past.into_iter().chain(followed).min();
             for past in chain {
+                if let Some(Following::Over(end)) = &past.following {
+                    report.streams.push(PastStream::new(branch.clone(), end.clone()));
+                }
                 self.reach_past(&mut reached, past, &needed_by, findings).await?;
             }
         }

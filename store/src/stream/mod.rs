@@ -2,6 +2,7 @@
 //! owner left. [`crate::OwnedBranch::ship`] writes it.
 
 mod copy;
+mod merged;
 mod read;
 mod seal;
 mod tail;
@@ -9,6 +10,7 @@ mod tail;
 pub use tail::{Cut, Lsn, Tail, TailError};
 
 pub(crate) use copy::copy;
+pub(crate) use merged::{check as check_merged, merge};
 pub(crate) use read::{LoadedStream, last, segment, segments, to_end, up_to};
 pub(crate) use seal::{SealError, seal};
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::End;
+use super::{End, merged};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::format::segment::{Seal, Segment, Slot};
@@ -49,7 +49,7 @@ impl LoadedStream {
     }
 
     /// Adds the next segment after checking that it continues the stream.
-    fn push(&mut self, key: &str, segment: Segment) -> Result<(), ReadError> {
+    pub(super) fn push(&mut self, key: &str, segment: Segment) -> Result<(), ReadError> {
         let next = self.end.after(&segment.wal);
         let mismatch = |why: &str| Err(ReadError::Mismatch { key: key.into(), why: why.into() });
         if !self.seals.is_empty() || segment.sequence != next.sequence || segment.base != self.end.length {
@@ -172,25 +172,26 @@ pub(crate) async fn last(
     Ok(None)
 }
 
-/// Reads a number that is known to hold a segment.
+/// Reads a number that held a segment; the error tells what is there instead, if the stream was not merged.
 pub(crate) async fn segment(
     bucket: &Bucket,
     keys: &Keys,
     branch: &BranchName,
     id: StreamId,
     sequence: u64,
-) -> Result<Segment, ReadError> {
+) -> Result<Result<Segment, ReadError>, ReadError> {
     let key = keys.slot(branch, &id, sequence);
-    match slot(bucket, keys, branch, id, sequence).await? {
+    Ok(match slot(bucket, keys, branch, id, sequence).await? {
         Some(Slot::Segment(segment)) => Ok(segment),
+        // Put there by an owner that read the stream before it was merged, and lost.
         Some(Slot::Seal(_)) => {
             Err(ReadError::Mismatch { key, why: "a seal is there instead of a segment".into() })
         }
         None => Err(ObjectError::NotFound { key }.into()),
-    }
+    })
 }
 
-/// Reads a stream up to a number that is known to hold a segment.
+/// Reads a stream up to a number that holds a segment, or did before the stream was merged.
 pub(crate) async fn segments(
     bucket: &Bucket,
     keys: &Keys,
@@ -202,8 +203,15 @@ pub(crate) async fn segments(
     let segments = stream::iter(1..=sequence).map(|number| segment(bucket, keys, branch, id, number));
     let mut segments = std::pin::pin!(segments.buffered(SLOTS_IN_FLIGHT));
     while let Some(segment) = segments.next().await {
-        let key = keys.slot(branch, &id, loaded.next());
-        loaded.push(&key, segment?)?;
+        match segment? {
+            Ok(segment) => {
+                let key = keys.slot(branch, &id, loaded.next());
+                loaded.push(&key, segment)?;
+            }
+            Err(missing) => {
+                return merged::load(bucket, keys, branch, id, sequence).await?.ok_or(missing);
+            }
+        }
     }
     Ok(loaded)
 }

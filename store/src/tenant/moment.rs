@@ -7,10 +7,11 @@ use super::{TenantError, TenantStore};
 use crate::branch::read;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
+use crate::format::segment::Commit;
 use crate::identity::BranchName;
 use crate::object::ObjectError;
 use crate::position::{DatedPosition, Position, StreamId};
-use crate::stream;
+use crate::stream::{self, LoadedStream};
 
 /// The WAL after a manifest that belongs to the branch.
 struct Following {
@@ -82,21 +83,23 @@ impl TenantStore {
     ) -> Result<Option<(u64, u64, Timestamp)>, TenantError> {
         let branch = &position.branch;
         let (mut found, mut from, mut to) = (None, 1, following.sequence);
+        let (mut alone, mut merged) = (Vec::new(), None::<LoadedStream>);
         // Commit times only grow: a binary search for the last segment that begins early enough.
         while from <= to {
             let middle = from + (to - from) / 2;
-            let segment = stream::segment(&self.bucket, &self.keys, branch, following.id, middle).await;
-            let segment = match segment {
-                // Collected since its manifest was read.
-                Err(ReadError::Object(ObjectError::NotFound { .. })) => {
-                    return Err(TenantError::SourceExpired(Box::new(position.clone())));
+            if merged.is_none() {
+                match stream::segment(&self.bucket, &self.keys, branch, following.id, middle).await? {
+                    Ok(segment) => alone = segment.commits,
+                    Err(_) => merged = Some(self.merged(position, following).await?),
                 }
-                segment => segment?,
+            }
+            let commits = match &merged {
+                // Its numbers begin with 1.
+                Some(stream) => &stream.segments[usize::try_from(middle - 1).unwrap_or(usize::MAX)].commits,
+                None => &alone,
             };
-            let early = |commit: &&crate::format::segment::Commit| {
-                commit.time <= time && commit.end <= following.offset
-            };
-            match segment.commits.iter().rev().find(early) {
+            let early = |commit: &&Commit| commit.time <= time && commit.end <= following.offset;
+            match commits.iter().rev().find(early) {
                 Some(commit) => {
                     found = Some((middle, commit.end, commit.time));
                     from = middle + 1;
@@ -105,6 +108,18 @@ impl TenantStore {
             }
         }
         Ok(found)
+    }
+
+    /// All of a stream of which a part is not where it was.
+    async fn merged(&self, position: &Position, following: &Following) -> Result<LoadedStream, TenantError> {
+        let (branch, last) = (&position.branch, following.sequence);
+        match stream::segments(&self.bucket, &self.keys, branch, following.id, last).await {
+            // Collected since its manifest was read.
+            Err(ReadError::Object(ObjectError::NotFound { .. })) => {
+                Err(TenantError::SourceExpired(Box::new(position.clone())))
+            }
+            stream => Ok(stream?),
+        }
     }
 }
 

@@ -56,6 +56,7 @@ fn invariants_hold_under_faults() {
         "branch sealed",
         "branch deleted",
         "collected",
+        "merged",
         "not collected",
         "publish failed",
         "shipped",

@@ -138,6 +138,7 @@ fn a_zombie_is_fenced_after_collections(seed: u64) {
             recovery_window: SignedDuration::ZERO,
             grace: Duration::ZERO,
             deletes_per_second: NonZeroU32::MAX,
+            merge_above: 1,
             dry_run: false,
         };
         for _ in 0..2 {

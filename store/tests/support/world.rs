@@ -1,0 +1,104 @@
+//! A tenant whose past is made by hand, to be collected.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Ledger, ModelDatabase, Seeded, VirtualClock, owner, path};
+use jiff::SignedDuration;
+use roost_store::garbage::{Collected, MERGE_ABOVE, Policy};
+use roost_store::reachability::{self, Depth, History, Report};
+use roost_store::{
+    Adoption, BranchName, Creation, Environment, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch,
+    ShipError, Takeover, TenantStore,
+};
+
+pub const NOTHING_OF_THE_PAST: SignedDuration = SignedDuration::ZERO;
+
+pub fn policy(recovery_window: SignedDuration) -> Policy {
+    Policy {
+        recovery_window,
+        grace: Duration::from_secs(1),
+        deletes_per_second: NonZeroU32::new(100).unwrap(),
+        merge_above: MERGE_ABOVE,
+        dry_run: false,
+    }
+}
+
+pub struct World {
+    pub memory: Arc<MemoryStore>,
+    pub environment: Environment,
+    pub ledger: Arc<Mutex<Ledger>>,
+    pub disk: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let environment = Environment {
+            clock: Arc::new(VirtualClock::default()),
+            randomness: Arc::new(Seeded::new(7)),
+            compute: roost_store::Compute::Inline,
+        };
+        let (memory, ledger, disk) = (Arc::default(), Arc::default(), tempfile::tempdir().unwrap());
+        let world = Self { memory, environment, ledger, disk };
+        world.tenant().initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+        world
+    }
+
+    pub fn tenant(&self) -> TenantStore {
+        self.tenant_in(self.memory.clone())
+    }
+
+    pub fn tenant_in(&self, store: Arc<dyn ObjectStore>) -> TenantStore {
+        TenantStore::new(store, path(), owner(), self.environment.clone())
+    }
+
+    pub async fn open(&self, branch: &str) -> (OwnedBranch, ModelDatabase) {
+        let holder = Holder { name: "pod".into(), id: "pod".into() };
+        let branch = self.tenant().branch(&BranchName::new(branch).unwrap());
+        let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
+        let file = self.disk.path().join(format!("{:?}", std::time::Instant::now()));
+        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        let file = file.exists().then_some(file);
+        let number = owned.head().number();
+        let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), number);
+        (owned, database)
+    }
+
+    /// Opens a branch, ships a bulk load, publishes, changes `chunk`, and seals: two manifests with a stream between.
+    pub async fn write(&self, branch: &str, chunk: u64) {
+        let (owned, database) = self.open(branch).await;
+        database.commit(&[1, 2]);
+        owned.publish(&database).await.unwrap();
+        let free = database.free();
+        database.commit_with(&[], &(free..free + 6).collect::<Vec<_>>());
+        ship(&owned, &database).await.unwrap();
+        database.commit(&[chunk]);
+        owned.seal(&database).await.unwrap();
+    }
+
+    pub async fn walk(&self) -> Report {
+        let environment = self.environment.clone();
+        let history = History::within(NOTHING_OF_THE_PAST, environment.clock.now());
+        reachability::walk(self.memory.clone(), &path(), environment, history, Depth::Bytes(None))
+            .await
+            .unwrap()
+    }
+
+    pub async fn collect(&self, policy: &Policy) -> Collected {
+        self.tenant().collect(policy, &|_| {}).await.unwrap()
+    }
+
+    pub fn keys(&self) -> BTreeSet<String> {
+        self.memory.contents().into_keys().collect()
+    }
+
+    pub fn count(&self, part: &str) -> usize {
+        self.keys().iter().filter(|key| key.contains(part)).count()
+    }
+}
+
+pub async fn ship(owned: &OwnedBranch, database: &ModelDatabase) -> Result<(), ShipError> {
+    database.ship(u64::MAX, async |cut| owned.ship(&cut, database).await).await.unwrap().map(drop)
+}
