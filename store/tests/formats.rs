@@ -7,6 +7,7 @@ use roost_store::format::catalogue::{CatalogueEntry, SnapshotData};
 use roost_store::format::head::Head;
 use roost_store::format::json::{self, Document};
 use roost_store::format::manifest::{Manifest, PageRef};
+use roost_store::format::merged;
 use roost_store::format::pack::{self, PackBuilder};
 use roost_store::format::page::{self, ChunkEntry, ObjectName, Page};
 use roost_store::format::pin::{Condemned, Pin, PinKind};
@@ -307,7 +308,7 @@ fn merged_streams_are_as_documented() {
     let kept = golden("merged.bin", &merged::encode(&branch, stream, &segments).unwrap().unwrap());
     assert_eq!(merged::decode(&kept).unwrap(), (branch.clone(), stream, segments.clone()));
     damaged(&kept, |bytes| merged::decode(bytes).map(drop));
-    let large = Bytes::from(vec![7; 60 << 20]);
+    let large = vec![7; 60 << 20].into();
     let wal = StoredWal { stored: large, ..segments[0].wal.clone() };
     let long = Segment { wal, ..segments[0].clone() };
     assert_eq!(merged::encode(&branch, stream, &[long]).unwrap(), None, "more than one object may have");

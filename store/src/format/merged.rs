@@ -11,7 +11,7 @@ use crate::position::StreamId;
 /// Newest version that this release reads, and the one it writes.
 pub const MERGED_VERSION: u16 = 1;
 /// Largest one. A longer stream stays as it is: whoever reads or writes one holds it in memory.
-pub const MAX_MERGED_BYTES: u64 = 48 * 1024 * 1024;
+pub const MAX_MERGED_BYTES: u64 = 32 * 1024 * 1024;
 const MAGIC: [u8; 8] = *b"RSTMERG\n";
 
 /// Writes the segments of a stream; none if they are more than one object may have.
