@@ -44,6 +44,16 @@ pub fn window() -> StoreModel {
     StoreModel { window: 1, max_number: 3, max_commits: 1, faults: 0, ..zombies() }
 }
 
+/// Streams of the past are merged, beside a reader of it.
+pub fn merging() -> StoreModel {
+    StoreModel { merging: true, pinners: vec![Kind::Past], ..window() }
+}
+
+/// Streams are merged that zombies may still write to.
+pub fn merging_beside_zombies() -> StoreModel {
+    StoreModel { merging: true, window: 1, ..zombies() }
+}
+
 /// A reader beside an owner and a collector.
 pub fn reader() -> StoreModel {
     StoreModel {

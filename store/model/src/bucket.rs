@@ -55,6 +55,8 @@ pub enum Object {
     Manifest(ManifestId),
     /// A slot of a stream.
     Slot(StreamId, Sequence),
+    /// A stream that is over, in one object.
+    Merged(StreamId),
     /// A pack.
     Pack(Pack),
 }
@@ -190,6 +192,8 @@ pub struct Bucket {
     pub manifests: BTreeMap<ManifestId, Manifest>,
     /// By name.
     pub slots: BTreeMap<(StreamId, Sequence), Slot>,
+    /// By name: the commits of streams that were merged.
+    pub merged: BTreeMap<StreamId, Vec<Commit>>,
     /// By name.
     pub packs: BTreeSet<Pack>,
     /// By name: the position, and who put it.
@@ -235,6 +239,7 @@ impl Bucket {
         match object {
             Object::Manifest(id) => self.manifests.contains_key(id),
             Object::Slot(stream, sequence) => self.slots.contains_key(&(*stream, *sequence)),
+            Object::Merged(stream) => self.merged.contains_key(stream),
             Object::Pack(pack) => self.packs.contains(pack),
         }
     }
@@ -244,6 +249,7 @@ impl Bucket {
         match object {
             Object::Manifest(id) => drop(self.manifests.remove(id)),
             Object::Slot(stream, sequence) => drop(self.slots.remove(&(*stream, *sequence))),
+            Object::Merged(stream) => drop(self.merged.remove(stream)),
             Object::Pack(pack) => drop(self.packs.remove(pack)),
         }
     }
@@ -252,7 +258,8 @@ impl Bucket {
     pub fn list(&self) -> impl Iterator<Item = Object> {
         let manifests = self.manifests.keys().map(|id| Object::Manifest(*id));
         let slots = self.slots.keys().map(|(stream, sequence)| Object::Slot(*stream, *sequence));
-        manifests.chain(slots).chain(self.packs.iter().map(|pack| Object::Pack(*pack)))
+        let merged = self.merged.keys().map(|stream| Object::Merged(*stream));
+        manifests.chain(slots).chain(merged).chain(self.packs.iter().map(|pack| Object::Pack(*pack)))
     }
 
     /// The slots of a stream that are there.
@@ -287,6 +294,14 @@ impl Bucket {
             .find(|sequence| matches!(self.slots.get(&(id, *sequence)), Some(Slot::Segment { .. })))
     }
 
+    /// The commit at a number, from there or from the merged stream.
+    pub fn segment(&self, id: StreamId, sequence: Sequence) -> Option<Commit> {
+        match self.slots.get(&(id, sequence)) {
+            Some(Slot::Segment { commit, .. }) => Some(*commit),
+            _ => self.merged.get(&id)?.get(usize::from(sequence) - 1).copied(),
+        }
+    }
+
     /// The commits of a position; none if anything is missing that it takes to read them.
     pub fn read(&self, position: &Position) -> Option<Vec<Commit>> {
         let manifest = self.manifests.get(&position.manifest)?;
@@ -296,12 +311,11 @@ impl Bucket {
         let mut history = manifest.history.clone();
         let Some(End { stream, sequence }) = position.end else { return Some(history) };
         for number in 1..=sequence {
-            match self.slots.get(&(stream, number)) {
-                Some(Slot::Segment { commit, .. }) if self.packs.contains(&carried(stream, number)) => {
-                    history.push(*commit);
-                }
-                _ => return None,
+            let commit = self.segment(stream, number)?;
+            if !self.packs.contains(&carried(stream, number)) {
+                return None;
             }
+            history.push(commit);
         }
         Some(history)
     }

@@ -1,4 +1,4 @@
-//! Garbage collection: look, condemn, look again, delete.
+//! Garbage collection: look, condemn, look again, delete; and merging streams that are over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,8 @@ struct Reached {
     followed: BTreeSet<(Branch, Number)>,
     /// Slots that keep a late write from taking effect.
     guards: BTreeSet<Object>,
+    /// Streams of whose slots only the guards are needed.
+    merged: BTreeSet<StreamId>,
 }
 
 impl Reached {
@@ -45,6 +47,9 @@ impl Reached {
     fn holds(&self, model: &StoreModel, object: Object) -> bool {
         let followed =
             |branch, number| !model.on(Switch::KeepPartOfStream) && self.followed.contains(&(branch, number));
+        if self.in_merged(object) {
+            return self.guards.contains(&object) && !model.on(Switch::MergeGuards);
+        }
         self.needed.contains(&object)
             || self.guards.contains(&object)
             || match object {
@@ -53,12 +58,21 @@ impl Reached {
                     followed(stream.branch, stream.manifest)
                         || self.streams.get(&stream).is_some_and(|last| sequence <= *last)
                 }
+                Object::Merged(stream) => {
+                    followed(stream.branch, stream.manifest) || self.streams.contains_key(&stream)
+                }
                 Object::Pack(pack) => {
                     let stream = stream_of(pack);
                     !model.on(Switch::ForgetStreamPacks)
                         && (followed(stream.branch, stream.manifest) || self.streams.contains_key(&stream))
                 }
             }
+    }
+}
+
+impl Reached {
+    fn in_merged(&self, object: Object) -> bool {
+        matches!(object, Object::Slot(stream, _) if self.merged.contains(&stream))
     }
 }
 
@@ -86,6 +100,7 @@ impl StoreModel {
             }
         }
         self.guard(bucket, &mut reached);
+        reached.merged.extend(bucket.merged.keys());
         reached
     }
 
@@ -124,7 +139,9 @@ impl StoreModel {
                 let ManifestId { branch, epoch, number } = pack.made_for;
                 (branch, epoch, number, Some(stream_of(pack)))
             }
-            Object::Slot(stream, _) => (stream.branch, stream.epoch, stream.manifest + 1, Some(stream)),
+            Object::Slot(stream, _) | Object::Merged(stream) => {
+                (stream.branch, stream.epoch, stream.manifest + 1, Some(stream))
+            }
         };
         let Some(head) = heads.get(&branch) else { return true };
         if self.on(Switch::CollectByAge) {
@@ -145,12 +162,41 @@ impl StoreModel {
         heads: &BTreeMap<Branch, Head>,
     ) -> Option<BTreeSet<Object>> {
         let reached = self.reached(bucket, pins, heads);
-        if !reached.needed.iter().all(|object| bucket.exists(object)) {
+        if !reached.needed.iter().all(|object| bucket.exists(object) || reached.in_merged(*object)) {
             return None;
         }
         let garbage =
             bucket.list().filter(|object| !reached.holds(self, *object) && self.ended(heads, *object));
         Some(garbage.collect())
+    }
+
+    /// The streams that can be merged: of manifests in the window, and over.
+    pub(crate) fn mergeable(&self, bucket: &Bucket) -> Vec<End> {
+        if !self.merging {
+            return Vec::new();
+        }
+        let past = heads(bucket).into_values().flat_map(|head| bucket.past(&head, self.window));
+        let ends = past.filter_map(|past| past.end).filter_map(|end| match end.sequence {
+            // HEAD names it.
+            u8::MAX if self.on(Switch::MergeOpen) => {
+                let sequence = bucket.last(end.stream)?;
+                Some(End { sequence, ..end })
+            }
+            u8::MAX => None,
+            _ => Some(end),
+        });
+        let long = ends.filter(|end| end.sequence > 0 && !bucket.merged.contains_key(&end.stream));
+        long.filter(|end| (1..=end.sequence).all(|number| bucket.segment(end.stream, number).is_some()))
+            .collect()
+    }
+
+    /// Puts a stream into one object.
+    pub(crate) fn merge(&self, state: &mut State, End { stream, sequence }: End) {
+        let bucket = &mut state.bucket;
+        // What nobody reads might as well hold nothing.
+        let read = if self.on(Switch::IgnoreMerged) { 0 } else { sequence };
+        let commits = (1..=read).filter_map(|number| bucket.segment(stream, number)).collect();
+        bucket.merged.insert(stream, commits);
     }
 
     /// Whether a run can begin or go on: there must be something to collect.

@@ -4,7 +4,7 @@
 //!
 //! | model | `roost-store` |
 //! |---|---|
-//! | [`bucket`] | the objects, `format`, `position`, `stream::read` |
+//! | [`bucket`] | the objects, `format`, `position`, `stream::{read, merged}` |
 //! | [`request`] | `bucket.rs`: conditional writes, answers that decide nothing, reading back |
 //! | [`owner`], `take_over` | `branch::{take_over, ship, publish, owned}`, `stream::seal` |
 //! | [`collector`] | `garbage::run`, `garbage::condemned`, `reachability::{walk, standing, reached, history}` |
@@ -18,7 +18,7 @@
 //!
 //! Not modelled: chunks and pages (a manifest refers to its own pack, the one of the publish before, and those that the
 //! stream between carried), segments of several commits, DuckDB, the local disk, encryption, whose prefix it is, the
-//! length of a grace, and time but for [`Action::Tick`], which lets all proofs grow old. A pin is removed by whoever put it.
+//! length of a grace, a merged object that is too long, and time but for [`Action::Tick`], which lets all proofs grow old. A pin is removed by whoever put it.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ mod take_over;
 pub use switches::Switch;
 
 use bucket::{
-    Branch, Bucket, Commit, Epoch, Head, MAIN, Manifest, ManifestId, Number, Purpose, PutId, packed,
+    Branch, Bucket, Commit, End, Epoch, Head, MAIN, Manifest, ManifestId, Number, Purpose, PutId, packed,
 };
 use collector::Collector;
 use owner::{Owner, Phase};
@@ -61,6 +61,8 @@ pub struct StoreModel {
     pub max_commits: u8,
     /// Most segments of a stream.
     pub max_slots: u8,
+    /// Whether streams that are over are merged.
+    pub merging: bool,
     /// Highest number of a manifest.
     pub max_number: Number,
     /// Whether owners may seal HEAD and go.
@@ -157,6 +159,8 @@ pub enum Action {
     Tick,
     /// A collector goes on.
     Collect(usize),
+    /// A stream that is over is put into one object.
+    Merge(End),
     /// A pinner goes on.
     Pin(usize),
     /// A pinner's last request is late, or arrives twice.
@@ -290,6 +294,7 @@ impl Model for StoreModel {
                 actions.push(Action::Collect(i));
             }
         }
+        actions.extend(self.mergeable(&state.bucket).into_iter().map(Action::Merge));
         for i in 0..state.pinners.len() {
             if self.may_pin(state, i) {
                 actions.push(Action::Pin(i));
@@ -327,6 +332,7 @@ impl Model for StoreModel {
                 state.acknowledged_before = state.acknowledged_by;
             }
             Action::Collect(i) => self.collect(&mut state, i),
+            Action::Merge(end) => self.merge(&mut state, end),
             Action::Pin(i) => self.pin(&mut state, i),
             Action::PinLate(i) => self.pin_late(&mut state, i),
             Action::Delete => self.delete_branch(&mut state),

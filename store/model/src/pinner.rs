@@ -247,9 +247,7 @@ fn oldest(bucket: &Bucket, head: &Head) -> Option<Position> {
     let (mut from, mut found) = (1, 0);
     while from <= sequence {
         found = from + (sequence - from) / 2;
-        if !matches!(bucket.slots.get(&(stream, found)), Some(Slot::Segment { .. })) {
-            return None;
-        }
+        bucket.segment(stream, found)?;
         from = found + 1;
     }
     let end = Some(End { stream, sequence: found }).filter(|end| end.sequence > 0);

@@ -88,6 +88,12 @@ fn occurrences(model: &StoreModel, properties: &mut Vec<Property<StoreModel>>) {
             state.collectors.contains(&Collector::Done(true))
         }));
     }
+    if model.merging {
+        properties.push(Property::sometimes("only a merged stream was left", |_, state: &State| {
+            let mut merged = state.bucket.merged.keys();
+            merged.any(|stream| state.bucket.stream(*stream).next().is_none())
+        }));
+    }
     if model.pinners.contains(&Kind::Branch) {
         properties.push(Property::sometimes("a branch was created", |_, state: &State| {
             state.bucket.heads.get(&DEV).is_some_and(|head| !head.deleted)

@@ -56,6 +56,12 @@ switches! {
     ForgetStreamPacks,
     /// A pin keeps no more of the stream after its manifest than its position needs.
     KeepPartOfStream,
+    /// The slots of a merged stream are all collected, those that keep late writes out among them.
+    MergeGuards,
+    /// The stream that HEAD names is merged.
+    MergeOpen,
+    /// Nobody who misses a slot reads the merged stream.
+    IgnoreMerged,
     /// The collector does not look again after it wrote its list.
     LookOnce,
     /// A run removes the lists of other runs whose objects are needed again.

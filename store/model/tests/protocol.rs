@@ -32,6 +32,8 @@ fn answers_of_reads() {
 fn garbage_beside_zombies() {
     holds("zombies", bounds::zombies());
     holds("window", bounds::window());
+    holds("merging", bounds::merging());
+    holds("merging beside zombies", bounds::merging_beside_zombies());
 }
 
 #[test]
@@ -60,6 +62,8 @@ fn soak_larger_bounds() {
         ("reads", StoreModel { ticks: 2, max_commits: 2, faults: 1, ..bounds::reads() }),
         ("zombies", StoreModel { max_slots: 2, max_commits: 3, evict: true, ..bounds::zombies() }),
         ("window", StoreModel { max_commits: 2, faults: 1, ..bounds::window() }),
+        ("merging", StoreModel { max_commits: 2, max_slots: 2, ..bounds::merging() }),
+        ("merging beside zombies", StoreModel { max_slots: 2, ..bounds::merging_beside_zombies() }),
         ("reader", StoreModel { owners: vec![MAIN; 2], max_number: 2, faults: 1, ..bounds::reader() }),
         ("two readers", StoreModel { max_commits: 2, max_number: 3, ..bounds::two_readers() }),
         ("past", StoreModel { max_commits: 2, window: 1, ..bounds::past() }),

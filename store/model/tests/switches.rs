@@ -27,6 +27,9 @@ fn broken_by(switch: Switch) -> (StoreModel, &'static str) {
             (bounds::reader(), broken::PIN_READABLE)
         }
         Switch::CondemnedBeforePin | Switch::IgnoreExpired => (bounds::reader(), broken::PIN_READABLE),
+        Switch::MergeGuards => (bounds::merging_beside_zombies(), broken::NOTHING_LATE),
+        Switch::MergeOpen => (bounds::merging_beside_zombies(), broken::HEAD_READABLE),
+        Switch::IgnoreMerged => (bounds::merging(), broken::PAST_READABLE),
         Switch::KeepPartOfStream => (bounds::two_readers(), broken::PIN_READABLE),
         Switch::RemoveListsInUse | Switch::SharedPinName => (bounds::two_runs(), broken::PIN_READABLE),
         Switch::UnpinUndecided => (bounds::branch(), broken::HEAD_READABLE),
