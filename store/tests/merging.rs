@@ -95,7 +95,10 @@ async fn what_comes_late_into_a_merged_stream_changes_nothing() {
         world.memory.overwrite(&first, late);
         check_moments(&world, what).await;
         world.collect(&policy(HOUR)).await;
-        assert!(!world.keys().contains(&first), "it is garbage");
+        // Any seal may keep a late write out.
+        assert_eq!(world.keys().contains(&first), what == "seal");
+        let walked = world.walk().await;
+        assert!(walked.is_clean(), "{walked:?}");
     }
 }
 

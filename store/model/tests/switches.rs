@@ -28,7 +28,9 @@ fn broken_by(switch: Switch) -> (StoreModel, &'static str) {
         }
         Switch::CondemnedBeforePin | Switch::IgnoreExpired => (bounds::reader(), broken::PIN_READABLE),
         Switch::MergeGuards => (bounds::merging_beside_zombies(), broken::NOTHING_LATE),
-        Switch::MergeOpen => (bounds::merging_beside_zombies(), broken::HEAD_READABLE),
+        Switch::MergeOpen => {
+            (StoreModel { max_commits: 2, max_slots: 2, ..bounds::merging() }, broken::PAST_READABLE)
+        }
         Switch::IgnoreMerged => (bounds::merging(), broken::PAST_READABLE),
         Switch::KeepPartOfStream => (bounds::two_readers(), broken::PIN_READABLE),
         Switch::RemoveListsInUse | Switch::SharedPinName => (bounds::two_runs(), broken::PIN_READABLE),

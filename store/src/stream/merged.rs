@@ -6,7 +6,7 @@ use crate::format::ReadError;
 use crate::format::merged::{self, MAX_MERGED_BYTES};
 use crate::identity::BranchName;
 use crate::keys::Keys;
-use crate::object::{Condition, ObjectError};
+use crate::object::ObjectError;
 use crate::position::{StreamEnd, StreamId};
 
 /// Puts a stream that is over into one object. False: it is too long for that. Every attempt writes the same bytes.
