@@ -295,7 +295,8 @@ impl Run {
     /// Collects garbage, of which everything that nothing names any more is.
     async fn collect(&self, store: Arc<FaultStore>) {
         let policy = Policy {
-            recovery_window: SignedDuration::from_micros(self.random.below(2).cast_signed() * 500),
+            recovery_window: [SignedDuration::ZERO, SignedDuration::from_micros(500), SignedDuration::MAX]
+                [usize::try_from(self.random.below(3)).unwrap()],
             grace: Duration::from_millis(self.random.below(2)),
             deletes_per_second: NonZeroU32::new(8).unwrap(),
             merge_above: 1 + self.random.below(2),
