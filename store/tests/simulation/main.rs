@@ -10,7 +10,13 @@ mod support;
 mod world;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Instant;
 
 use world::simulate;
 
@@ -24,27 +30,46 @@ fn seeds() -> Range<u64> {
     }
 }
 
-#[test]
-fn invariants_hold_under_faults() {
-    let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let seeds = seeds();
-    let single = seeds.end - seeds.start == 1;
-    for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(simulate(seed))));
-        match result {
-            Ok(counted) => {
-                for (what, times) in counted {
-                    *outcomes.entry(what).or_default() += times;
+/// Runs the schedules, several at a time; what came of them in all.
+fn run(seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
+    let (next, outcomes) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
+    let run_some = || {
+        loop {
+            let seed = next.fetch_add(1, SeqCst);
+            if seed >= seeds.end {
+                return;
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            match catch_unwind(AssertUnwindSafe(|| runtime.block_on(simulate(seed)))) {
+                Ok(counted) => {
+                    let mut outcomes = outcomes.lock().unwrap();
+                    for (what, times) in counted {
+                        *outcomes.entry(what).or_default() += times;
+                    }
+                }
+                Err(panic) => {
+                    eprintln!("failing seed: ROOST_SEED={seed}");
+                    next.store(seeds.end, SeqCst);
+                    resume_unwind(panic);
                 }
             }
-            Err(panic) => {
-                eprintln!("failing seed: ROOST_SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            scope.spawn(run_some);
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+#[test]
+fn invariants_hold_under_faults() {
+    let seeds = seeds();
+    let (count, begun) = (seeds.end - seeds.start, Instant::now());
+    let outcomes = run(seeds);
+    let single = count == 1;
+    println!("{count} schedules in {:.1} s", begun.elapsed().as_secs_f64());
     println!("{outcomes:?}");
     // A simulation in which nothing goes wrong, or nothing goes right, tests nothing.
     for expected in [
