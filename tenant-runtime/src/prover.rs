@@ -40,7 +40,13 @@ impl Prover {
     /// Starts from the takeover's own write of HEAD.
     pub fn new(branch: Arc<OwnedBranch>, environment: Environment) -> Self {
         let known = Mutex::new(Known { last: branch.first_proof(), away: None });
-        Self { branch, environment, known, lost: watch::Sender::new(None), flight: Default::default() }
+        Self {
+            branch,
+            environment,
+            known,
+            lost: watch::Sender::new(None),
+            flight: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Ends with the reason once the branch is someone else's.

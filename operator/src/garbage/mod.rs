@@ -184,6 +184,7 @@ mod tests {
             deleted: Tally::default(),
             keys: Vec::new(),
             recoverable_from: std::collections::BTreeMap::new(),
+            merged: 0,
             next_expiry: seconds.map(|second| Timestamp::from_second(second).unwrap()),
             dry_run: false,
             more,

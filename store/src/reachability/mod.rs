@@ -11,8 +11,7 @@ mod verify;
 mod walk;
 
 pub use history::History;
-pub(crate) use report::PastStream;
-pub use report::{Finding, Leftover, Report, Tally};
+pub use report::{Finding, Leftover, Merged, PastStream, Report, Tally};
 pub use standing::Standing;
 pub use survey::{Survey, survey};
 pub(crate) use walk::Walk;

@@ -42,20 +42,22 @@ pub struct Finding {
 
 /// A stream that is over, of a branch's kept history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PastStream {
-    pub(crate) branch: BranchName,
-    pub(crate) end: StreamEnd,
+pub struct PastStream {
+    /// The branch.
+    pub branch: BranchName,
+    /// Where it ended.
+    pub end: StreamEnd,
     /// Bytes of the slots that are there.
-    pub(crate) slots: u64,
+    pub slots: u64,
     /// Whether it was put into one object.
-    pub(crate) merged: Option<Merged>,
+    pub merged: Option<Merged>,
 }
 
 /// What became of the slots of a stream that was put into one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Merged {
+pub struct Merged {
     /// Some are there that nothing needs any more.
-    pub(crate) superseded: bool,
+    pub superseded: bool,
 }
 
 impl PastStream {
@@ -84,7 +86,7 @@ pub struct Report {
     pub next_past: Option<Timestamp>,
     /// The streams of their history that are over.
     #[serde(skip)]
-    pub(crate) streams: Vec<PastStream>,
+    pub streams: Vec<PastStream>,
     /// What HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
     /// What provably ended attempts left behind.
