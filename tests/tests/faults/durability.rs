@@ -9,6 +9,10 @@ use roost_tests::{
     tenant::find_condition,
 };
 use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long the bucket is away in the long version.
+const LONG: Duration = Duration::from_mins(10);
 
 async fn ask(shop: &TestNamespace, durability: &str, sql: &str) -> Result<Answer> {
     let body = json!({"sql": sql, "timeout": "3s"});
@@ -74,6 +78,7 @@ async fn relaxed_reads_go_on_while_the_bucket_is_away() -> Result<()> {
     shop.run("acme", "CREATE TABLE t AS SELECT 1 AS i").await?;
     shop.answers("strict", "SELECT 1", 1).await?;
 
+    let began = Instant::now();
     proxy.set(Fault::Refuse, 1);
     eventually("strict answers are held back", PATIENCE, || async {
         let answer = shop.query("strict", "SELECT 1").await.map_err(|error| error.to_string())?;
@@ -85,9 +90,31 @@ async fn relaxed_reads_go_on_while_the_bucket_is_away() -> Result<()> {
     let problem = ask(&shop, "synchronous", "INSERT INTO t VALUES (2)").await?.problem()?;
     ensure!(problem.code == ErrorCode::OutcomeUnknown, "{problem}");
     shop.answers("acme", "SELECT count(*) FROM t", 2).await?;
+    if crate::chaos() {
+        outlast(&shop, began + LONG).await?;
+    }
     proxy.set(Fault::None, 1);
     shop.run("acme", "INSERT INTO t VALUES (3)").await?;
-    shop.answers("acme", "SELECT count(*) FROM t", 3).await?;
+    shop.answers("acme", "SELECT count(*) FROM t WHERE i < 9", 3).await?;
+    shop.answers("strict", "SELECT 1", 1).await?;
+    for tenant in ["acme", "strict"] {
+        shop.verified(tenant).await?;
+    }
+    Ok(())
+}
+
+/// Reads all the time, and writes until they are refused at once.
+async fn outlast(shop: &TestNamespace, until: Instant) -> Result<()> {
+    let mut paused = false;
+    while Instant::now() < until {
+        shop.answers("acme", "SELECT count(*) FROM t WHERE i < 3", 2).await?;
+        if !paused {
+            let problem = ask(shop, "synchronous", "INSERT INTO t VALUES (9)").await?.problem()?;
+            paused = problem.code == ErrorCode::WritesPaused;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    ensure!(paused, "writes were not refused");
     Ok(())
 }
 
