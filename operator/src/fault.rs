@@ -45,7 +45,7 @@ const fn object(error: &ObjectError) -> Reason {
         ObjectError::NotFound { .. } => Reason::DataMissing,
         ObjectError::Denied { .. } | ObjectError::Rejected { .. } => Reason::StorageDenied,
         ObjectError::NoSuchBucket { .. } => Reason::BucketNotFound,
-        ObjectError::TooLarge { .. } => Reason::DataCorrupt,
+        ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => Reason::DataCorrupt,
         ObjectError::InvalidKey { .. } => Reason::InvalidSpec,
         ObjectError::Undecided { .. } | ObjectError::PreconditionFailed { .. } => Reason::StorageUnreachable,
     }

@@ -57,7 +57,9 @@ pub fn of_open(error: &OpenError) -> Problem {
 pub fn of_object(error: &ObjectError) -> Problem {
     let code = match error {
         ObjectError::Denied { .. } | ObjectError::NoSuchBucket { .. } => ErrorCode::StorageDenied,
-        ObjectError::NotFound { .. } | ObjectError::TooLarge { .. } => ErrorCode::DataCorrupted,
+        ObjectError::NotFound { .. } | ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => {
+            ErrorCode::DataCorrupted
+        }
         ObjectError::Undecided { .. } | ObjectError::PreconditionFailed { .. } => {
             ErrorCode::StorageUnreachable
         }

@@ -219,8 +219,7 @@ impl ObjectStore for DirectoryStore {
             let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
             let size = file.metadata().map_err(|e| refused(&key, &e))?.len();
             if range.end > size {
-                let message = format!("it has {size} bytes, asked for {}..{}", range.start, range.end);
-                return Err(ObjectError::Rejected { key, message });
+                return Err(ObjectError::TooShort { key });
             }
             let mut bytes = vec![0; length];
             file.read_exact_at(&mut bytes, range.start).map_err(|e| refused(&key, &e))?;

@@ -66,10 +66,7 @@ impl ObjectStore for MemoryStore {
         let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         match bounds {
             Some((start, end)) if start <= end && end <= bytes.len() => Ok(bytes.slice(start..end)),
-            _ => Err(ObjectError::Rejected {
-                key: key.into(),
-                message: format!("it has {} bytes, asked for {}..{}", bytes.len(), range.start, range.end),
-            }),
+            _ => Err(ObjectError::TooShort { key: key.into() }),
         }
     }
 

@@ -113,6 +113,12 @@ pub enum ObjectError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// It ends before the range that was asked for.
+    #[error("object {key} is shorter than what refers to it says")]
+    TooShort {
+        /// The key.
+        key: String,
+    },
     /// The key is not one that Roost makes.
     #[error("{key:?} is not a valid object key")]
     InvalidKey {
@@ -155,7 +161,7 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     async fn get(&self, key: &str, limit: u64) -> Result<Object, ObjectError>;
     /// Reads a whole object unless it still has `etag`.
     async fn get_if_changed(&self, key: &str, etag: &ETag, limit: u64) -> Result<Changed, ObjectError>;
-    /// Reads exactly `range`; an object that ends before it is [`ObjectError::Rejected`].
+    /// Reads exactly `range`; an object that ends before it is [`ObjectError::TooShort`].
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectError>;
     /// Writes an object under a condition.
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<ETag, ObjectError>;

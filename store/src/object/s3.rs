@@ -255,13 +255,18 @@ impl ObjectStore for S3Store {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
         let request = self.client.get_object().bucket(&self.bucket).key(key).range(header).send();
         let answer = self.send(key, 0, request).await?;
+        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
         // The whole object instead of the range would be more than this limit, or of another length.
         let bytes = self.collect(key, answer.body, length).await?;
         if bytes.len() as u64 == length {
             return Ok(bytes);
         }
-        let message = format!("it has fewer bytes than {}..{}", range.start, range.end);
-        Err(ObjectError::Rejected { key: key.into(), message })
+        // An object that is too short is damage; an answer that was cut is none.
+        if announced == Some(bytes.len() as u64) {
+            return Err(ObjectError::TooShort { key: key.into() });
+        }
+        let message = format!("the answer ended after {} bytes", bytes.len());
+        Err(ObjectError::Undecided { key: key.into(), message })
     }
 
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<ETag, ObjectError> {
@@ -392,6 +397,8 @@ fn decide(status: u16, code: &str, key: String, bucket: &str, message: String) -
         (404, "NoSuchBucket") => ObjectError::NoSuchBucket { bucket: bucket.to_owned(), message },
         (404, _) => ObjectError::NotFound { key },
         (412, _) => ObjectError::PreconditionFailed { key },
+        // The range begins after its end.
+        (416, _) => ObjectError::TooShort { key },
         (401 | 403, _) => ObjectError::Denied { key, message },
         (501, _) => ObjectError::Rejected { key, message },
         (408 | 409 | 429 | 500.., _) | (400, "RequestTimeout" | "SlowDown") => {
@@ -424,10 +431,11 @@ mod tests {
     #[test]
     fn answers_are_classified() {
         type Check = fn(&ObjectError) -> bool;
-        let table: [(u16, &str, Check); 12] = [
+        let table: [(u16, &str, Check); 13] = [
             (404, "NoSuchKey", |e| matches!(e, ObjectError::NotFound { .. })),
             (404, "NoSuchBucket", |e| matches!(e, ObjectError::NoSuchBucket { .. })),
             (412, "PreconditionFailed", |e| matches!(e, ObjectError::PreconditionFailed { .. })),
+            (416, "InvalidRange", |e| matches!(e, ObjectError::TooShort { .. })),
             (403, "AccessDenied", |e| matches!(e, ObjectError::Denied { .. })),
             (401, "", |e| matches!(e, ObjectError::Denied { .. })),
             (409, "ConditionalRequestConflict", |e| matches!(e, ObjectError::Undecided { .. })),

@@ -351,7 +351,7 @@ fn damage(error: ReadError) -> Result<Option<String>, ReadError> {
     match error {
         // The listing tells whether it is there.
         ReadError::Object(ObjectError::NotFound { .. }) => Ok(None),
-        ReadError::Object(error) => Err(error.into()),
+        ReadError::Object(error) if !matches!(error, ObjectError::TooShort { .. }) => Err(error.into()),
         damage => Ok(Some(damage.to_string())),
     }
 }
