@@ -160,7 +160,11 @@ async fn every_kind_of_transaction_survives_a_full_disk() {
         let filling = disk.fill();
         writing.is_refused().await;
         drop(filling);
-        println!("{:?}", writing.refusals());
+        for refusal in writing.refusals() {
+            let told = refusal["code"] == "engine-failed"
+                || refusal["detail"].as_str().unwrap().contains("No space");
+            assert!(told, "{refusal}");
+        }
         pod.kill();
         writing.stop().await;
         pod = successor(&grant, &settings).await;
