@@ -1,6 +1,7 @@
 //! The space of what nobody needs comes back by itself, and an administrator sees what is there.
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use roost_tests::{
     Roost,
     cluster::{PATIENCE, SYSTEM_NAMESPACE},
@@ -134,5 +135,47 @@ async fn the_space_of_the_past_and_of_what_was_dropped_comes_back() -> Result<()
 
     let (code, _) = operator("collect", &["nowhere/nobody"])?;
     ensure!(code == Some(2), "{code:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn the_wal_of_the_past_becomes_few_objects_and_reads_as_before() -> Result<()> {
+    const ROWS: usize = 40;
+    let roost = Roost::connect().await?;
+    let generous = json!({"burst": 100, "perSecond": 100});
+    let class = roost.class("merging", "10m", |spec| spec["storage"]["putBudget"] = generous).await?;
+    let shop = roost.namespace("merging").await?;
+    let uid = shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t (i INT)").await?;
+    let mut moments = Vec::new();
+    for row in 0..ROWS {
+        shop.run("acme", &format!("INSERT INTO t VALUES ({row})")).await?;
+        moments.push(Timestamp::now());
+    }
+    // Its stream is over.
+    roost.evict(&uid).await?;
+    let branch = format!("{class}/tenants/{}/acme/branches/main/", shop.name);
+    let tenant = format!("{}/acme", shop.name);
+    eventually("a long stream is one object", PATIENCE, || async {
+        let (code, text) = operator("collect", &[&tenant, "--delete"]).map_err(|error| error.to_string())?;
+        let keys = roost.bucket.keys(&branch).await.map_err(|error| error.to_string())?;
+        let merged = keys.iter().filter_map(|key| key.strip_prefix(&format!("{branch}merged/")));
+        let alone = |stream: &str| !keys.iter().any(|key| key.contains(&format!("/wal/{stream}/")));
+        if merged.clone().count() > 0 && merged.clone().all(alone) {
+            return Ok(());
+        }
+        Err(format!("{code:?} {text} {keys:#?}"))
+    })
+    .await?;
+    for row in [0, ROWS / 2, ROWS - 1] {
+        let name = format!("at-{row}");
+        let spec = json!({"tenantName": "acme", "from": {"time": moments[row].to_string()}});
+        shop.apply("Branch", &name, spec).await?;
+        shop.condition("Branch", &name, "Ready", "True", None).await?;
+        let rows = i64::try_from(row + 1)?;
+        shop.answers(&format!("acme/branches/{name}"), "SELECT count(*) FROM t", rows).await?;
+    }
+    shop.verified("acme").await?;
     Ok(())
 }
