@@ -20,6 +20,8 @@ const MAX_AGE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the bucket may take to answer before it counts as away.
 const UNANSWERED: Duration = Duration::from_secs(3);
+/// Longest time between two signs of life of this process; after a longer one it stood still. Above [`INTERVAL`].
+const MAX_SILENCE: Duration = Duration::from_secs(7);
 
 /// Keeps the evidence that the branch is ours.
 pub struct Prover {
@@ -34,12 +36,26 @@ struct Known {
     last: Proof,
     /// When, in monotonic time, the bucket was last found to be away. None: it answered since.
     away: Option<Duration>,
+    /// When this process last showed that it runs.
+    alive: Duration,
+    /// It did not run for a while, and what happened meanwhile is not known: nothing but a proof counts.
+    stood_still: bool,
+}
+
+impl Known {
+    /// Notes that this process runs.
+    fn tick(&mut self, now: Duration) {
+        self.stood_still |= now.saturating_sub(self.alive) > MAX_SILENCE;
+        self.alive = now;
+    }
 }
 
 impl Prover {
     /// Starts from the takeover's own write of HEAD.
     pub fn new(branch: Arc<OwnedBranch>, environment: Environment) -> Self {
-        let known = Mutex::new(Known { last: branch.first_proof(), away: None });
+        let last = branch.first_proof();
+        let known = Known { last, away: None, alive: last.sent, stood_still: false };
+        let known = Mutex::new(known);
         Self {
             branch,
             environment,
@@ -60,6 +76,7 @@ impl Prover {
                 biased;
                 changed = lost.changed() => drop(changed),
                 () = self.environment.clock.sleep(INTERVAL) => {
+                    self.tick();
                     // Failures show in the age of the last proof.
                     let _ = self.prove_anew().await;
                 }
@@ -98,9 +115,16 @@ impl Prover {
 
     /// Whether what is known is enough.
     fn suffices(&self, wanted: Reads) -> bool {
-        let (now, known) = (self.environment.clock.monotonic(), self.known());
+        let now = self.environment.clock.monotonic();
+        let mut known = self.known();
+        known.tick(now);
         let is_fresh = |at: Duration| now.saturating_sub(at) <= MAX_AGE;
-        is_fresh(known.last.sent) || (wanted == Reads::Relaxed && known.away.is_some_and(is_fresh))
+        let away = known.away.is_some_and(is_fresh) && !known.stood_still;
+        is_fresh(known.last.sent) || (wanted == Reads::Relaxed && away)
+    }
+
+    fn tick(&self) {
+        self.known().tick(self.environment.clock.monotonic());
     }
 
     async fn prove_anew(&self) -> Result<(), Problem> {
@@ -112,7 +136,8 @@ impl Prover {
         match self.attempt().await {
             Ok(proof) => {
                 let mut known = self.known();
-                *known = Known { last: known.last.max(proof), away: None };
+                let last = known.last.max(proof);
+                *known = Known { last, away: None, alive: known.alive, stood_still: false };
                 Ok(())
             }
             Err(ProveError::Read(error)) => {
@@ -126,18 +151,16 @@ impl Prover {
         }
     }
 
-    /// One attempt, which notes while it lasts and when it fails that the bucket is away. Not if this process stood
-    /// still meanwhile: then it is the attempt that is old, and not the bucket that is away.
+    /// One attempt, which notes while it lasts and when it fails that the bucket is away.
     async fn attempt(&self) -> Result<Proof, ProveError> {
         let clock = &self.environment.clock;
-        let mut awake = Some(clock.monotonic());
-        let mut note = || {
+        let note = || {
             let now = clock.monotonic();
-            awake = awake.filter(|before| now.saturating_sub(*before) <= 2 * UNANSWERED).map(|_| now);
-            if awake.is_some() {
-                self.known().away = awake;
-            }
+            let mut known = self.known();
+            known.tick(now);
+            known.away = Some(now);
         };
+        self.tick();
         let mut attempt = pin!(self.branch.prove());
         loop {
             tokio::select! {

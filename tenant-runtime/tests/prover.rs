@@ -115,9 +115,16 @@ async fn what_was_known_before_a_freeze_counts_for_nothing() {
             world.looks_are(looks);
             sleep(Duration::from_secs(second)).await;
             assert_eq!(prover.before_answering(Relaxed).await, Ok(()), "{looks:?} {second}");
-            world.looks_are(Looks::Answered);
             let _other = world.own("another pod").await;
             advance(Duration::from_mins(5)).await;
+            // However long it takes until it can ask.
+            for _ in 0..30 {
+                let told = prover.before_answering(Relaxed).await.map_err(|problem| problem.code);
+                assert_eq!(told, Err(ErrorCode::StorageUnreachable), "{looks:?} {second}");
+                sleep(Duration::from_secs(1)).await;
+            }
+            world.looks_are(Looks::Answered);
+            sleep(Duration::from_secs(15)).await;
             let told = prover.before_answering(Relaxed).await.map_err(|problem| problem.code);
             assert_eq!(told, Err(ErrorCode::Fenced), "{looks:?} {second}");
         }

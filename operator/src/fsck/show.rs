@@ -101,6 +101,7 @@ mod tests {
             recoverable_from: std::collections::BTreeMap::new(),
             next_past: None,
             streams: Vec::new(),
+            replaced: std::collections::BTreeSet::new(),
             verified: Some(Tally { count: 9, bytes: 2 << 20 }),
             reachable: Tally { count: 12, bytes: 3 << 20 },
             ended: Tally { count: 1, bytes: 2048 },

@@ -29,7 +29,7 @@ use crate::{
 /// Wait between condemning and deleting: longer than a request for an object whose name was read just before.
 const GRACE: Duration = Duration::from_secs(10);
 /// Soonest that a tenant is looked at again because its past runs out.
-const EXPIRY_AT_LEAST: SignedDuration = SignedDuration::from_mins(1);
+const EXPIRY_AT_LEAST: Duration = Duration::from_mins(1);
 
 /// Collects a tenant's garbage.
 pub struct GarbageReconciler(pub Arc<Elected>);
@@ -73,7 +73,7 @@ impl Reconcile for GarbageReconciler {
             tracing::info!(tenant = %key, objects, bytes, "garbage collected");
         }
         self.show(&api, key, &collected).await?;
-        Ok(again(&collected, context.now()))
+        Ok(again(&collected, context.now(), context.config.garbage_interval))
     }
 }
 
@@ -118,13 +118,14 @@ pub fn recovery_window(class: &TenantClass) -> SignedDuration {
 }
 
 /// When to look again at a tenant that nothing happens to.
-fn again(collected: &Collected, now: Timestamp) -> Requeue {
+fn again(collected: &Collected, now: Timestamp, interval: Duration) -> Requeue {
     if collected.more {
         return Requeue::After(Duration::ZERO);
     }
     collected.next_expiry.map_or(Requeue::OnChange, |at| {
-        let pause = at.duration_since(now).max(EXPIRY_AT_LEAST);
-        Requeue::After(Duration::try_from(pause).unwrap_or_default())
+        let until = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        // Of a busy tenant something runs out all the time.
+        Requeue::After(until.max(interval).max(EXPIRY_AT_LEAST))
     })
 }
 
@@ -189,9 +190,15 @@ mod tests {
             dry_run: false,
             more,
         };
-        assert_eq!(again(&collected(None, false), now), Requeue::OnChange);
-        assert_eq!(again(&collected(Some(8_200), false), now), Requeue::After(Duration::from_hours(2)));
-        assert_eq!(again(&collected(Some(900), false), now), Requeue::After(Duration::from_mins(1)));
-        assert_eq!(again(&collected(Some(9_000), true), now), Requeue::After(Duration::ZERO));
+        for (seconds, more, interval, expected) in [
+            (None, false, 3_600, Requeue::OnChange),
+            (Some(8_200), false, 3_600, Requeue::After(Duration::from_hours(2))),
+            (Some(900), false, 3_600, Requeue::After(Duration::from_hours(1))),
+            (Some(900), false, 2, Requeue::After(Duration::from_mins(1))),
+            (Some(9_000), true, 3_600, Requeue::After(Duration::ZERO)),
+        ] {
+            let found = again(&collected(seconds, more), now, Duration::from_secs(interval));
+            assert_eq!(found, expected, "{seconds:?} {more} {interval}");
+        }
     }
 }

@@ -49,6 +49,11 @@ pub fn merging() -> StoreModel {
     StoreModel { merging: true, pinners: vec![Kind::Past], ..window() }
 }
 
+/// Streams are merged while somebody asks for the last commit.
+pub fn merging_beside_readers() -> StoreModel {
+    StoreModel { pinners: vec![Kind::Latest], ..merging() }
+}
+
 /// Streams are merged that zombies may still write to.
 pub fn merging_beside_zombies() -> StoreModel {
     StoreModel { merging: true, window: 1, ..zombies() }

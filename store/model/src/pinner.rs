@@ -95,6 +95,13 @@ impl StoreModel {
                 }
                 None => Pinner::Done,
             },
+            // It looked at a stream that may be over by now, and merged: once more.
+            Pinner::Asked(head, known)
+                if bucket.heads.get(&MAIN).is_some_and(|now| moved(&head, now))
+                    && !self.on(Switch::TrustFirstHead) =>
+            {
+                bucket.heads.get(&MAIN).map_or(Pinner::Done, |now| Pinner::Asked(*now, known))
+            }
             Pinner::Asked(head, known) => {
                 let found = match self.pinners[i] {
                     Kind::Past => oldest(bucket, &head),
@@ -215,6 +222,11 @@ impl StoreModel {
             }
         };
     }
+}
+
+/// Whether HEAD names something else than before.
+fn moved(before: &Head, now: &Head) -> bool {
+    (before.manifest, before.stream, before.sealed) != (now.manifest, now.stream, now.sealed)
 }
 
 /// HEAD of a new branch.

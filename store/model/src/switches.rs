@@ -66,6 +66,8 @@ switches! {
     LookOnce,
     /// A run removes the lists of other runs whose objects are needed again.
     RemoveListsInUse,
+    /// HEAD is not read again after the stream that it named was listed.
+    TrustFirstHead,
     /// A pin is a promise before the condemned lists were read.
     IgnoreCondemned,
     /// The condemned lists are read before the pin is put.

@@ -33,6 +33,7 @@ fn garbage_beside_zombies() {
     holds("zombies", bounds::zombies());
     holds("window", bounds::window());
     holds("merging", bounds::merging());
+    holds("merging beside readers", bounds::merging_beside_readers());
     holds("merging beside zombies", bounds::merging_beside_zombies());
 }
 

@@ -31,6 +31,7 @@ fn broken_by(switch: Switch) -> (StoreModel, &'static str) {
         Switch::MergeOpen => {
             (StoreModel { max_commits: 2, max_slots: 2, ..bounds::merging() }, broken::PAST_READABLE)
         }
+        Switch::TrustFirstHead => (bounds::merging_beside_readers(), broken::PIN_CURRENT),
         Switch::IgnoreMerged => (bounds::merging(), broken::PAST_READABLE),
         Switch::KeepPartOfStream => (bounds::two_readers(), broken::PIN_READABLE),
         Switch::RemoveListsInUse | Switch::SharedPinName => (bounds::two_runs(), broken::PIN_READABLE),
@@ -70,7 +71,7 @@ fn packs_of_the_named_stream_are_kept_twice() {
 /// A position that was found before its stream was collected, or while it was, is found in part.
 #[test]
 fn a_pin_of_a_manifest_keeps_its_stream() {
-    let model = bounds::two_readers().with(Switch::KeepPartOfStream);
+    let model = bounds::two_readers().with(Switch::KeepPartOfStream).with(Switch::TrustFirstHead);
     assert!(steps_to(model, broken::PIN_CURRENT).is_some());
     let model = bounds::past().with(Switch::KeepPartOfStream);
     assert!(steps_to(model, broken::PIN_READABLE).is_some());

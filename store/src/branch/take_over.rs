@@ -102,7 +102,7 @@ impl BranchStore {
             Err(SealError::Lost(epoch)) => {
                 Err(TakeOverError::Lost { branch: self.name.clone(), epoch, holder: None })
             }
-            Err(SealError::Read(error)) => Err(error.into()),
+            Err(SealError::Read(error)) => Err(self.lost_or(head.epoch, error).await),
             Err(SealError::Write(error)) => Err(error.into()),
         }
     }
@@ -130,6 +130,14 @@ impl BranchStore {
             }
             error => error.into(),
         })
+    }
+
+    /// A stream that cannot be read is damage, unless another owner went on since: then it may be merged or gone.
+    async fn lost_or(&self, epoch: u64, error: ReadError) -> TakeOverError {
+        match self.bucket.find::<Head>(&self.keys.head(&self.name)).await {
+            Ok(Some((other, _))) if other.epoch > epoch => self.lost(other),
+            _ => error.into(),
+        }
     }
 
     fn lost(&self, other: Head) -> TakeOverError {

@@ -10,10 +10,12 @@ use super::{CollectError, Collected, LISTED, Policy};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::format::merged::MAX_MERGED_BYTES;
+use crate::identity::BranchName;
 use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
 use crate::object::ObjectError;
-use crate::reachability::{History, PastStream, Report, Standing, Tally, Walk};
+use crate::position::StreamId;
+use crate::reachability::{Finding, History, PastStream, Report, Standing, Tally, Walk, slot};
 use crate::stream;
 use crate::tenant::{Progress, TenantStore};
 
@@ -58,7 +60,8 @@ impl Run<'_> {
         if self.policy.dry_run {
             return Ok(report(first, &doomed, self.policy, more));
         }
-        self.check_merged(&first).await?;
+        let checked = self.check_merged(&first).await?;
+        doomed.retain(|(name, _)| replaced(name, &first).is_none_or(|stream| checked.contains(&stream)));
         let lists = condemned::write(self.bucket, self.keys, &names(&doomed)).await?;
         if !lists.is_empty() {
             self.bucket.environment.clock.sleep(self.policy.grace).await;
@@ -77,30 +80,45 @@ impl Run<'_> {
         self.delete(&doomed, progress).await?;
         condemned::remove(self.bucket, &lists).await?;
         self.remove_spent(&earlier).await?;
-        let merged = self.merge(&second).await?;
-        let report = report(second, &doomed, self.policy, more || merged > 0);
+        let (merged, more_to_merge) = self.merge(&second).await?;
+        let report = report(second, &doomed, self.policy, more || more_to_merge);
         Ok(Collected { merged, ..report })
     }
 
-    /// Reads the merged objects in whose place slots are about to go.
-    async fn check_merged(&self, walked: &Report) -> Result<(), ReadError> {
-        for PastStream { branch, end, merged, .. } in &walked.streams {
-            if merged.is_some_and(|merged| merged.superseded) {
-                stream::check_merged(self.bucket, self.keys, branch, end).await?;
+    /// Reads the merged objects whose slots are about to go: those that hold their stream.
+    async fn check_merged(&self, walked: &Report) -> Result<BTreeSet<(BranchName, StreamId)>, CollectError> {
+        let (mut checked, mut findings) = (BTreeSet::new(), Vec::new());
+        for PastStream { branch, end, .. } in &walked.streams {
+            let stream = (branch.clone(), end.stream);
+            if !walked.replaced.contains(&stream) {
+                continue;
+            }
+            match stream::check_merged(self.bucket, self.keys, branch, end).await {
+                Ok(()) => drop(checked.insert(stream)),
+                // Another run collected it.
+                Err(ReadError::Object(ObjectError::NotFound { .. })) => {}
+                Err(ReadError::Object(error)) => return Err(ReadError::from(error).into()),
+                Err(damage) => {
+                    findings
+                        .push(Finding { needed_by: format!("branch {branch}"), problem: damage.to_string() });
+                }
             }
         }
-        Ok(())
+        if findings.is_empty() {
+            return Ok(checked);
+        }
+        Err(CollectError::Damaged { location: walked.location.clone(), findings })
     }
 
-    /// Puts long streams that are over into one object each; how many.
-    async fn merge(&self, walked: &Report) -> Result<u64, ReadError> {
-        let long = walked.streams.iter().filter(|past| {
-            past.merged.is_none()
+    /// Puts long streams that are over into one object each; how many, and whether more are left.
+    async fn merge(&self, walked: &Report) -> Result<(u64, bool), ReadError> {
+        let mut long = walked.streams.iter().filter(|past| {
+            !past.is_merged
                 && past.end.sequence > self.policy.merge_above
                 && past.slots < MAX_MERGED_BYTES / 2
         });
         let mut merged = 0;
-        for PastStream { branch, end, .. } in long.take(MERGES_PER_RUN) {
+        for PastStream { branch, end, .. } in long.by_ref().take(MERGES_PER_RUN) {
             match stream::merge(self.bucket, self.keys, branch, end).await {
                 Ok(fits) => merged += u64::from(fits),
                 // Another run collected it.
@@ -108,7 +126,7 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(merged)
+        Ok((merged, long.next().is_some()))
     }
 
     async fn look(&self, walk: &Walk, history: History) -> Result<Report, CollectError> {
@@ -175,6 +193,12 @@ impl Run<'_> {
         let left = listed.filter_map(|left| self.keys.within(&left.key).map(str::to_owned)).collect();
         Ok(condemned::remove_spent(self.bucket, earlier, &left).await?)
     }
+}
+
+/// The stream of a slot that goes because a merged object has what it holds.
+fn replaced(name: &str, walked: &Report) -> Option<(BranchName, StreamId)> {
+    let (branch, stream, _) = slot(name)?;
+    Some((branch, stream)).filter(|stream| walked.replaced.contains(stream))
 }
 
 fn names(doomed: &[(String, u64)]) -> Vec<String> {

@@ -255,14 +255,14 @@ impl ObjectStore for S3Store {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
         let request = self.client.get_object().bucket(&self.bucket).key(key).range(header).send();
         let answer = self.send(key, 0, request).await?;
-        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        let size = answer.content_range.as_deref().and_then(total);
         // The whole object instead of the range would be more than this limit, or of another length.
         let bytes = self.collect(key, answer.body, length).await?;
         if bytes.len() as u64 == length {
             return Ok(bytes);
         }
         // An object that is too short is damage; an answer that was cut is none.
-        if announced == Some(bytes.len() as u64) {
+        if size.is_some_and(|size| size < range.end) {
             return Err(ObjectError::TooShort { key: key.into() });
         }
         let message = format!("the answer ended after {} bytes", bytes.len());
@@ -367,6 +367,11 @@ fn check_certificates(pem: &str) -> Result<(), S3ConfigError> {
 fn etag(key: &str, etag: Option<String>) -> Result<ETag, ObjectError> {
     let message = "the answer has no ETag".to_owned();
     etag.map(ETag).ok_or(ObjectError::Rejected { key: key.into(), message })
+}
+
+/// The whole object's size, as the Content-Range of a part says it (RFC 9110, 14.4).
+fn total(content_range: &str) -> Option<u64> {
+    content_range.strip_prefix("bytes ")?.split_once('/')?.1.parse().ok()
 }
 
 fn late(key: &str, bound: Duration) -> ObjectError {

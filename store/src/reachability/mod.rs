@@ -11,7 +11,8 @@ mod verify;
 mod walk;
 
 pub use history::History;
-pub use report::{Finding, Leftover, Merged, PastStream, Report, Tally};
+pub(crate) use reached::slot;
+pub use report::{Finding, Leftover, PastStream, Report, Tally};
 pub use standing::Standing;
 pub use survey::{Survey, survey};
 pub(crate) use walk::Walk;

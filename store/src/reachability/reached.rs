@@ -17,8 +17,10 @@ pub(super) struct Reached {
     followed: BTreeSet<(BranchName, Lineage, u64)>,
     /// Slots that keep a delayed write of an ended owner from taking effect.
     guards: BTreeSet<String>,
-    /// Streams that were put into one object: of their slots only the guards are needed.
+    /// Streams that were put into one object, where what is missing of them is read.
     merged: BTreeSet<(BranchName, StreamId)>,
+    /// Streams whose ends are recorded. Once they are merged, of their slots only the guards are needed.
+    over: BTreeSet<(BranchName, StreamId)>,
 }
 
 impl Reached {
@@ -38,6 +40,11 @@ impl Reached {
         self.guards.insert(relative);
     }
 
+    /// A stream of the past, whose end is recorded.
+    pub(super) fn is_over(&mut self, branch: BranchName, stream: StreamId) {
+        self.over.insert((branch, stream));
+    }
+
     /// A stream's merged object is there.
     pub(super) fn is_merged(&mut self, branch: BranchName, stream: StreamId) {
         self.merged.insert((branch, stream));
@@ -52,11 +59,24 @@ impl Reached {
         slot(relative).is_some_and(|(branch, stream, _)| self.merged.contains(&(branch, stream)))
     }
 
+    fn in_replaceable(&self, relative: &str) -> bool {
+        let replaceable = |stream| self.merged.contains(&stream) && self.over.contains(&stream);
+        slot(relative).is_some_and(|(branch, stream, _)| replaceable((branch, stream)))
+    }
+
     /// Whether an object must stay. Packs of a stream are known by their names: reading every segment of a long
     /// history only to learn which of them it really carries would cost more than the few that it does not.
     pub(super) fn holds(&self, relative: &str) -> bool {
-        self.guards.contains(relative)
-            || ((self.needed.contains_key(relative) || self.of_stream(relative)) && !self.in_merged(relative))
+        self.guards.contains(relative) || (self.follows(relative) && !self.in_replaceable(relative))
+    }
+
+    /// Whether an object would have to stay, were it not for a merged one.
+    pub(super) fn is_replaced(&self, relative: &str) -> bool {
+        !self.guards.contains(relative) && self.follows(relative) && self.in_replaceable(relative)
+    }
+
+    fn follows(&self, relative: &str) -> bool {
+        self.needed.contains_key(relative) || self.of_stream(relative)
     }
 
     fn of_stream(&self, relative: &str) -> bool {
@@ -84,7 +104,7 @@ pub(super) fn merged(relative: &str) -> Option<(BranchName, StreamId)> {
 }
 
 /// Branch, stream and number of a slot's key.
-pub(super) fn slot(relative: &str) -> Option<(BranchName, StreamId, u64)> {
+pub(crate) fn slot(relative: &str) -> Option<(BranchName, StreamId, u64)> {
     let (branch, rest) = relative.strip_prefix("branches/")?.split_once("/wal/")?;
     let (stream, number) = rest.split_once('/')?;
     Some((BranchName::new(branch).ok()?, stream.parse().ok()?, number.parse().ok()?))

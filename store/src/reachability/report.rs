@@ -1,13 +1,13 @@
 //! What a walk found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Standing;
 use crate::identity::{BranchName, Owner};
-use crate::position::StreamEnd;
+use crate::position::{StreamEnd, StreamId};
 
 /// How many objects, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -50,19 +50,12 @@ pub struct PastStream {
     /// Bytes of the slots that are there.
     pub slots: u64,
     /// Whether it was put into one object.
-    pub merged: Option<Merged>,
-}
-
-/// What became of the slots of a stream that was put into one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Merged {
-    /// Some are there that nothing needs any more.
-    pub superseded: bool,
+    pub is_merged: bool,
 }
 
 impl PastStream {
     pub(super) fn new(branch: BranchName, end: StreamEnd) -> Self {
-        Self { branch, end, slots: 0, merged: None }
+        Self { branch, end, slots: 0, is_merged: false }
     }
 }
 
@@ -87,6 +80,9 @@ pub struct Report {
     /// The streams of their history that are over.
     #[serde(skip)]
     pub streams: Vec<PastStream>,
+    /// Streams of which slots are there whose place a merged object took.
+    #[serde(skip)]
+    pub replaced: BTreeSet<(BranchName, StreamId)>,
     /// What HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
     /// What provably ended attempts left behind.
@@ -114,6 +110,7 @@ impl Report {
             recoverable_from: BTreeMap::new(),
             next_past: None,
             streams: Vec::new(),
+            replaced: BTreeSet::new(),
             reachable: Tally::default(),
             ended: Tally::default(),
             under_way: Tally::default(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::history::{self, Following, History, Past};
 use super::reached::{self, Reached};
-use super::report::{Merged, PastStream};
+use super::report::PastStream;
 use super::roots;
 use super::standing::{Roots, Standing};
 use super::verify::Verifier;
@@ -24,6 +24,7 @@ use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
+use crate::stream;
 
 /// How much a walk reads.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,7 @@ pub async fn walk(
             found.retain(|finding| again.contains(finding) && !report.findings.contains(finding));
         }
         report.findings.append(&mut found);
+        report.findings.extend(walk.verify_merged(&report.streams).await?);
         report.verified = Some(verifier.verified);
     }
     Ok(report)
@@ -151,20 +153,20 @@ impl Walk {
 
     /// Says of the streams that are over which are merged, and how much of their slots is there.
     fn note_slots(&self, listed: &[Listed], reached: &Reached, report: &mut Report) {
-        let mut slots: HashMap<_, (u64, bool)> = HashMap::new();
+        let mut bytes: HashMap<_, u64> = HashMap::new();
         for Listed { key, size } in listed {
             let relative = self.relative(key);
-            if let Some((branch, id, _)) = reached::slot(relative) {
-                let (bytes, superseded) = slots.entry((branch, id)).or_default();
-                *bytes += size;
-                *superseded |= !reached.holds(relative);
+            let Some((branch, id, _)) = reached::slot(relative) else { continue };
+            let stream = (branch, id);
+            if reached.is_replaced(relative) {
+                report.replaced.insert(stream.clone());
             }
+            *bytes.entry(stream).or_default() += size;
         }
-        for stream in &mut report.streams {
-            let id = (stream.branch.clone(), stream.end.stream);
-            let (bytes, superseded) = slots.get(&id).copied().unwrap_or_default();
-            stream.slots = bytes;
-            stream.merged = reached.has_merged(&id).then_some(Merged { superseded });
+        for past in &mut report.streams {
+            let stream = (past.branch.clone(), past.end.stream);
+            past.slots = bytes.get(&stream).copied().unwrap_or_default();
+            past.is_merged = reached.has_merged(&stream);
         }
     }
 
@@ -207,6 +209,7 @@ impl Walk {
             report.next_past = report.next_past.into_iter().chain(followed).min();
             for past in chain {
                 if let Some(Following::Over(end)) = &past.following {
+                    reached.is_over(branch.clone(), end.stream);
                     report.streams.push(PastStream::new(branch.clone(), end.clone()));
                 }
                 self.reach_past(&mut reached, past, &needed_by, findings).await?;
@@ -317,6 +320,22 @@ impl Walk {
                 Ok(true)
             }
         }
+    }
+
+    /// Reads the merged objects, whose slots may still be there and are read first.
+    async fn verify_merged(&self, streams: &[PastStream]) -> Result<Vec<Finding>, ReadError> {
+        let mut findings = Vec::new();
+        for PastStream { branch, end, .. } in streams.iter().filter(|past| past.is_merged) {
+            match stream::check_merged(&self.bucket, &self.keys, branch, end).await {
+                // It was collected meanwhile, with all of its stream.
+                Ok(()) | Err(ReadError::Object(ObjectError::NotFound { .. })) => {}
+                Err(error) => {
+                    let needed_by = format!("branch {branch}");
+                    findings.extend(damage(error)?.map(|problem| finding(&needed_by, problem)));
+                }
+            }
+        }
+        Ok(findings)
     }
 
     /// Reads all that any kept state refers to.

@@ -40,14 +40,22 @@ impl TenantStore {
         &self,
         branch: &BranchName,
     ) -> Result<Option<DatedPosition>, TenantError> {
-        let head = self.head(branch).await?;
-        let Some(base) = head.state().cloned() else { return Ok(None) };
-        let published = DatedPosition { position: base.clone(), last_commit: head.last_commit };
-        let Some(id) = head.stream.filter(|_| !head.sealed && head.manifest.is_some()) else {
-            return Ok(Some(published));
+        let mut head = self.head(branch).await?;
+        let (base, last) = loop {
+            let Some(base) = head.state().cloned() else { return Ok(None) };
+            let Some(id) = head.stream.filter(|_| !head.sealed && head.manifest.is_some()) else {
+                break (base, None);
+            };
+            let last = stream::last(&self.bucket, &self.keys, branch, id).await?;
+            // A stream that is over may be merged, and then seems to be shorter than it was.
+            let now = self.head(branch).await?;
+            if (&now.manifest, now.stream, now.sealed) == (&head.manifest, head.stream, head.sealed) {
+                break (base, last.map(|last| (id, last)));
+            }
+            head = now;
         };
-        let Some(last) = stream::last(&self.bucket, &self.keys, branch, id).await? else {
-            return Ok(Some(published));
+        let Some((id, last)) = last else {
+            return Ok(Some(DatedPosition { position: base, last_commit: head.last_commit }));
         };
         let (sequence, offset, stream_epoch) = (last.sequence, last.end(), Some(id.epoch));
         let last_commit = last.commits.last().map(|commit| commit.time);

@@ -79,8 +79,17 @@ impl World {
     }
 
     pub async fn walk(&self) -> Report {
+        let now = self.environment.clock.now();
+        self.walk_with(History::within(NOTHING_OF_THE_PAST, now)).await
+    }
+
+    /// With all of the past.
+    pub async fn walk_back(&self) -> Report {
+        self.walk_with(History::Whole).await
+    }
+
+    async fn walk_with(&self, history: History) -> Report {
         let environment = self.environment.clone();
-        let history = History::within(NOTHING_OF_THE_PAST, environment.clock.now());
         reachability::walk(self.memory.clone(), &path(), environment, history, Depth::Bytes(None))
             .await
             .unwrap()

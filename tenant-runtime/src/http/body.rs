@@ -61,6 +61,8 @@ pub struct Answer {
     received: VecDeque<RecordBatch>,
     /// The stream has no more.
     ended: bool,
+    /// It ended with an error.
+    failed: bool,
     /// First row of the first received batch that is not encoded yet.
     next_row: usize,
     prover: Arc<Prover>,
@@ -111,8 +113,20 @@ impl Answer {
             }
         }
         let encoder = Some(encoder);
-        let (begun, next_row) = (false, 0);
-        Ok(Self { id, stream, encoder, begun, received, ended, next_row, prover, confirmation, accounting })
+        let (begun, failed, next_row) = (false, false, 0);
+        Ok(Self {
+            id,
+            stream,
+            encoder,
+            begun,
+            received,
+            ended,
+            failed,
+            next_row,
+            prover,
+            confirmation,
+            accounting,
+        })
     }
 
     /// The body: whole at once when all of it is there and small, else streamed at the reader's pace. Its end waits
@@ -160,9 +174,9 @@ impl Answer {
         Ok(Ready { body, proof })
     }
 
-    /// Whether it committed anything, as far as it got.
+    /// Whether it committed anything, as far as one can know: of one that failed, statements before may have.
     fn wrote(&self) -> bool {
-        self.stream.outcome().is_some_and(|outcome| outcome.committed_writes)
+        self.stream.outcome().map_or(self.failed, |outcome| outcome.committed_writes)
     }
 
     fn proof(&self) -> Reads {
@@ -201,6 +215,7 @@ impl Answer {
 
     fn fail(&mut self, problem: &Problem) -> Piece {
         self.accounting.ended(Some(problem.code));
+        self.failed = true;
         let mut bytes = Vec::new();
         let told = self.encoder.as_mut().map(|encoder| encoder.fail(problem, &mut bytes));
         let last = if told == Some(Failure::Told) { Last::Whole } else { Last::Cut(problem.code) };
