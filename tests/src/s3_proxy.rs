@@ -75,6 +75,8 @@ impl S3Proxy {
     }
 
     async fn listen(bucket: &Bucket, on: Ipv4Addr, reached_as: IpAddr) -> Result<Self> {
+        // Whoever is first in this process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let certificate = reqwest::Certificate::from_pem(bucket.ca_pem.as_bytes())?;
         let shared = Arc::new(Shared {
             target: bucket.node_endpoint.clone(),

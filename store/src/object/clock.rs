@@ -1,7 +1,6 @@
 //! The clock of a bucket, as the dates of its answers tell it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -10,22 +9,26 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use jiff::{SignedDuration, Timestamp};
 
-/// Nothing was answered yet.
-const UNKNOWN: i64 = i64::MIN;
+/// Answers that are compared: one of many servers may have a wrong clock, or this process stood still before it read.
+const COMPARED: usize = 4;
 
 /// How far the bucket's clock is ahead of this machine's, kept up by every answer. Clones share it.
-#[derive(Debug, Clone)]
-pub(super) struct BucketClock(Arc<AtomicI64>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct BucketClock(Arc<Mutex<Told>>);
+
+/// What the last answers told, the oldest of which is overwritten next.
+#[derive(Debug, Default)]
+struct Told {
+    ahead: [Option<SignedDuration>; COMPARED],
+    next: usize,
+}
 
 impl BucketClock {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(UNKNOWN)))
-    }
-
-    /// To within a second and the time that an answer takes; none before the first one.
+    /// To within a second and the time that an answer takes, by that of the last answers which is closest; none before
+    /// the first one.
     pub(super) fn ahead(&self) -> Option<SignedDuration> {
-        let millis = self.0.load(Relaxed);
-        (millis != UNKNOWN).then(|| SignedDuration::from_millis(millis))
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.ahead.iter().flatten().copied().min_by_key(|ahead| ahead.abs())
     }
 
     /// An answer came `now` with this Date header (RFC 9110, 5.6.7); one that is none tells nothing.
@@ -33,7 +36,10 @@ impl BucketClock {
         let Ok(date) = DateTime::from_str(date, DateTimeFormat::HttpDate) else { return };
         let Ok(now) = Timestamp::try_from(now) else { return };
         let millis = date.secs().saturating_mul(1_000).saturating_sub(now.as_millisecond());
-        self.0.store(millis.max(UNKNOWN + 1), Relaxed);
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = told.next;
+        told.ahead[next] = Some(SignedDuration::from_millis(millis));
+        told.next = (next + 1) % COMPARED;
     }
 }
 
@@ -63,18 +69,27 @@ mod tests {
 
     #[test]
     fn dates_are_compared_with_this_machine() {
-        let clock = BucketClock::new();
-        assert_eq!(clock.ahead(), None);
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_400);
-        for (date, ahead) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", -400),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", 59_600),
-            ("Sun, 06 Nov 1994 07:49:37 GMT", -3_600_400),
-            // What is no date changes nothing.
-            ("yesterday", -3_600_400),
+        for (dates, ahead) in [
+            (vec![], None),
+            (vec!["yesterday"], None),
+            (vec!["Sun, 06 Nov 1994 08:49:37 GMT"], Some(-400)),
+            (vec!["Sun, 06 Nov 1994 08:50:37 GMT"], Some(59_600)),
+            (vec!["Sun, 06 Nov 1994 07:49:37 GMT"], Some(-3_600_400)),
+            // One server among others.
+            (vec!["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 07:49:37 GMT"], Some(-400)),
         ] {
-            clock.told(date, now);
-            assert_eq!(clock.ahead(), Some(SignedDuration::from_millis(ahead)), "{date}");
+            let clock = BucketClock::default();
+            for date in &dates {
+                clock.told(date, now);
+            }
+            assert_eq!(clock.ahead(), ahead.map(SignedDuration::from_millis), "{dates:?}");
         }
+        let clock = BucketClock::default();
+        clock.told("Sun, 06 Nov 1994 08:49:37 GMT", now);
+        for _ in 0..COMPARED {
+            clock.told("Sun, 06 Nov 1994 07:49:37 GMT", now);
+        }
+        assert_eq!(clock.ahead(), Some(SignedDuration::from_millis(-3_600_400)), "it changed");
     }
 }

@@ -124,7 +124,7 @@ impl S3Store {
             None,
             "roost",
         );
-        let clock = BucketClock::new();
+        let clock = BucketClock::default();
         let mut builder = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(config.region.clone()))
