@@ -145,6 +145,12 @@ impl Walk {
         for Listed { key, size } in &listed {
             let relative = self.relative(key);
             let standing = if reached.holds(relative) { None } else { roots.standing(relative) };
+            let standing = match standing {
+                Some(Standing::Ended(_)) if reached.is_replaced(relative) => {
+                    Some(Standing::Ended("its stream was put into one object".into()))
+                }
+                standing => standing,
+            };
             report.add(key, *size, standing.map(|standing| next_to_damage(standing, damaged)));
         }
         self.note_slots(&listed, &reached, &mut report);

@@ -104,10 +104,11 @@ impl Writing {
         eventually("transactions are acknowledged", async || (sum() >= enough).then_some(())).await;
     }
 
-    /// Waits until a client is refused once more.
+    /// Waits until a client is refused once more, or there is nobody left to refuse it.
     pub async fn is_refused(&self) {
         let before = self.refusals().len();
-        let more = async || (self.refusals().len() > before).then_some(());
+        let gone = || self.clients.iter().all(|(client, _)| client.is_finished());
+        let more = async || (self.refusals().len() > before || gone()).then_some(());
         eventually("a transaction is refused", more).await;
     }
 
