@@ -258,6 +258,43 @@ async fn a_pin_beside_a_collection_is_kept_or_refused() {
     }
 }
 
+/// Who pins what a collection is about to delete finds out, and takes the pin back. Unless it dies before: its pin names
+/// what is gone then, and was never a promise.
+#[tokio::test]
+async fn a_pin_whose_maker_died_stops_no_collection() {
+    let mut dangling = 0;
+    for (request, death) in (0..40).flat_map(|request| (0..10).map(move |death| (request, death))) {
+        let world = World::new().await;
+        world.write("main", 1).await;
+        let old =
+            world.tenant().position_at(&BranchName::main(), world.environment.clock.now()).await.unwrap();
+        world.write("main", 2).await;
+        let stop = Some(Stop::Freeze { request, after_effect: false });
+        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+        let tenant = world.tenant_in(slow.clone());
+        let run = tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
+        while !run.is_finished() && !slow.is_stopped() {
+            tokio::task::yield_now().await;
+        }
+        let stop = Some(Stop::Kill { request: death, after_effect: true });
+        let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
+        let (tenant, dev) = (world.tenant_in(unlucky.clone()), BranchName::new("dev").unwrap());
+        let making =
+            tokio::spawn(async move { tenant.create_branch(&dev, "b", &BranchSource::Position(old)).await });
+        while !making.is_finished() && !unlucky.is_stopped() {
+            tokio::task::yield_now().await;
+        }
+        making.abort();
+        slow.thaw();
+        run.await.unwrap().unwrap();
+        dangling += u32::from(world.count("/manifests/") == 1 && world.count("/pins/") == 1);
+        world.collect(&policy(NOTHING_OF_THE_PAST)).await;
+        let walked = world.walk().await;
+        assert!(walked.is_clean(), "{request} {death}: {walked:?}");
+    }
+    assert!(dangling > 0, "no pin was left");
+}
+
 #[tokio::test]
 async fn next_to_damage_nothing_is_deleted() {
     for part in ["/packs/", "/pages/", "/HEAD", "/pins/"] {

@@ -106,6 +106,11 @@ impl Roots {
         Standing::UnderWay(format!("made for manifest {number}; {holder} holds the branch"))
     }
 
+    /// Whether this is a pin that neither a branch nor a snapshot uses (yet).
+    pub(super) fn is_unused(&self, relative: &str) -> bool {
+        self.unused(relative).is_some()
+    }
+
     /// What a pin is that nobody uses; none if it is in use.
     fn unused(&self, relative: &str) -> Option<Standing> {
         let pin = self.pins.get(relative)?;

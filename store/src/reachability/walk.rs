@@ -190,6 +190,10 @@ impl Walk {
     ) -> Result<Reached, ReadError> {
         let mut reached = Reached::default();
         for (needed_by, position) in positions(roots) {
+            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
+            if is_missing(&manifest) && roots.is_unused(&needed_by) {
+                continue;
+            }
             let needed_by: Arc<str> = needed_by.into();
             if let Some(id) = position.stream() {
                 for number in 1..=position.sequence {
@@ -197,7 +201,6 @@ impl Walk {
                     reached.need(self.relative(&slot).to_owned(), &needed_by);
                 }
             }
-            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
             self.reach(&mut reached, position, manifest, &needed_by, findings).await?;
         }
         for (branch, head) in &roots.heads {
@@ -349,6 +352,11 @@ impl Walk {
         let mut findings = Vec::new();
         let roots = roots::read(&self.bucket, &self.keys, &mut Vec::new()).await?;
         for (needed_by, position) in positions(&roots) {
+            if roots.is_unused(&needed_by)
+                && is_missing(&read::load_manifest(&self.bucket, &self.keys, position).await)
+            {
+                continue;
+            }
             let problem = verifier.position(position).await;
             findings.extend(damaged(problem)?.map(|problem| finding(&needed_by, problem)));
         }
@@ -369,6 +377,11 @@ impl Walk {
         }
         Ok(findings)
     }
+}
+
+/// A pin that nobody uses promises nothing of a manifest that is gone: whoever put it died before it looked.
+fn is_missing(manifest: &Result<Manifest, ReadError>) -> bool {
+    matches!(manifest, Err(ReadError::Object(ObjectError::NotFound { .. })))
 }
 
 /// What is wrong; none for what is only told of elsewhere. The outer error: the bucket did not answer.
