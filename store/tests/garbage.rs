@@ -3,15 +3,15 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use roost_store::garbage::{CollectError, Policy};
-use roost_store::object::fault::{FaultStore, Faults, Stop};
+use roost_store::garbage::{CollectError, Collected, Policy};
+use roost_store::object::fault::Stop;
 use roost_store::{
-    BranchName, BranchSource, Holder, Hydration, ObjectStore, Owner, ShipError, Takeover, TenantError,
-    TenantStore,
+    BranchName, BranchSource, DatedPosition, Holder, Hydration, ObjectStore, Owner, ShipError, Takeover,
+    TenantError, TenantStore,
 };
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
 use support::{Content, ModelDatabase, owner, path};
@@ -136,12 +136,11 @@ async fn a_slow_publish_loses_nothing_to_a_collection() {
     for request in 0.. {
         let world = World::new().await;
         world.write("main", 1).await;
-        let stop = Some(Stop::Freeze { request, after_effect: true });
-        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-        let holder = Holder { name: "slow".into(), id: "slow".into() };
-        let branch = world.tenant_in(slow.clone()).branch(&BranchName::main());
         let (ledger, file) = (world.ledger.clone(), world.disk.path().join("slow"));
-        let publishing = tokio::spawn(async move {
+        let stop = Stop::Freeze { request, after_effect: true };
+        let publish = async move |tenant: TenantStore| {
+            let holder = Holder { name: "slow".into(), id: "slow".into() };
+            let branch = tenant.branch(&BranchName::main());
             let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
             owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
             let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
@@ -149,10 +148,8 @@ async fn a_slow_publish_loses_nothing_to_a_collection() {
             database.commit_with(&[1], &(free..free + 6).collect::<Vec<_>>());
             ship(&owned, &database).await.unwrap();
             owned.publish(&database).await.unwrap();
-        });
-        while !publishing.is_finished() && !slow.is_stopped() {
-            tokio::task::yield_now().await;
-        }
+        };
+        let (slow, publishing) = world.begin(stop, publish).await;
         let frozen = slow.is_stopped();
         world.environment.clock.sleep(Duration::from_hours(24)).await;
         world.collect(&policy(NOTHING_OF_THE_PAST)).await;
@@ -187,6 +184,21 @@ async fn a_zombie_is_fenced_even_after_collections() {
     assert!(walked.is_clean(), "{walked:?}");
 }
 
+/// Keeps nothing of the past.
+async fn collect(tenant: TenantStore) -> Result<Collected, CollectError> {
+    tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await
+}
+
+/// A tenant with something to collect, and a position that goes with it.
+async fn with_past() -> (World, DatedPosition) {
+    let world = World::new().await;
+    world.write("main", 1).await;
+    let now = world.environment.clock.now();
+    let old = world.tenant().position_at(&BranchName::main(), now).await.unwrap();
+    world.write("main", 2).await;
+    (world, old)
+}
+
 /// A run that dies at any request leaves a bucket that is whole; the next one finishes and leaves no list behind.
 #[tokio::test]
 async fn a_collection_may_die_anywhere() {
@@ -197,14 +209,8 @@ async fn a_collection_may_die_anywhere() {
             for chunk in 0..2 {
                 world.write("main", chunk).await;
             }
-            let stop = Some(Stop::Kill { request, after_effect });
-            let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-            let tenant = world.tenant_in(unlucky.clone());
-            let victim =
-                tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
-            while !victim.is_finished() && !unlucky.is_stopped() {
-                tokio::task::yield_now().await;
-            }
+            let stop = Stop::Kill { request, after_effect };
+            let (unlucky, victim) = world.begin(stop, collect).await;
             victim.abort();
             reached |= unlucky.is_stopped();
             let walked = world.walk().await;
@@ -224,18 +230,8 @@ async fn a_collection_may_die_anywhere() {
 async fn a_pin_beside_a_collection_is_kept_or_refused() {
     let (mut kept, mut refused) = (0, 0);
     for request in 0.. {
-        let world = World::new().await;
-        world.write("main", 1).await;
-        let old =
-            world.tenant().position_at(&BranchName::main(), world.environment.clock.now()).await.unwrap();
-        world.write("main", 2).await;
-        let stop = Some(Stop::Freeze { request, after_effect: false });
-        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-        let tenant = world.tenant_in(slow.clone());
-        let run = tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
-        while !run.is_finished() && !slow.is_stopped() {
-            tokio::task::yield_now().await;
-        }
+        let (world, old) = with_past().await;
+        let (slow, run) = world.begin(Stop::Freeze { request, after_effect: false }, collect).await;
         let frozen = slow.is_stopped();
         let dev = BranchName::new("dev").unwrap();
         let created = world.tenant().create_branch(&dev, "b", &BranchSource::Position(old)).await;
@@ -264,26 +260,13 @@ async fn a_pin_beside_a_collection_is_kept_or_refused() {
 async fn a_pin_whose_maker_died_stops_no_collection() {
     let mut dangling = 0;
     for (request, death) in (0..40).flat_map(|request| (0..10).map(move |death| (request, death))) {
-        let world = World::new().await;
-        world.write("main", 1).await;
-        let old =
-            world.tenant().position_at(&BranchName::main(), world.environment.clock.now()).await.unwrap();
-        world.write("main", 2).await;
-        let stop = Some(Stop::Freeze { request, after_effect: false });
-        let slow = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-        let tenant = world.tenant_in(slow.clone());
-        let run = tokio::spawn(async move { tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await });
-        while !run.is_finished() && !slow.is_stopped() {
-            tokio::task::yield_now().await;
-        }
-        let stop = Some(Stop::Kill { request: death, after_effect: true });
-        let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-        let (tenant, dev) = (world.tenant_in(unlucky.clone()), BranchName::new("dev").unwrap());
-        let making =
-            tokio::spawn(async move { tenant.create_branch(&dev, "b", &BranchSource::Position(old)).await });
-        while !making.is_finished() && !unlucky.is_stopped() {
-            tokio::task::yield_now().await;
-        }
+        let (world, old) = with_past().await;
+        let (slow, run) = world.begin(Stop::Freeze { request, after_effect: false }, collect).await;
+        let make = async move |tenant: TenantStore| {
+            let dev = BranchName::new("dev").unwrap();
+            tenant.create_branch(&dev, "b", &BranchSource::Position(old)).await
+        };
+        let (_, making) = world.begin(Stop::Kill { request: death, after_effect: true }, make).await;
         making.abort();
         slow.thaw();
         run.await.unwrap().unwrap();

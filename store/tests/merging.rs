@@ -3,13 +3,11 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
 use roost_store::format::segment::{self, Seal, Slot};
 use roost_store::garbage::{CollectError, MERGE_ABOVE};
-use roost_store::object::fault::{FaultStore, Faults, Stop};
-use roost_store::{BranchName, BranchSource, Hydration, OwnedBranch, ShipError};
+use roost_store::object::fault::Stop;
+use roost_store::{BranchName, BranchSource, Hydration, OwnedBranch, ShipError, TenantStore};
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
 use support::{Content, ModelDatabase};
 
@@ -146,13 +144,9 @@ async fn merging_may_die_anywhere() {
         for after_effect in [false, true] {
             let world = written().await;
             for _ in 0..2 {
-                let stop = Some(Stop::Kill { request, after_effect });
-                let unlucky = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), stop));
-                let tenant = world.tenant_in(unlucky.clone());
-                let victim = tokio::spawn(async move { tenant.collect(&policy(HOUR), &|_| {}).await });
-                while !victim.is_finished() && !unlucky.is_stopped() {
-                    tokio::task::yield_now().await;
-                }
+                let stop = Stop::Kill { request, after_effect };
+                let collect = async |tenant: TenantStore| tenant.collect(&policy(HOUR), &|_| {}).await;
+                let (unlucky, victim) = world.begin(stop, collect).await;
                 victim.abort();
                 reached |= unlucky.is_stopped();
                 let walked = world.walk().await;

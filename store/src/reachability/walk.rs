@@ -189,11 +189,8 @@ impl Walk {
         findings: &mut Vec<Finding>,
     ) -> Result<Reached, ReadError> {
         let mut reached = Reached::default();
-        for (needed_by, position) in positions(roots) {
+        for (needed_by, position) in self.promises(roots).await {
             let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
-            if is_missing(&manifest) && roots.is_unused(&needed_by) {
-                continue;
-            }
             let needed_by: Arc<str> = needed_by.into();
             if let Some(id) = position.stream() {
                 for number in 1..=position.sequence {
@@ -225,6 +222,22 @@ impl Walk {
             }
         }
         Ok(reached)
+    }
+
+    /// Every position that must be readable, and for whom. A pin that nobody uses promises nothing of a manifest that is
+    /// gone: whoever put it died before it looked.
+    async fn promises<'r>(&self, roots: &'r Roots) -> Vec<(String, &'r Position)> {
+        let mut promises = Vec::new();
+        for (needed_by, position) in positions(roots) {
+            let void = roots.is_unused(&needed_by) && {
+                let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
+                matches!(manifest, Err(ReadError::Object(ObjectError::NotFound { .. })))
+            };
+            if !void {
+                promises.push((needed_by, position));
+            }
+        }
+        promises
     }
 
     async fn reach_past(
@@ -351,12 +364,7 @@ impl Walk {
     async fn verify(&self, history: History, verifier: &mut Verifier<'_>) -> Result<Vec<Finding>, ReadError> {
         let mut findings = Vec::new();
         let roots = roots::read(&self.bucket, &self.keys, &mut Vec::new()).await?;
-        for (needed_by, position) in positions(&roots) {
-            if roots.is_unused(&needed_by)
-                && is_missing(&read::load_manifest(&self.bucket, &self.keys, position).await)
-            {
-                continue;
-            }
+        for (needed_by, position) in self.promises(&roots).await {
             let problem = verifier.position(position).await;
             findings.extend(damaged(problem)?.map(|problem| finding(&needed_by, problem)));
         }
@@ -377,11 +385,6 @@ impl Walk {
         }
         Ok(findings)
     }
-}
-
-/// A pin that nobody uses promises nothing of a manifest that is gone: whoever put it died before it looked.
-fn is_missing(manifest: &Result<Manifest, ReadError>) -> bool {
-    matches!(manifest, Err(ReadError::Object(ObjectError::NotFound { .. })))
 }
 
 /// What is wrong; none for what is only told of elsewhere. The outer error: the bucket did not answer.
@@ -416,7 +419,7 @@ fn next_to_damage(standing: Standing, damaged: bool) -> Standing {
     }
 }
 
-/// Every position that must be readable, and for whom.
+/// Every position that somebody names, and who.
 fn positions(roots: &Roots) -> impl Iterator<Item = (String, &Position)> {
     let heads =
         roots.heads.iter().filter_map(|(branch, head)| Some((format!("branch {branch}"), head.state()?)));

@@ -8,11 +8,13 @@ use std::time::Duration;
 use super::{Ledger, ModelDatabase, Seeded, VirtualClock, owner, path};
 use jiff::SignedDuration;
 use roost_store::garbage::{Collected, MERGE_ABOVE, Policy};
+use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::reachability::{self, Depth, History, Report};
 use roost_store::{
     Adoption, BranchName, Creation, Environment, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch,
     ShipError, Takeover, TenantStore,
 };
+use tokio::task::JoinHandle;
 
 pub const NOTHING_OF_THE_PAST: SignedDuration = SignedDuration::ZERO;
 
@@ -97,6 +99,20 @@ impl World {
 
     pub async fn collect(&self, policy: &Policy) -> Collected {
         self.tenant().collect(policy, &|_| {}).await.unwrap()
+    }
+
+    /// Begins something through a store that stops it there: that store, and what was begun, which has ended or stands.
+    pub async fn begin<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
+        &self,
+        stop: Stop,
+        work: impl FnOnce(TenantStore) -> W,
+    ) -> (Arc<FaultStore>, JoinHandle<T>) {
+        let store = Arc::new(FaultStore::new(self.memory.clone(), 1, Faults::default(), Some(stop)));
+        let begun = tokio::spawn(work(self.tenant_in(store.clone())));
+        while !begun.is_finished() && !store.is_stopped() {
+            tokio::task::yield_now().await;
+        }
+        (store, begun)
     }
 
     pub fn keys(&self) -> BTreeSet<String> {
