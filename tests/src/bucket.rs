@@ -5,7 +5,7 @@ use bytes::Bytes;
 use roost_store::{
     Adoption, Creation, Environment, Owner, TenantPath, TenantStore,
     object::{
-        Condition, MAX_LIST_PAGE, ObjectStore,
+        Condition, Listed, MAX_LIST_PAGE, ObjectError, ObjectStore,
         s3::{DEFAULT_TIMEOUT, S3Config, S3Credentials, S3Store},
     },
 };
@@ -70,12 +70,22 @@ impl Bucket {
 
     /// All keys below a prefix, in order.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let mut keys: Vec<String> = Vec::new();
+        Ok(self.listed(prefix).await?.into_iter().map(|object| object.key).collect())
+    }
+
+    /// Bytes of all objects below a prefix.
+    pub async fn size(&self, prefix: &str) -> Result<u64> {
+        Ok(self.listed(prefix).await?.iter().map(|object| object.size).sum())
+    }
+
+    async fn listed(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let mut listed: Vec<Listed> = Vec::new();
         loop {
-            let page = self.store.list(prefix, keys.last().map(String::as_str), MAX_LIST_PAGE).await?;
-            keys.extend(page.objects.into_iter().map(|object| object.key));
+            let after = listed.last().map(|object| object.key.as_str());
+            let page = self.store.list(prefix, after, MAX_LIST_PAGE).await?;
+            listed.extend(page.objects);
             if !page.truncated {
-                return Ok(keys);
+                return Ok(listed);
             }
         }
     }
@@ -85,12 +95,16 @@ impl Bucket {
         Ok(self.store.get(key, MAX_OBJECT).await.with_context(|| format!("object {key:?}"))?.bytes)
     }
 
-    /// All objects below a prefix with their bytes.
+    /// All objects below a prefix with their bytes. Not those that the operator collects meanwhile, which it may at any
+    /// time.
     pub async fn contents(&self, prefix: &str) -> Result<BTreeMap<String, Bytes>> {
         let mut contents = BTreeMap::new();
         for key in self.keys(prefix).await? {
-            let bytes = self.read(&key).await?;
-            contents.insert(key, bytes);
+            match self.store.get(&key, MAX_OBJECT).await {
+                Ok(object) => drop(contents.insert(key, object.bytes)),
+                Err(ObjectError::NotFound { .. }) => {}
+                Err(error) => return Err(error).with_context(|| format!("object {key:?}")),
+            }
         }
         Ok(contents)
     }
