@@ -1,5 +1,6 @@
 //! The engine: one DuckDB instance with the tenant's database, and what may be asked of it.
 use crate::activity::{Activity, ActivityCounters};
+use crate::client_connection::ClientConnection;
 use crate::config::{
     CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
 };
@@ -14,8 +15,9 @@ use crate::request::{QueryRequest, Role};
 use crate::running::{Running, RunningRequests, StopCause};
 use crate::session::{Header, Mode, Reply, Session};
 use crate::session_thread::ConnectionThread;
+use crate::spares::Spares;
 use crate::stream::QueryStream;
-use roost_duckdb::{Connection, Database, EngineError, ErrorKind, Progress, Trust, Vfs};
+use roost_duckdb::{Database, EngineError, ErrorKind, Progress, Vfs};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,19 +38,25 @@ pub(crate) struct Shared {
     blocked_since: Mutex<Option<Instant>>,
     failed: AtomicBool,
     requests: Arc<RunningRequests>,
+    spares: Spares,
 }
 
 impl Shared {
-    /// A connection for a client's statements, placed in the tenant's database.
-    pub fn client_connection(&self, role: Role) -> Result<Connection, EngineError> {
-        let mut connection = self.instance.connect(Trust::Client)?;
-        self.guard.enter(connection.id(), role);
-        let placed = connection.run(&format!("USE {}", opening::quoted(&self.database)));
-        if let Err(error) = placed {
-            self.guard.leave(connection.id());
-            return Err(error);
+    /// A connection for a client's statements: one that was made ahead, if there is one.
+    pub fn client_connection(&self) -> Result<ClientConnection, EngineError> {
+        self.spares.take().map_or_else(|| self.connect_client(), Ok)
+    }
+
+    /// Makes the connection of a request to come, for which nobody waits.
+    pub fn make_spare(&self) {
+        if self.failed.load(Ordering::SeqCst) {
+            return;
         }
-        Ok(connection)
+        self.spares.fill(|| self.connect_client()).unwrap_or_else(|error| self.note(&error));
+    }
+
+    fn connect_client(&self) -> Result<ClientConnection, EngineError> {
+        ClientConnection::open(&self.instance, &self.guard, &self.database)
     }
 
     /// Takes the write gate for a session's transaction, if it is open.
@@ -141,6 +149,7 @@ impl Engine {
             blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
             requests: Arc::default(),
+            spares: Spares::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -214,6 +223,7 @@ impl Engine {
                 }
             }
             drop(registration);
+            shared.make_spare();
             drop(shared);
             drop(slot);
         });

@@ -5,6 +5,7 @@
 //! holds the write gate, and results are streamed as Arrow batches with back-pressure.
 
 mod activity;
+mod client_connection;
 mod config;
 mod engine;
 mod error;
@@ -21,6 +22,7 @@ mod request;
 mod running;
 mod session;
 mod session_thread;
+mod spares;
 mod stream;
 
 pub use activity::Activity;

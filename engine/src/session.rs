@@ -1,4 +1,5 @@
 //! One request on its own connection and thread: statements in order, the last one's result streamed.
+use crate::client_connection::ClientConnection;
 use crate::engine::Shared;
 use crate::error::{QueryError, QueryErrorKind};
 use crate::gate::GateHold;
@@ -10,7 +11,7 @@ use crate::running::{Running, StopCause};
 use crate::stream::{Column, Outcome};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use roost_duckdb::{Connection, EngineError, ErrorKind, Extracted, Prepared, ResultStream, Returns};
+use roost_duckdb::{EngineError, ErrorKind, Extracted, Prepared, ResultStream, Returns};
 use roost_duckdb::{StatementKind, TransactionAction};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -45,7 +46,7 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     running: Arc<Running>,
     runtime: Handle,
-    connection: Connection,
+    connection: ClientConnection,
     role: Role,
     reply: Option<Reply>,
     hold: Option<GateHold>,
@@ -57,7 +58,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session on a fresh connection, placed in the tenant's database.
+    /// A session on a connection that nobody used, placed in the tenant's database.
     pub fn open(
         shared: Arc<Shared>,
         running: Arc<Running>,
@@ -65,10 +66,11 @@ impl Session {
         role: Role,
         reply: Reply,
     ) -> Result<Self, Box<(QueryError, Reply)>> {
-        let connection = match shared.client_connection(role) {
+        let connection = match shared.client_connection() {
             Ok(connection) => connection,
             Err(error) => return Err(Box::new((shared.query_error(error), reply))),
         };
+        connection.belongs_to(role);
         running.connected(connection.interrupt_handle());
         let outcome = Outcome { rows_changed: None, rows_returned: 0, committed_writes: false };
         Ok(Self {
@@ -331,12 +333,6 @@ impl Session {
             return QueryError::new(QueryErrorKind::TransactionConflict, "40001", error.message);
         }
         self.shared.query_error(error)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.shared.guard.leave(self.connection.id());
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     admission::Ticket,
     confirmation::Confirmation,
     encode::{EncodeError, Encoder, Failure},
+    http::encoding::{Encoded, Encoding, PIECE_BYTES},
     metrics::QueryMetrics,
     problems,
     prover::Prover,
@@ -18,9 +19,6 @@ use roost_protocol::{
 };
 use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 use uuid::Uuid;
-
-/// Bytes after which a piece of a result is handed to the connection; a single row may exceed it.
-const PIECE_BYTES: usize = 128 * 1024;
 
 /// Counts a query from its admission to its end, however it ends.
 pub struct Accounting {
@@ -222,29 +220,20 @@ impl Answer {
         Piece { bytes, last: Some(last) }
     }
 
-    /// Encodes the next rows, or the end, away from the async threads.
+    /// Encodes the next rows, or the end.
     async fn encode(&mut self) -> Result<Piece, EncodeError> {
-        let Some(mut encoder) = self.encoder.take() else {
+        let Some(encoder) = self.encoder.take() else {
             return Err(EncodeError::Stopped("the encoder failed before".into()));
         };
-        let (batch, from) = (self.received.front().cloned(), self.next_row);
-        let begun = std::mem::replace(&mut self.begun, true);
-        let changed = self.stream.outcome().and_then(|outcome| outcome.rows_changed);
-        let work = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::with_capacity(PIECE_BYTES);
-            let done = (|| {
-                if !begun {
-                    encoder.begin(&mut bytes)?;
-                }
-                match batch {
-                    None => encoder.end(changed, &mut bytes).map(|()| 0),
-                    Some(batch) => encoder.rows(&batch, from, PIECE_BYTES, &mut bytes),
-                }
-            })();
-            (encoder, bytes, done)
-        });
-        let (encoder, bytes, done) =
-            work.await.map_err(|stopped| EncodeError::Stopped(stopped.to_string()))?;
+        let from = self.next_row;
+        let work = Encoding {
+            encoder,
+            begin: !std::mem::replace(&mut self.begun, true),
+            batch: self.received.front().cloned(),
+            from,
+            rows_changed: self.stream.outcome().and_then(|outcome| outcome.rows_changed),
+        };
+        let Encoded { encoder, bytes, done } = work.run().await?;
         self.encoder = Some(encoder);
         let next = done?;
         let Some(batch) = self.received.front() else {

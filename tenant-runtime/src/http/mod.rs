@@ -1,6 +1,7 @@
 //! HTTP: the query API, the internal API of grants and commands, health and metrics.
 
 pub mod body;
+pub mod encoding;
 pub mod health;
 pub mod internal;
 pub mod listener;
