@@ -22,6 +22,7 @@ use std::{
     path::PathBuf,
     process::{Child, ExitStatus, Stdio},
     sync::Arc,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, SystemTime},
 };
 use tenant_runtime::storage;
@@ -36,8 +37,16 @@ pub fn in_seconds(seconds: i64) -> UnixMillis {
     UnixMillis(u64::try_from(i64::try_from(now).unwrap() + seconds * 1000).unwrap())
 }
 
+/// A port that nothing listens on, below those that the kernel gives to connections: one of them might have it before
+/// the pod does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A pod's process, and everything that the others know of it.
@@ -109,7 +118,7 @@ impl Pod {
             .timeout(DEADLINE)
             .build()
             .unwrap();
-        let pod = Self {
+        let mut pod = Self {
             child,
             client,
             base: format!("https://{name}:{port}"),
@@ -120,6 +129,8 @@ impl Pod {
             _folder: folder,
         };
         eventually("the pod is ready", async || {
+            let ended = pod.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", std::fs::read_to_string(&pod.last_words).unwrap());
             let ready = super::client().get(format!("{}/readyz", pod.health)).send().await;
             ready.is_ok_and(|answer| answer.status() == 200).then_some(())
         })

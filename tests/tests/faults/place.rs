@@ -23,7 +23,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU16, AtomicUsize, Ordering},
     time::Duration,
 };
 use tokio::sync::RwLockWriteGuard;
@@ -299,6 +299,12 @@ async fn scale(roost: &Roost, replicas: i32) -> Result<()> {
     .await
 }
 
+/// A port that nothing listens on, below those that the kernel gives to connections: one of them might have it before
+/// the replica does.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("0.0.0.0:0")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    (0..1_000)
+        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
+        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
+        .context("no port is free")
 }
