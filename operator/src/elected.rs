@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use roost_store::reachability::KnownManifests;
+
 use crate::{
     context::Context,
     trouble::Troubles,
@@ -18,4 +20,6 @@ pub struct Elected {
     pub queues: Queues,
     /// What went wrong lately.
     pub troubles: Troubles,
+    /// What collections have read of tenants' pasts.
+    pub known_manifests: KnownManifests,
 }

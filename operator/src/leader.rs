@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube_lease_manager::LeaseManagerBuilder;
+use roost_store::reachability::KnownManifests;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +113,7 @@ async fn run_term(context: Arc<Context>, end: CancellationToken) {
         index: Arc::new(Index::default()),
         queues: Queues::default(),
         troubles: Troubles::default(),
+        known_manifests: KnownManifests::default(),
         context: Arc::clone(&context),
     });
     let mut parts = JoinSet::new();

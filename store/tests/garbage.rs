@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use roost_store::garbage::{CollectError, Collected, Policy};
-use roost_store::object::fault::Stop;
+use roost_store::object::fault::{FaultStore, Faults, Stop};
+use roost_store::reachability::KnownManifests;
 use roost_store::{
     BranchName, BranchSource, DatedPosition, Holder, Hydration, ObjectStore, Owner, ShipError, Takeover,
     TenantError, TenantStore,
@@ -32,7 +33,9 @@ async fn the_past_beyond_the_window_goes_and_its_space_with_it() {
     let told = Mutex::new(&mut last);
     let freed = world
         .tenant()
-        .collect(&policy(NOTHING_OF_THE_PAST), &|progress| **told.lock().unwrap() = progress.chunks_done)
+        .collect(&policy(NOTHING_OF_THE_PAST), &world.known, &|progress| {
+            **told.lock().unwrap() = progress.chunks_done;
+        })
         .await
         .unwrap();
     assert_eq!((freed.deleted, &freed.keys), (looked.deleted, &looked.keys), "it said what it would do");
@@ -186,7 +189,7 @@ async fn a_zombie_is_fenced_even_after_collections() {
 
 /// Keeps nothing of the past.
 async fn collect(tenant: TenantStore) -> Result<Collected, CollectError> {
-    tenant.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await
+    tenant.collect(&policy(NOTHING_OF_THE_PAST), &KnownManifests::default(), &|_| {}).await
 }
 
 /// A tenant with something to collect, and a position that goes with it.
@@ -297,11 +300,57 @@ async fn next_to_damage_nothing_is_deleted() {
             world.memory.overwrite(&key, b"{}".to_vec());
         }
         let before = world.keys();
-        let refused = world.tenant().collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await;
+        let refused =
+            world.tenant().collect(&policy(NOTHING_OF_THE_PAST), &KnownManifests::default(), &|_| {}).await;
         assert!(matches!(refused, Err(CollectError::Damaged { .. })), "{part}: {refused:?}");
         assert!(refused.unwrap_err().to_string().contains(&key), "it names what is wrong");
         assert_eq!(world.keys(), before, "{part}");
     }
+}
+
+/// What a state needs that cannot be read is not known: it may be anything.
+#[tokio::test]
+async fn next_to_a_damaged_past_nothing_is_deleted() {
+    let world = World::new().await;
+    for chunk in 0..2 {
+        world.write("main", chunk).await;
+    }
+    let mut past: Vec<_> = world.keys().into_iter().filter(|key| key.contains("/manifests/")).collect();
+    past.pop();
+    assert!(past.len() > 1);
+    for key in past {
+        let whole = world.memory.contents()[&key].clone();
+        world.memory.overwrite(&key, b"{}".to_vec());
+        let before = world.keys();
+        let all = policy(SignedDuration::from_hours(1));
+        let refused = world.tenant().collect(&all, &KnownManifests::default(), &|_| {}).await;
+        assert!(matches!(refused, Err(CollectError::Damaged { .. })), "{key}: {refused:?}");
+        assert!(refused.unwrap_err().to_string().contains(&key), "it names what is wrong");
+        assert_eq!(world.keys(), before, "{key}");
+        world.memory.overwrite(&key, whole);
+    }
+}
+
+/// A run reads what is new since the one before, and only looks for the rest: a week's past costs what a day's does.
+#[tokio::test]
+async fn a_long_past_is_read_once() {
+    let asks = async |publishes: u64| {
+        let world = World::new().await;
+        for chunk in 0..publishes {
+            world.write("main", chunk % 4).await;
+        }
+        let all = policy(SignedDuration::from_hours(1));
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let store = Arc::new(FaultStore::new(world.memory.clone(), 1, Faults::default(), None));
+            world.tenant_in(store.clone()).collect(&all, &world.known, &|_| {}).await.unwrap();
+            runs.push(store.requests());
+        }
+        (runs[0], runs[1])
+    };
+    let (short, long) = (asks(3).await, asks(12).await);
+    assert_eq!(short.1, long.1, "{short:?} {long:?}");
+    assert!(long.0 > long.1, "{long:?}");
 }
 
 #[tokio::test]
@@ -311,7 +360,7 @@ async fn only_the_owner_collects() {
     let before = world.keys();
     let other = Owner { tenant_uid: "another".into(), ..owner() };
     let stranger = TenantStore::new(world.memory.clone(), path(), other, world.environment.clone());
-    let refused = stranger.collect(&policy(NOTHING_OF_THE_PAST), &|_| {}).await;
+    let refused = stranger.collect(&policy(NOTHING_OF_THE_PAST), &KnownManifests::default(), &|_| {}).await;
     assert!(matches!(refused, Err(CollectError::Tenant(TenantError::OwnedElsewhere { .. }))), "{refused:?}");
     assert_eq!(world.keys(), before);
 }

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use roost_store::format::segment::{self, Seal, Slot};
 use roost_store::garbage::{CollectError, MERGE_ABOVE};
 use roost_store::object::fault::Stop;
+use roost_store::reachability::KnownManifests;
 use roost_store::{BranchName, BranchSource, Hydration, OwnedBranch, ShipError, TenantStore};
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
 use support::{Content, ModelDatabase};
@@ -109,7 +110,7 @@ async fn a_damaged_merged_object_replaces_nothing() {
     bytes[100] ^= 1;
     world.memory.overwrite(&merged, bytes);
     let before = world.keys();
-    let refused = world.tenant().collect(&policy(HOUR), &|_| {}).await;
+    let refused = world.tenant().collect(&policy(HOUR), &KnownManifests::default(), &|_| {}).await;
     assert!(matches!(refused, Err(CollectError::Damaged { .. })), "{refused:?}");
     assert!(refused.unwrap_err().to_string().contains(&merged));
     assert_eq!(world.keys(), before);
@@ -145,7 +146,9 @@ async fn merging_may_die_anywhere() {
             let world = written().await;
             for _ in 0..2 {
                 let stop = Stop::Kill { request, after_effect };
-                let collect = async |tenant: TenantStore| tenant.collect(&policy(HOUR), &|_| {}).await;
+                let collect = async |tenant: TenantStore| {
+                    tenant.collect(&policy(HOUR), &KnownManifests::default(), &|_| {}).await
+                };
                 let (unlucky, victim) = world.begin(stop, collect).await;
                 victim.abort();
                 reached |= unlucky.is_stopped();

@@ -10,6 +10,7 @@ use roost_crds::{Tenant, TenantClass};
 use roost_store::{
     Environment, TenantStore,
     garbage::{Collected, LISTED},
+    reachability::KnownManifests,
 };
 
 use crate::{
@@ -67,7 +68,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let policy = super::policy(&class, options.deletes_per_second, !options.delete);
     let bar = crate::fsck::progress("objects");
     let collected = store
-        .collect(&policy, &|progress| {
+        .collect(&policy, &KnownManifests::default(), &|progress| {
             bar.set_length(progress.chunks_total);
             bar.set_position(progress.chunks_done);
         })

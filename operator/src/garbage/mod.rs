@@ -50,7 +50,7 @@ impl Reconcile for GarbageReconciler {
         let Some(class) = class.filter(|_| !going) else { return Ok(Requeue::OnChange) };
         let policy = policy(&class, context.config.garbage_deletes_per_second, false);
         let store = tenant_store(context, location).await?;
-        let collected = match store.collect(&policy, &|_| {}).await {
+        let collected = match store.collect(&policy, &self.0.known_manifests, &|_| {}).await {
             Ok(collected) => collected,
             Err(CollectError::Tenant(
                 TenantError::BeingDeleted { .. }

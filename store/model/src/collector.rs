@@ -39,6 +39,12 @@ struct Reached {
 }
 
 impl Reached {
+    /// A manifest, and what its name says of streams and packs.
+    fn manifest(&mut self, id: ManifestId) {
+        self.needed.insert(Object::Manifest(id));
+        self.followed.insert((id.branch, id.number));
+    }
+
     fn stream(&mut self, End { stream, sequence }: End) {
         let last = self.streams.entry(stream).or_insert(sequence);
         *last = sequence.max(*last);
@@ -94,8 +100,13 @@ impl StoreModel {
             }
         }
         for head in heads.values() {
-            for past in bucket.past(head, self.window) {
-                self.reach(bucket, &mut reached, past.manifest);
+            let past = bucket.past(head, self.window);
+            // Of the states in between the pages are not read.
+            if let Some(oldest) = past.last().filter(|_| !self.on(Switch::ForgetOldestPages)) {
+                self.reach(bucket, &mut reached, oldest.manifest);
+            }
+            for past in past {
+                reached.manifest(past.manifest);
                 past.end.into_iter().for_each(|end| reached.stream(end));
             }
         }
@@ -105,8 +116,7 @@ impl StoreModel {
     }
 
     fn reach(&self, bucket: &Bucket, reached: &mut Reached, id: ManifestId) {
-        reached.needed.insert(Object::Manifest(id));
-        reached.followed.insert((id.branch, id.number));
+        reached.manifest(id);
         let packs = bucket.manifests.get(&id).map(|manifest| &manifest.packs).into_iter().flatten();
         let named = packs.filter(|pack| pack.carried_by.is_none() || !self.on(Switch::DropCarriedPacks));
         reached.needed.extend(named.map(|pack| Object::Pack(*pack)));

@@ -54,6 +54,8 @@ switches! {
     CollectBeforeSeal,
     /// Packs are kept by the pages that refer to them only, not by the stream that carried them.
     ForgetStreamPacks,
+    /// The pages of a branch's oldest kept state are not read.
+    ForgetOldestPages,
     /// A pin keeps no more of the stream after its manifest than its position needs.
     KeepPartOfStream,
     /// The slots of a merged stream are all collected, those that keep late writes out among them.

@@ -33,6 +33,7 @@ fn broken_by(switch: Switch) -> (StoreModel, &'static str) {
         }
         Switch::TrustFirstHead => (bounds::merging_beside_readers(), broken::PIN_CURRENT),
         Switch::IgnoreMerged => (bounds::merging(), broken::PAST_READABLE),
+        Switch::ForgetOldestPages => (bounds::window(), broken::PAST_READABLE),
         Switch::KeepPartOfStream => (bounds::two_readers(), broken::PIN_READABLE),
         Switch::RemoveListsInUse | Switch::SharedPinName => (bounds::two_runs(), broken::PIN_READABLE),
         Switch::UnpinUndecided => (bounds::branch(), broken::HEAD_READABLE),

@@ -15,7 +15,9 @@ use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
 use crate::object::ObjectError;
 use crate::position::StreamId;
-use crate::reachability::{Finding, History, PastStream, Report, Standing, Tally, Walk, slot};
+use crate::reachability::{
+    Finding, History, KnownManifests, Pages, PastStream, Report, Standing, Tally, Walk, slot,
+};
 use crate::stream;
 use crate::tenant::{Progress, TenantStore};
 
@@ -26,17 +28,19 @@ const MERGES_PER_RUN: usize = 500;
 
 impl TenantStore {
     /// Deletes what nothing reaches and whose attempt ended. May be interrupted anywhere and repeated; several at a time
-    /// do no harm. `progress` counts objects.
+    /// do no harm. `known` spares it reading what an earlier run read. `progress` counts objects.
     ///
     /// # Errors
-    /// [`CollectError::Damaged`] when anything that is needed is missing: then nothing is deleted.
+    /// [`CollectError::Damaged`] when anything that it reads or looks for and that is needed is missing: then nothing is
+    /// deleted. What only states between the ends of a branch's past need, `fsck` looks for.
     pub async fn collect(
         &self,
         policy: &Policy,
+        known: &KnownManifests,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Collected, CollectError> {
         self.prove_owner().await?;
-        let run = Run { bucket: self.bucket(), keys: self.keys(), policy };
+        let run = Run { bucket: self.bucket(), keys: self.keys(), policy, known };
         run.collect(progress).await
     }
 }
@@ -45,13 +49,14 @@ struct Run<'a> {
     bucket: &'a Bucket,
     keys: &'a Keys,
     policy: &'a Policy,
+    known: &'a KnownManifests,
 }
 
 impl Run<'_> {
     async fn collect(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Collected, CollectError> {
         let now = self.bucket.environment.clock.now();
         let history = History::within(self.policy.recovery_window, now);
-        let walk = Walk::new(self.bucket.clone(), self.keys.clone());
+        let walk = self.walk();
         let earlier = condemned::earlier(self.bucket, self.keys).await?;
         let first = self.look(&walk, history).await?;
         let mut doomed = self.doomed(&first);
@@ -127,6 +132,10 @@ impl Run<'_> {
             }
         }
         Ok((merged, long.next().is_some()))
+    }
+
+    fn walk(&self) -> Walk {
+        Walk::new(self.bucket.clone(), self.keys.clone(), Pages::OfEnds, self.known.clone())
     }
 
     async fn look(&self, walk: &Walk, history: History) -> Result<Report, CollectError> {

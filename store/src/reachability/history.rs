@@ -1,13 +1,13 @@
 //! The past of a branch: from HEAD's manifest through its parents, as far as it is kept.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::branch::read;
-use crate::bucket::Bucket;
+use super::manifests::Manifests;
 use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::manifest::Manifest;
-use crate::keys::Keys;
 use crate::object::ObjectError;
 use crate::position::{StreamEnd, StreamId};
 
@@ -39,7 +39,7 @@ pub(super) enum Following {
 /// One manifest of a branch, and the WAL after it that belongs to the branch.
 #[derive(Debug, Clone)]
 pub(super) struct Past {
-    pub(super) manifest: Manifest,
+    pub(super) manifest: Arc<Manifest>,
     pub(super) following: Option<Following>,
     /// Whether it is HEAD's: its absence is damage. An older one may have been collected.
     pub(super) current: bool,
@@ -55,8 +55,7 @@ impl Past {
 
 /// The manifests of a branch's own lineage, newest first. What its lineage began with is kept by a pin.
 pub(super) async fn read_back(
-    bucket: &Bucket,
-    keys: &Keys,
+    manifests: &Manifests<'_>,
     head: &Head,
     history: History,
 ) -> Result<Vec<Past>, ReadError> {
@@ -64,12 +63,15 @@ pub(super) async fn read_back(
     let Some(mut position) = head.manifest.clone() else { return Ok(chain) };
     let mut following = head.stream.filter(|_| !head.sealed).map(Following::Open);
     loop {
-        let manifest = match read::load_manifest(bucket, keys, &position).await {
+        let current = chain.is_empty();
+        let manifest =
+            if current { manifests.read(&position).await } else { manifests.past(&position).await };
+        let manifest = match manifest {
             // The rest was collected.
-            Err(ReadError::Object(ObjectError::NotFound { .. })) if !chain.is_empty() => return Ok(chain),
+            Err(ReadError::Object(ObjectError::NotFound { .. })) if !current => return Ok(chain),
             manifest => manifest?,
         };
-        let past = Past { manifest, following, current: chain.is_empty() };
+        let past = Past { manifest, following, current };
         let enough = matches!(history, History::Since(moment) if past.since() <= moment);
         let parent = past.manifest.parent.as_ref().filter(|parent| parent.lineage == head.lineage);
         let parent = parent.map(crate::position::Position::base);

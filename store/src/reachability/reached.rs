@@ -12,6 +12,8 @@ use crate::position::{Position, StreamId};
 pub(super) struct Reached {
     /// Objects that must be there, relative to the tenant's prefix, and who needs each first.
     needed: BTreeMap<String, Arc<str>>,
+    /// Packs of states between the ends of a branch's past, and who needs each.
+    between: BTreeMap<String, Arc<str>>,
     /// Manifests whose streams stay, of whichever epoch: branch, lineage and number. All of a stream stays or none of it:
     /// who pins a position looks only whether its manifest stays.
     followed: BTreeSet<(BranchName, Lineage, u64)>,
@@ -31,6 +33,23 @@ impl Reached {
         !known
     }
 
+    /// A pack of a state between the ends.
+    pub(super) fn need_between(&mut self, relative: String, by: &Arc<str>) {
+        self.between.entry(relative).or_insert_with(|| by.clone());
+    }
+
+    /// To be called when all ends are known: takes the packs in between in, and returns those that a walk that reads only
+    /// the ends would not know of.
+    pub(super) fn settle(&mut self) -> Vec<(String, Arc<str>)> {
+        let between = std::mem::take(&mut self.between);
+        let unknown = between.iter().filter(|(pack, _)| !self.follows(pack));
+        let unknown: Vec<_> = unknown.map(|(pack, by)| (pack.clone(), by.clone())).collect();
+        for (pack, by) in between {
+            self.need(pack, &by);
+        }
+        unknown
+    }
+
     /// The streams that follow a manifest.
     pub(super) fn follow(&mut self, manifest: &Position) {
         self.followed.insert((manifest.branch.clone(), manifest.lineage, manifest.manifest));
@@ -43,6 +62,12 @@ impl Reached {
     /// A stream of the past, whose end is recorded.
     pub(super) fn is_over(&mut self, branch: BranchName, stream: StreamId) {
         self.over.insert((branch, stream));
+    }
+
+    /// Whether all slots of a stream stay.
+    pub(super) fn keeps(&self, stream: &(BranchName, StreamId)) -> bool {
+        let (branch, StreamId { lineage, manifest, .. }) = stream;
+        self.followed.contains(&(branch.clone(), *lineage, *manifest)) && !self.is_replaceable(stream)
     }
 
     /// A stream's merged object is there.
@@ -60,8 +85,11 @@ impl Reached {
     }
 
     fn in_replaceable(&self, relative: &str) -> bool {
-        let replaceable = |stream| self.merged.contains(&stream) && self.over.contains(&stream);
-        slot(relative).is_some_and(|(branch, stream, _)| replaceable((branch, stream)))
+        slot(relative).is_some_and(|(branch, stream, _)| self.is_replaceable(&(branch, stream)))
+    }
+
+    fn is_replaceable(&self, stream: &(BranchName, StreamId)) -> bool {
+        self.merged.contains(stream) && self.over.contains(stream)
     }
 
     /// Whether an object must stay. Packs of a stream are known by their names: reading every segment of a long

@@ -25,13 +25,17 @@ pub(super) async fn read(
     findings: &mut Vec<Finding>,
 ) -> Result<Roots, ReadError> {
     let mut reader = Reader { bucket, keys, unread: BTreeSet::new(), findings };
-    let record = reader.documents(vec![keys.tenant()]).await?.pop().map(|(_, record)| record);
-    let pins = reader.below(&keys.pins(), |_| true).await?;
-    let heads = reader.below(&keys.branches(), |key| head_of(key).is_some()).await?;
+    let record = reader.documents(vec!["tenant.json".to_owned()]).await?.pop().map(|(_, record)| record);
+    let pins = reader.below(&keys.pins()).await?;
+    let branches = reader.listed(&keys.branches()).await?;
+    let heads = branches.iter().filter(|key| head_of(key).is_some()).cloned().collect();
+    let heads = reader.documents(heads).await?;
     let heads = heads.into_iter().filter(|(_, head): &(String, Head)| !head.deleted);
     let heads = heads.filter_map(|(key, head)| Some((head_of(&key)?, head))).collect();
-    let catalogue = reader.below(&keys.catalogue(), |_| true).await?.into_iter().collect();
-    Ok(Roots { record, heads, pins: pins.into_iter().collect(), catalogue, unread: reader.unread })
+    let catalogue = reader.below(&keys.catalogue()).await?.into_iter().collect();
+    let manifests = branches.into_iter().filter(|key| key.contains("/manifests/")).collect();
+    let (pins, unread) = (pins.into_iter().collect(), reader.unread);
+    Ok(Roots { record, heads, pins, catalogue, manifests, unread })
 }
 
 /// The branch whose HEAD has this key.
@@ -48,27 +52,28 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The wanted documents below a key, each with its own relative to the tenant's prefix.
-    async fn below<T: Document>(
-        &mut self,
-        below: &str,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<(String, T)>, ReadError> {
-        let listed = list(self.bucket, below).await?.into_iter().map(|listed| listed.key);
-        self.documents(listed.filter(|key| self.keys.within(key).is_some_and(&wanted)).collect()).await
+    /// The keys below one, relative to the tenant's prefix, as all that follow here.
+    async fn listed(&self, below: &str) -> Result<Vec<String>, ReadError> {
+        let listed = list(self.bucket, below).await?.into_iter();
+        Ok(listed.filter_map(|listed| self.keys.within(&listed.key).map(str::to_owned)).collect())
+    }
+
+    /// The documents below a key, each with its own.
+    async fn below<T: Document>(&mut self, below: &str) -> Result<Vec<(String, T)>, ReadError> {
+        let listed = self.listed(below).await?;
+        self.documents(listed).await
     }
 
     /// Those documents that are there and what they should be.
-    async fn documents<T: Document>(&mut self, keys: Vec<String>) -> Result<Vec<(String, T)>, ReadError> {
-        let bucket = self.bucket;
-        let reads = keys.into_iter().map(|key| async move {
-            let found = bucket.find::<T>(&key).await;
-            (key, found)
+    async fn documents<T: Document>(&mut self, listed: Vec<String>) -> Result<Vec<(String, T)>, ReadError> {
+        let (bucket, keys) = (self.bucket, self.keys);
+        let reads = listed.into_iter().map(|relative| async move {
+            let found = bucket.find::<T>(&keys.relative(&relative)).await;
+            (relative, found)
         });
         let reads: Vec<_> = stream::iter(reads).buffered(READS_IN_FLIGHT).collect().await;
         let mut documents = Vec::new();
-        for (key, found) in reads {
-            let relative = self.keys.within(&key).unwrap_or(&key).to_owned();
+        for (relative, found) in reads {
             match found {
                 Ok(Some((document, _))) => documents.push((relative, document)),
                 Ok(None) => drop(self.unread.insert(relative)),

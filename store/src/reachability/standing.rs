@@ -31,6 +31,8 @@ pub(super) struct Roots {
     pub(super) heads: BTreeMap<BranchName, Head>,
     pub(super) pins: BTreeMap<String, Pin>,
     pub(super) catalogue: BTreeMap<String, CatalogueEntry>,
+    /// Manifests that are there, as of a listing.
+    pub(super) manifests: BTreeSet<String>,
     /// Roots that were listed and are gone since, or cannot be read (which is a finding of its own).
     pub(super) unread: BTreeSet<String>,
 }
@@ -243,6 +245,7 @@ mod tests {
             ]
             .into(),
             catalogue: [("catalogue/nightly".to_owned(), taken)].into(),
+            manifests: BTreeSet::new(),
             unread: BTreeSet::new(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::history::{self, Following, History, Past};
+use super::manifests::{KnownManifests, Manifests};
 use super::reached::{self, Reached};
 use super::report::PastStream;
 use super::roots;
@@ -36,6 +37,23 @@ pub enum Depth<'a> {
     Bytes(Option<&'a ClassKeys>),
 }
 
+/// Whose pages a walk reads. The manifests are read in any case, and that the pages are there is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Those of every state; and whether what follows for [`Pages::OfEnds`] is true.
+    OfAll,
+    /// Of HEADs, of pins, and of the oldest state of each branch. What a state in between refers to follows: it is the
+    /// oldest one's, or was made for a manifest in between, as its name says.
+    OfEnds,
+}
+
+/// Which state of a branch a manifest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    End,
+    Between,
+}
+
 /// Looks after each of which something else seemed to be missing.
 const MAX_LOOKS: usize = 8;
 
@@ -51,7 +69,8 @@ pub async fn walk(
     history: History,
     depth: Depth<'_>,
 ) -> Result<Report, ReadError> {
-    let mut walk = Walk::new(Bucket::new(store, environment), Keys::new(path));
+    let (bucket, keys) = (Bucket::new(store, environment), Keys::new(path));
+    let mut walk = Walk::new(bucket, keys, Pages::OfAll, KnownManifests::default());
     let mut report = walk.report(history).await?;
     if let Depth::Bytes(keys) = depth {
         if let Err(error) = walk.unlock(keys, path).await? {
@@ -75,13 +94,15 @@ pub async fn walk(
 pub(crate) struct Walk {
     bucket: Bucket,
     keys: Keys,
+    wanted: Pages,
+    known: KnownManifests,
     /// The packs of pages that were read.
     pages: Mutex<HashMap<ObjectName, Arc<[String]>>>,
 }
 
 impl Walk {
-    pub(crate) fn new(bucket: Bucket, keys: Keys) -> Self {
-        Self { bucket, keys, pages: Mutex::default() }
+    pub(crate) fn new(bucket: Bucket, keys: Keys, wanted: Pages, known: KnownManifests) -> Self {
+        Self { bucket, keys, wanted, known, pages: Mutex::default() }
     }
 
     /// Has chunks and WAL read with the tenant's data key.
@@ -125,16 +146,19 @@ impl Walk {
         let mut report = Report::new(self.keys.root());
         let mut reached = self.follow(&roots, history, &mut report, &mut findings).await?;
         let listed = roots::list(&self.bucket, self.keys.root()).await?;
-        self.guard(&listed, &mut reached).await?;
         for object in &listed {
             if let Some((branch, stream)) = reached::merged(self.relative(&object.key)) {
                 reached.is_merged(branch, stream);
             }
         }
+        self.guard(&listed, &mut reached).await?;
         let there: BTreeSet<&str> = listed.iter().map(|listed| self.relative(&listed.key)).collect();
         for (relative, needed_by) in reached.needed().filter(|(key, _)| !there.contains(key)) {
             let problem = ObjectError::NotFound { key: self.keys.relative(relative) }.to_string();
-            findings.push(Finding { needed_by: needed_by.to_owned(), problem });
+            let missing = finding(needed_by, problem);
+            if !findings.contains(&missing) {
+                findings.push(missing);
+            }
         }
         report.owner = roots.record.as_ref().map(|record| record.owner.clone());
         let wrapped = roots.record.as_ref().and_then(|record| record.data_key.as_deref());
@@ -198,30 +222,47 @@ impl Walk {
                     reached.need(self.relative(&slot).to_owned(), &needed_by);
                 }
             }
-            self.reach(&mut reached, position, manifest, &needed_by, findings).await?;
+            let manifest = manifest.as_ref().map_err(Clone::clone);
+            self.reach(&mut reached, position, manifest, Place::End, &needed_by, findings).await?;
         }
         for (branch, head) in &roots.heads {
             let needed_by: Arc<str> = format!("branch {branch}").into();
-            let chain = match history::read_back(&self.bucket, &self.keys, head, history).await {
+            let chain = match history::read_back(&self.manifests(roots), head, history).await {
                 Ok(chain) => chain,
                 Err(error) => {
-                    // HEAD's own manifest was told of above.
-                    damage(error)?;
+                    let found = damage(error)?.map(|problem| finding(&needed_by, problem));
+                    // If it is HEAD's own manifest, that was told above.
+                    let new = found.filter(|found| !findings.contains(found));
+                    findings.extend(new);
                     continue;
                 }
             };
             report.recoverable_from.extend(chain.last().map(|oldest| (branch.to_string(), oldest.since())));
             let followed = chain.iter().rev().nth(1).map(Past::since);
             report.next_past = report.next_past.into_iter().chain(followed).min();
+            let mut older = chain.len();
             for past in chain {
+                older -= 1;
+                let place = if older == 0 { Place::End } else { Place::Between };
                 if let Some(Following::Over(end)) = &past.following {
                     reached.is_over(branch.clone(), end.stream);
                     report.streams.push(PastStream::new(branch.clone(), end.clone()));
                 }
-                self.reach_past(&mut reached, past, &needed_by, findings).await?;
+                self.reach_past(&mut reached, past, place, &needed_by, findings).await?;
             }
         }
+        for (pack, needed_by) in reached.settle() {
+            let problem = format!(
+                "{} is neither of the oldest state nor made for a later one: a collection would delete it",
+                self.keys.relative(&pack)
+            );
+            findings.push(finding(&needed_by, problem));
+        }
         Ok(reached)
+    }
+
+    fn manifests<'w>(&'w self, roots: &'w Roots) -> Manifests<'w> {
+        Manifests { bucket: &self.bucket, keys: &self.keys, known: &self.known, listed: &roots.manifests }
     }
 
     /// Every position that must be readable, and for whom. A pin that nobody uses promises nothing of a manifest that is
@@ -244,13 +285,14 @@ impl Walk {
         &self,
         reached: &mut Reached,
         past: Past,
+        place: Place,
         needed_by: &Arc<str>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), ReadError> {
         let Past { manifest, current, .. } = past;
         let position = manifest.position();
         let mut found = Vec::new();
-        self.reach(reached, &position, Ok(manifest), needed_by, &mut found).await?;
+        self.reach(reached, &position, Ok(&manifest), place, needed_by, &mut found).await?;
         // A collector may have been faster than this walk.
         let collected = !current
             && !found.is_empty()
@@ -266,7 +308,8 @@ impl Walk {
         &self,
         reached: &mut Reached,
         position: &Position,
-        manifest: Result<Manifest, ReadError>,
+        manifest: Result<&Manifest, ReadError>,
+        place: Place,
         needed_by: &Arc<str>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), ReadError> {
@@ -284,11 +327,20 @@ impl Walk {
         };
         for (index, page) in manifest.pages.iter().enumerate() {
             reached.need(self.relative(&self.keys.page(&page.name)).to_owned(), needed_by);
-            match self.packs(&manifest, index).await {
+            if (place, self.wanted) == (Place::Between, Pages::OfEnds) {
+                continue;
+            }
+            match self.packs(manifest, index).await {
+                Ok(packs) if place == Place::Between => packs.iter().for_each(|pack| {
+                    reached.need_between(pack.clone(), needed_by);
+                }),
                 Ok(packs) => packs.iter().for_each(|pack| {
                     reached.need(pack.clone(), needed_by);
                 }),
-                Err(error) => findings.extend(damage(error)?.map(|problem| finding(needed_by, problem))),
+                // Also one that is gone: nothing may rely on what is not known of an end.
+                Err(error) => {
+                    findings.extend(damaged(Err(error))?.map(|problem| finding(needed_by, problem)));
+                }
             }
         }
         Ok(())
@@ -316,6 +368,8 @@ impl Walk {
                 streams.entry((branch, id)).or_default().push((number, object));
             }
         }
+        // Where all slots stay there is nothing to ask.
+        streams.retain(|stream, _| !reached.keeps(stream));
         for slots in streams.values_mut() {
             slots.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
             let mut sealed = false;
@@ -370,7 +424,7 @@ impl Walk {
         }
         for (branch, head) in &roots.heads {
             let needed_by = format!("branch {branch}");
-            let Ok(chain) = history::read_back(&self.bucket, &self.keys, head, history).await else {
+            let Ok(chain) = history::read_back(&self.manifests(&roots), head, history).await else {
                 continue;
             };
             for Past { manifest, following, current } in chain {

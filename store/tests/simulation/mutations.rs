@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use roost_store::garbage::Policy;
 use roost_store::mutation::{self, Mutation};
 use roost_store::object::fault::{FaultStore, Faults};
+use roost_store::reachability::KnownManifests;
 use roost_store::stream::Tail;
 use roost_store::{
     Adoption, BranchName, Creation, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch, PublishError,
@@ -141,12 +142,13 @@ fn a_zombie_is_fenced_after_collections(seed: u64) {
             merge_above: 1,
             dry_run: false,
         };
+        let known = KnownManifests::default();
         for _ in 0..2 {
             let (next, later) = open(&tenant, &ledger).await;
             next.publish(&later).await.unwrap();
             later.commit(&[1]);
             next.seal(&later).await.unwrap();
-            tenant.collect(&policy, &|_| {}).await.unwrap();
+            tenant.collect(&policy, &known, &|_| {}).await.unwrap();
         }
         database.commit(&[1]);
         let shipped = ship(&zombie, &database).await;

@@ -1,6 +1,6 @@
 //! One schedule: owners, branches and collectors over a bucket that fails in every way, and what must hold meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::Path;
@@ -19,7 +19,7 @@ use roost_store::format::page;
 use roost_store::garbage::{CollectError, Policy};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
-use roost_store::reachability::{self, Depth, History};
+use roost_store::reachability::{self, Depth, History, KnownManifests, Report};
 use roost_store::{
     Adoption, BranchName, BranchSource, ClassKeys, Clock, Creation, DataKey, Environment, Head, Holder,
     Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover,
@@ -39,6 +39,8 @@ struct Watched {
     heads: Mutex<BTreeMap<String, Head>>,
     /// When main's epoch became what it is.
     epochs: Mutex<Vec<(Duration, u64)>>,
+    /// What was collected.
+    deleted: Mutex<BTreeSet<String>>,
 }
 
 impl Watched {
@@ -103,6 +105,7 @@ impl ObjectStore for Watched {
         self.memory.list(prefix, after, limit).await
     }
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.deleted.lock().unwrap().insert(key.to_owned());
         self.memory.delete(key).await
     }
 }
@@ -118,6 +121,8 @@ struct Run {
     files: Mutex<u64>,
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
     keys: Option<(Arc<ClassKeys>, DataKey)>,
+    /// What collectors have read.
+    known: KnownManifests,
 }
 
 impl Run {
@@ -154,6 +159,13 @@ impl Run {
         if owned.durable() >= lsn {
             self.acknowledged.lock().unwrap().extend(commit);
         }
+    }
+
+    /// Reads every byte that is needed.
+    async fn walk(&self, history: History) -> Report {
+        let depth = Depth::Bytes(self.keys.as_ref().map(|(class, _)| &**class));
+        let (store, environment) = (self.watched.clone(), self.environment.clone());
+        reachability::walk(store, &path(), environment, history, depth).await.unwrap()
     }
 
     /// Some transactions: small ones, bulk loads, failures.
@@ -292,17 +304,28 @@ impl Run {
         }
     }
 
+    fn since_some_commit(&self) -> SignedDuration {
+        let commits: Vec<u64> = self.ledger.lock().unwrap().states.keys().copied().collect();
+        let Some(last) = commits.len().checked_sub(1) else { return SignedDuration::ZERO };
+        let chosen = commits[usize::try_from(self.random.below(last as u64 + 1)).unwrap()];
+        self.environment.clock.now().duration_since(ModelDatabase::time_of(chosen))
+    }
+
     /// Collects garbage, of which everything that nothing names any more is.
     async fn collect(&self, store: Arc<FaultStore>) {
+        let recovery_window = match self.random.below(3) {
+            0 => SignedDuration::ZERO,
+            1 => self.since_some_commit(),
+            _ => SignedDuration::MAX,
+        };
         let policy = Policy {
-            recovery_window: [SignedDuration::ZERO, SignedDuration::from_micros(500), SignedDuration::MAX]
-                [usize::try_from(self.random.below(3)).unwrap()],
+            recovery_window,
             grace: Duration::from_millis(self.random.below(2)),
             deletes_per_second: NonZeroU32::new(8).unwrap(),
             merge_above: 1 + self.random.below(2),
             dry_run: self.random.below(8) == 0,
         };
-        match self.tenant(store).collect(&policy, &|_| {}).await {
+        match self.tenant(store).collect(&policy, &self.known, &|_| {}).await {
             Ok(collected) if collected.merged > 0 => self.count("merged"),
             Ok(collected) if collected.deleted.count > 0 => self.count("collected"),
             Ok(_) => self.count("nothing to collect"),
@@ -345,6 +368,7 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         clock,
         heads: Mutex::default(),
         epochs: Mutex::default(),
+        deleted: Mutex::default(),
     });
     // Every other tenant is encrypted.
     let class_keys = (seed % 2 == 1).then(class_keys);
@@ -361,6 +385,7 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         disk: tempfile::tempdir().unwrap(),
         files: Mutex::default(),
         outcomes: Mutex::default(),
+        known: KnownManifests::default(),
     });
     let mut stores: Vec<Arc<FaultStore>> = Vec::new();
     let mut alive = Vec::new();
@@ -418,12 +443,16 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
         Hydrated::Restored { .. } => run.check_content(&file, &promised),
         Hydrated::Empty => assert!(promised.is_empty()),
     }
+    // A manifest that arrives after it was collected would be taken for more of the past.
+    let deleted = watched.deleted.lock().unwrap().clone();
+    for late in deleted.iter().filter(|key| key.contains("/manifests/")) {
+        watched.delete(late).await.unwrap();
+    }
     // Whatever happened: nothing that can be opened lacks anything, and what else is there is known.
-    while run.tenant(watched.clone()).collect(&everything(), &|_| {}).await.unwrap().more {}
-    let history = History::within(SignedDuration::ZERO, run.environment.clock.now());
-    let (path, environment) = (path(), run.environment.clone());
-    let depth = Depth::Bytes(run.keys.as_ref().map(|(class, _)| &**class));
-    let walked = reachability::walk(watched.clone(), &path, environment, history, depth).await.unwrap();
+    let walked = run.walk(History::Whole).await;
+    assert!(walked.is_clean(), "{walked:?}");
+    while run.tenant(watched.clone()).collect(&everything(), &run.known, &|_| {}).await.unwrap().more {}
+    let walked = run.walk(History::within(SignedDuration::ZERO, run.environment.clock.now())).await;
     assert!(walked.is_clean() && walked.ended.count == 0, "{walked:?}");
     std::mem::take(&mut *run.outcomes.lock().unwrap())
 }

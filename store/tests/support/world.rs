@@ -9,7 +9,7 @@ use super::{Ledger, ModelDatabase, Seeded, VirtualClock, owner, path};
 use jiff::SignedDuration;
 use roost_store::garbage::{Collected, MERGE_ABOVE, Policy};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
-use roost_store::reachability::{self, Depth, History, Report};
+use roost_store::reachability::{self, Depth, History, KnownManifests, Report};
 use roost_store::{
     Adoption, BranchName, Creation, Environment, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch,
     ShipError, Takeover, TenantStore,
@@ -33,6 +33,7 @@ pub struct World {
     pub environment: Environment,
     pub ledger: Arc<Mutex<Ledger>>,
     pub disk: tempfile::TempDir,
+    pub known: KnownManifests,
 }
 
 impl World {
@@ -43,7 +44,7 @@ impl World {
             compute: roost_store::Compute::Inline,
         };
         let (memory, ledger, disk) = (Arc::default(), Arc::default(), tempfile::tempdir().unwrap());
-        let world = Self { memory, environment, ledger, disk };
+        let world = Self { memory, environment, ledger, disk, known: KnownManifests::default() };
         world.tenant().initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
         world
     }
@@ -98,7 +99,7 @@ impl World {
     }
 
     pub async fn collect(&self, policy: &Policy) -> Collected {
-        self.tenant().collect(policy, &|_| {}).await.unwrap()
+        self.tenant().collect(policy, &self.known, &|_| {}).await.unwrap()
     }
 
     /// Begins something through a store that stops it there: that store, and what was begun, which has ended or stands.
