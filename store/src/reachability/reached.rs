@@ -66,8 +66,7 @@ impl Reached {
 
     /// Whether all slots of a stream stay.
     pub(super) fn keeps(&self, stream: &(BranchName, StreamId)) -> bool {
-        let (branch, StreamId { lineage, manifest, .. }) = stream;
-        self.followed.contains(&(branch.clone(), *lineage, *manifest)) && !self.is_replaceable(stream)
+        self.is_followed(stream) && !self.is_replaceable(stream)
     }
 
     /// A stream's merged object is there.
@@ -114,8 +113,11 @@ impl Reached {
             });
         }
         let of_slot = || slot(relative).map(|(branch, id, _)| (branch, id));
-        let Some((branch, id)) = merged(relative).or_else(of_slot) else { return false };
-        self.followed.contains(&(branch, id.lineage, id.manifest))
+        merged(relative).or_else(of_slot).is_some_and(|stream| self.is_followed(&stream))
+    }
+
+    fn is_followed(&self, (branch, stream): &(BranchName, StreamId)) -> bool {
+        self.followed.contains(&(branch.clone(), stream.lineage, stream.manifest))
     }
 
     /// What must be there, in the order of the keys.

@@ -214,7 +214,6 @@ impl Walk {
     ) -> Result<Reached, ReadError> {
         let mut reached = Reached::default();
         for (needed_by, position) in self.promises(roots).await {
-            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
             let needed_by: Arc<str> = needed_by.into();
             if let Some(id) = position.stream() {
                 for number in 1..=position.sequence {
@@ -222,6 +221,7 @@ impl Walk {
                     reached.need(self.relative(&slot).to_owned(), &needed_by);
                 }
             }
+            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
             let manifest = manifest.as_ref().map_err(Clone::clone);
             self.reach(&mut reached, position, manifest, Place::End, &needed_by, findings).await?;
         }
