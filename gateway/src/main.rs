@@ -47,9 +47,6 @@ async fn run(config: Config) -> anyhow::Result<()> {
         leaving: leaving.clone(),
         metrics: Arc::clone(&metrics),
     });
-    let health_listener =
-        TcpListener::bind(config.health_listen).await.context("cannot listen for health")?;
-    tokio::spawn(health.serve(health_listener));
 
     let gateway: Arc<Gateway> = setup::gateway(&config, client, keys_receiver, endpoints, metrics);
     let sweeper = Arc::clone(&gateway);
@@ -57,6 +54,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let server = Server { gateway, tls: tls(&config).await?, limits: setup::server_limits(&config) };
     let listener = TcpListener::bind(config.listen).await.context("cannot listen for clients")?;
     tracing::info!(address = %config.listen, tls = server.tls.is_some(), "serving");
+    // After it: clients are sent here as soon as this says that it is ready.
+    let health_listener =
+        TcpListener::bind(config.health_listen).await.context("cannot listen for health")?;
+    tokio::spawn(health.serve(health_listener));
 
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(listener, stop.clone()));

@@ -57,10 +57,11 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     let cache = identity.cache_dir.clone();
     let (desk, mut grants) = Desk::new(identity, Arc::clone(&lifecycle), environment.clone());
     let site = PodSite::default();
-    let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
-    let _health = Connections::serve(listen(config.health_listen).await?, None, health);
     let routes = query::routes(site.clone()).merge(internal::routes(Arc::clone(&desk)));
     let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes);
+    // After it: whoever reads that the pod is ready hands over a grant at once.
+    let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
+    let _health = Connections::serve(listen(config.health_listen).await?, None, health);
     let pod = Pod { config, cache, lifecycle, metrics, environment, desk, site };
     let grant = tokio::select! {
         grant = grants.recv() => grant,
