@@ -17,9 +17,10 @@ use roost_protocol::{
     secret::Secret,
     status::{RuntimeState, RuntimeStatus},
 };
+use roost_tests::free_port;
 use support::{
     eventually,
-    pod::{Pod, command, free_port, in_seconds, key, serve, sign},
+    pod::{Pod, command, in_seconds, key, serve, sign},
 };
 
 fn nowhere() -> StorageLocation {

@@ -14,15 +14,15 @@ use roost_protocol::{
     time::UnixMillis,
 };
 use roost_store::{Adoption, ClassKeys, Creation, Environment, TenantStore};
+use roost_tests::free_port;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, ExitStatus, Stdio},
     sync::Arc,
-    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, SystemTime},
 };
 use tenant_runtime::storage;
@@ -35,18 +35,6 @@ pub fn key() -> SigningKey {
 pub fn in_seconds(seconds: i64) -> UnixMillis {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     UnixMillis(u64::try_from(i64::try_from(now).unwrap() + seconds * 1000).unwrap())
-}
-
-/// A port that nothing listens on, below those that the kernel gives to connections: one of them might have it before
-/// the pod does.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
-    loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A pod's process, and everything that the others know of it.

@@ -14,16 +14,15 @@ use roost_crds::names::LEADER_LEASE;
 use roost_tests::{
     Roost,
     cluster::{PATIENCE, SYSTEM_NAMESPACE},
-    eventually,
+    eventually, free_port,
     mortal::{Begin, Fate, Manner, SIGNAL},
 };
 use serde_json::json;
 use std::{
-    net::TcpListener,
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Stdio},
-    sync::atomic::{AtomicU16, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use tokio::sync::RwLockWriteGuard;
@@ -40,8 +39,8 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(name: &'static str) -> Result<Self> {
-        Ok(Self { name, wake: free_port()?, health: free_port()? })
+    fn new(name: &'static str) -> Self {
+        Self { name, wake: free_port(), health: free_port() }
     }
 }
 
@@ -69,7 +68,7 @@ impl Place {
         let variables = containers.into_iter().next().and_then(|first| first.env).unwrap_or_default();
         let mut settings: Vec<_> =
             variables.into_iter().filter_map(|variable| Some((variable.name, variable.value?))).collect();
-        let replicas = [Replica::new("roost-operator-here")?, Replica::new("roost-operator-there")?];
+        let replicas = [Replica::new("roost-operator-here"), Replica::new("roost-operator-there")];
         let folder = tempfile::tempdir()?;
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, serde_json::to_vec(&own_kubeconfig(roost).await?)?)?;
@@ -297,14 +296,4 @@ async fn scale(roost: &Roost, replicas: i32) -> Result<()> {
         if ready == replicas && usize::try_from(replicas) == Ok(pods.len()) { Ok(()) } else { Err(names()) }
     })
     .await
-}
-
-/// A port that nothing listens on, below those that the kernel gives to connections: one of them might have it before
-/// the replica does.
-fn free_port() -> Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
-    (0..1_000)
-        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
-        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
-        .context("no port is free")
 }
