@@ -22,35 +22,42 @@ use tokio_util::sync::CancellationToken;
 const WRITING: Duration = Duration::from_secs(8);
 /// PUTs that commits are compared with.
 const PUTS: usize = 200;
+/// How much later requests arrive at a bucket that is not on this machine.
+const FAR: Duration = Duration::from_millis(30);
 /// Bytes of a PUT: about what a segment of one small commit has.
 const PUT_BYTES: usize = 700;
 /// Publishes whose gate is timed.
 const PUBLISHES: usize = 5;
 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
-    let mut figures = synchronous(roost).await?;
+    let here = LocalTenant::new(roost, "commit").await?;
+    let far = LocalTenant::new(roost, "commit-far").await?.further(FAR);
+    let mut figures = synchronous("sync", &here).await?;
+    figures.extend(synchronous("far", &far).await?);
     figures.push(asynchronous(roost).await?);
     figures.push(gate(roost).await?);
     Ok(figures)
 }
 
-async fn synchronous(roost: &Roost) -> Result<Vec<Figure>> {
-    let tenant = LocalTenant::new(roost, "commit").await?;
+async fn synchronous(name: &str, tenant: &LocalTenant) -> Result<Vec<Figure>> {
     let life = Arc::new(tenant.open(Durability::Synchronous).await?);
     create(&life).await?;
     let mut figures = Vec::new();
     for clients in [1, 8, 32] {
         // Beside each: what else the machine does changes.
-        let put = puts(roost, &tenant).await?;
+        let put = puts(tenant).await?;
         let commits = write(&life, clients, WRITING).await?;
-        let name = format!("commit.sync_{clients}_p50");
-        figures.push(Figure::new(name, commits.median(), "ms").beside(put.median(), "one PUT"));
-        let name = format!("commit.sync_{clients}_p99");
-        figures.push(Figure::new(name, commits.quantile(0.99), "ms").beside(put.quantile(0.99), "one PUT"));
+        let name = format!("commit.{name}_{clients}");
+        figures
+            .push(Figure::new(format!("{name}_p50"), commits.median(), "ms").beside(put.median(), "one PUT"));
+        figures.push(
+            Figure::new(format!("{name}_p99"), commits.quantile(0.99), "ms")
+                .beside(put.quantile(0.99), "one PUT"),
+        );
         #[allow(clippy::cast_precision_loss, reason = "a rate in a report")]
         let rate = commits.count() as f64 / WRITING.as_secs_f64();
         figures.push(
-            Figure::new(format!("commit.sync_{clients}_rate"), rate, "commits/s")
+            Figure::new(format!("{name}_rate"), rate, "commits/s")
                 .beside(1e3 / put.median(), "PUTs one after the other"),
         );
         publish(&life).await?;
@@ -141,13 +148,13 @@ async fn write(life: &Arc<Life>, clients: usize, time: Duration) -> Result<Sampl
 }
 
 /// Milliseconds of a PUT, one after the other, by the same client.
-async fn puts(roost: &Roost, tenant: &LocalTenant) -> Result<Sample> {
-    let (store, mut took) = (roost.bucket.store(), Sample::default());
+async fn puts(tenant: &LocalTenant) -> Result<Sample> {
+    let mut took = Sample::default();
     for _ in 0..PUTS {
         let key = format!("{}/puts/{}", tenant.prefix, random_suffix());
         let bytes = Bytes::from(vec![7; PUT_BYTES]);
         let begun = Instant::now();
-        store.put(&key, bytes, Condition::IfAbsent).await?;
+        tenant.bucket.put(&key, bytes, Condition::IfAbsent).await?;
         took.push(millis(begun.elapsed()));
     }
     Ok(took)

@@ -1,6 +1,6 @@
 //! A tenant of nobody's cluster, served by this process from the cluster's bucket: figures without Kubernetes.
 
-use crate::{life::Life, local_file::LocalFile};
+use crate::{far::Far, life::Life, local_file::LocalFile};
 use anyhow::Result;
 use roost_protocol::durability::Durability;
 use roost_store::{
@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 /// Where it is under its prefix.
@@ -24,7 +25,8 @@ const TENANT: &str = "local";
 pub struct LocalTenant {
     /// The prefix of its objects, and of nobody else's.
     pub prefix: String,
-    bucket: Arc<dyn ObjectStore>,
+    /// The bucket, as far away as it is from the tenant.
+    pub bucket: Arc<dyn ObjectStore>,
     owner: Owner,
     disk: tempfile::TempDir,
     lives: AtomicU32,
@@ -37,6 +39,11 @@ impl LocalTenant {
         let owner = roost.bucket.create_foreign_tenant(&prefix, NAMESPACE, TENANT).await?;
         let disk = tempfile::tempdir()?;
         Ok(Self { prefix, bucket: roost.bucket.store(), owner, disk, lives: AtomicU32::new(0) })
+    }
+
+    /// The same tenant, whose bucket is that much further away.
+    pub fn further(self, by: Duration) -> Self {
+        Self { bucket: Arc::new(Far { bucket: self.bucket, by }), ..self }
     }
 
     /// One whose published state is this file; asleep.

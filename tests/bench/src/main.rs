@@ -7,6 +7,7 @@ mod bare_pod;
 mod cold;
 mod commit;
 mod embedded;
+mod far;
 mod figure;
 mod hydrate;
 mod journal;
