@@ -35,6 +35,9 @@ pub enum Compute {
     Inline,
 }
 
+/// Work on at most so many bytes is done at once: handing it to another thread takes longer.
+const SMALL_WORK: usize = 64 * 1024;
+
 /// Everything the protocol takes from the outside world besides the bucket.
 #[derive(Clone)]
 pub struct Environment {
@@ -82,6 +85,15 @@ impl Environment {
                 },
             },
         }
+    }
+
+    /// The same for work on so many bytes, which stays here if they are few.
+    pub(crate) async fn compute_on<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if bytes <= SMALL_WORK { work() } else { self.compute(work).await }
     }
 }
 

@@ -28,6 +28,9 @@ pub const ENGINE_VERSION: &str = "1.5.5";
 /// DuckDB's storage version of new files.
 pub const STORAGE_VERSION: &str = "v1.5.0";
 
+/// WAL of at most so many bytes is read where it is asked for: it was just written, and is in memory.
+const SMALL_READ: u64 = 64 * 1024;
+
 /// Most blocks of the catalog that are fetched before an opening (16 MiB): the rest when it is read.
 const MAX_BOOT_METADATA: usize = 64;
 
@@ -198,11 +201,12 @@ impl LocalDatabase for ServedDatabase {
 
     async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError> {
         let files = self.files.clone();
-        let read = tokio::task::spawn_blocking(move || files.read_wal(range).map(Bytes::from));
-        match read.await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) => Err(LocalError::lasting(format!("the WAL cannot be read: {error}"))),
-            Err(stopped) => Err(LocalError::lasting(format!("the WAL was not read: {stopped}"))),
-        }
+        let read = if range.end - range.start <= SMALL_READ {
+            files.read_wal(range)
+        } else {
+            let read = tokio::task::spawn_blocking(move || files.read_wal(range)).await;
+            read.map_err(|stopped| LocalError::lasting(format!("the WAL was not read: {stopped}")))?
+        };
+        read.map(Bytes::from).map_err(|error| LocalError::lasting(format!("the WAL cannot be read: {error}")))
     }
 }

@@ -173,11 +173,12 @@ impl OwnedBranch {
     /// WAL as the next segment of a stream stores it.
     async fn stored(&self, end: &End, wal: Bytes) -> Result<StoredWal, ShipError> {
         let (codec, id, sequence) = (self.at.bucket.codec.clone(), end.id, end.sequence + 1);
+        let bytes = wal.len();
         let work = move || {
             let stored = codec.store_wal(&id, sequence, &wal)?.into();
             Ok::<_, LocalError>(StoredWal { length: wal.len(), stored })
         };
-        Ok(self.at.bucket.environment.compute(work).await?)
+        Ok(self.at.bucket.environment.compute_on(bytes, work).await?)
     }
 
     async fn inline(&self, cut: &Cut, local: &dyn LocalDatabase) -> Result<Vec<CarriedChunk>, ShipError> {
