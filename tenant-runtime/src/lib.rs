@@ -16,6 +16,7 @@ pub mod database;
 pub mod encode;
 pub mod ending;
 pub mod files;
+mod group_commit;
 pub mod http;
 pub mod lifecycle;
 pub mod limits;

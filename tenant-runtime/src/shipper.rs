@@ -1,6 +1,6 @@
 //! Ships commits: whatever was committed while a segment was on its way goes into the next one.
 
-use crate::{files::LocalFiles, metrics::ShipMetrics, put_budget::Puts};
+use crate::{files::LocalFiles, group_commit::Group, metrics::ShipMetrics, put_budget::Puts};
 use roost_protocol::durability::{Durability, PutBudget, Terms};
 use roost_store::{Environment, LocalDatabase, OwnedBranch, ShipError, step::stepped, stream::Lsn};
 use std::{
@@ -47,6 +47,8 @@ pub struct Shipper {
     /// How many publishes wait until all is shipped: then nothing waits for others to join it.
     hurried: watch::Sender<usize>,
     puts: Mutex<Puts>,
+    /// Those who were answered last.
+    group: Mutex<Group>,
     /// Last commits of segments that are not durable yet, with the time of the oldest commit in each.
     on_their_way: Mutex<VecDeque<(Lsn, jiff::Timestamp)>>,
 }
@@ -63,20 +65,19 @@ impl Shipper {
         let durable = watch::Sender::new(branch.durable());
         let wanted = watch::Sender::new(branch.durable());
         let puts = Mutex::new(Puts::new(pace.budget, environment.clock.monotonic()));
-        let (eager, turn, hurried, on_their_way) =
-            (pace.eager, tokio::sync::Mutex::default(), watch::Sender::new(0), Mutex::default());
         Self {
             branch,
             files,
             environment,
-            eager,
+            eager: pace.eager,
             metrics,
-            turn,
+            turn: tokio::sync::Mutex::default(),
             durable,
             wanted,
-            hurried,
+            hurried: watch::Sender::new(0),
             puts,
-            on_their_way,
+            group: Mutex::default(),
+            on_their_way: Mutex::default(),
         }
     }
 
@@ -116,18 +117,21 @@ impl Shipper {
 
     /// How long the next segment waits for commits to share it with; none if there is nothing for one.
     fn pause(&self) -> Option<Duration> {
-        let oldest = self.files.oldest_uncut()?;
+        let uncut = self.files.uncut()?;
         if *self.hurried.borrow() > 0 {
             return Some(Duration::ZERO);
         }
         let awaited = *self.wanted.borrow() > *self.durable.borrow();
-        let gathering = if self.eager || awaited || self.files.uncut_bytes() >= SEGMENT_WAL {
+        let now = self.environment.clock.monotonic();
+        let gathering = if uncut.wal_bytes >= SEGMENT_WAL {
             Duration::ZERO
+        } else if self.eager || awaited {
+            self.group().wait(uncut.commits, now)
         } else {
-            let age = self.environment.clock.now().duration_since(oldest);
+            let age = self.environment.clock.now().duration_since(uncut.since);
             GATHERING.saturating_sub(Duration::try_from(age).unwrap_or_default())
         };
-        Some(self.puts().wait(self.environment.clock.monotonic()).max(gathering))
+        Some(self.puts().wait(now).max(gathering))
     }
 
     /// Ships one segment; false if there is nothing to ship now.
@@ -145,7 +149,10 @@ impl Shipper {
         let started = self.environment.clock.monotonic();
         let durable =
             stepped("ship", format!("WAL to {}", cut.wal.end), self.branch.ship(&cut, local)).await?;
-        let took = self.environment.clock.monotonic().saturating_sub(started);
+        let ended = self.environment.clock.monotonic();
+        let took = ended.saturating_sub(started);
+        let waiting = self.files.uncut().map_or(0, |uncut| uncut.commits);
+        *self.group() = Group::after(cut.commits.len(), waiting, took, ended);
         self.metrics.shipped(cut.commits.len(), cut.wal.end - cut.wal.start, took);
         self.advance(durable);
         Ok(true)
@@ -222,11 +229,15 @@ impl Shipper {
     /// Time of the oldest commit that is not durable.
     pub fn oldest(&self) -> Option<jiff::Timestamp> {
         let shipping = self.on_their_way().front().map(|(_, time)| *time);
-        shipping.or_else(|| self.files.oldest_uncut())
+        shipping.or_else(|| self.files.uncut().map(|uncut| uncut.since))
     }
 
     fn puts(&self) -> MutexGuard<'_, Puts> {
         self.puts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn group(&self) -> MutexGuard<'_, Group> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn on_their_way(&self) -> MutexGuard<'_, VecDeque<(Lsn, jiff::Timestamp)>> {

@@ -184,6 +184,11 @@ impl Tail {
         self.pending.front().map(|first| first.commit.time)
     }
 
+    /// Commits that no segment has taken yet.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Commits in this WAL.
     pub fn commits(&self) -> u64 {
         self.commits
@@ -297,7 +302,8 @@ mod tests {
         // One commit is taken however long it is, and nothing of one that has not ended.
         assert_eq!(tail.cut(1).unwrap().wal, 60..90);
         assert_eq!(tail.cut(1_000), None);
-        assert_eq!((tail.backlog(), tail.committed()), (5, Lsn { manifest: 7, offset: 90 }));
+        assert_eq!((tail.backlog(), tail.pending()), (5, 0));
+        assert_eq!(tail.committed(), Lsn { manifest: 7, offset: 90 });
     }
 
     #[test]

@@ -69,6 +69,17 @@ pub struct Taken {
     pub rotated: bool,
 }
 
+/// Commits that no segment has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncut {
+    /// Time of the oldest.
+    pub since: jiff::Timestamp,
+    /// How many there are.
+    pub commits: usize,
+    /// Bytes of WAL, with those of a commit under way.
+    pub wal_bytes: u64,
+}
+
 /// What no manifest holds yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpublished {
@@ -214,11 +225,6 @@ impl LocalFiles {
         }
     }
 
-    /// Bytes of WAL that no segment has taken.
-    pub fn uncut_bytes(&self) -> u64 {
-        self.changes().tail.backlog()
-    }
-
     /// The last commit, as it changes.
     pub fn commits(&self) -> watch::Receiver<Lsn> {
         self.0.commits.subscribe()
@@ -234,9 +240,11 @@ impl LocalFiles {
         self.changes().tail.cut(target)
     }
 
-    /// Time of the oldest commit that no segment has taken.
-    pub fn oldest_uncut(&self) -> Option<jiff::Timestamp> {
-        self.changes().tail.oldest_pending()
+    /// The commits that no segment has taken; none if there are none.
+    pub fn uncut(&self) -> Option<Uncut> {
+        let tail = &self.changes().tail;
+        let since = tail.oldest_pending()?;
+        Some(Uncut { since, commits: tail.pending(), wal_bytes: tail.backlog() })
     }
 
     /// Reads bytes of the WAL; all of them or an error.
