@@ -1,12 +1,14 @@
 //! Reads the world around a Tenant.
 
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt as _, api::ListParams};
 use roost_crds::{
-    PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, conditions, names::MAIN_BRANCH,
+    PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, TenantClass, conditions,
+    names::MAIN_BRANCH,
 };
 use roost_protocol::{command::Order, grant::TenantIdentity};
 use roost_store::CopySource;
+use std::sync::Arc;
 
 use crate::{
     class::resolve::{Resolved, resolve},
@@ -63,10 +65,7 @@ pub struct Observed {
 impl Observed {
     /// Whether the bucket was found or made to hold its data.
     pub fn made(&self) -> bool {
-        self.tenant
-            .status
-            .as_ref()
-            .is_some_and(|status| status.position.is_some() && status.location.is_some())
+        is_made(&self.tenant)
     }
 
     /// Whether anything was ever published.
@@ -76,13 +75,19 @@ impl Observed {
     }
 }
 
+fn is_made(tenant: &Tenant) -> bool {
+    let status = tenant.status.as_ref();
+    status.is_some_and(|status| status.position.is_some() && status.location.is_some())
+}
+
 /// Reads.
 pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, ReconcileError> {
     let context = &elected.context;
     let namespace = tenant.namespace().unwrap_or_default();
     let uid = tenant.uid().unwrap_or_default();
     let sticky = tenant.status.as_ref().and_then(|status| status.class_name.clone());
-    let class = resolve(sticky.as_deref(), tenant.spec.class_name.as_deref(), &elected.index.classes());
+    let classes = classes(elected, &tenant).await?;
+    let class = resolve(sticky.as_deref(), tenant.spec.class_name.as_deref(), &classes);
     let identity = TenantIdentity {
         namespace: namespace.clone(),
         name: tenant.name_any(),
@@ -118,6 +123,16 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
         }
     }
     Ok(observed)
+}
+
+/// The classes to choose from. Those of a Tenant that is about to be made are read anew: which of them is the default, its
+/// bucket and whether it encrypts hold for good, and what is watched may be older than the Tenant.
+async fn classes(elected: &Elected, tenant: &Tenant) -> Result<Vec<Arc<TenantClass>>, ReconcileError> {
+    if is_made(tenant) {
+        return Ok(elected.index.classes());
+    }
+    let api: Api<TenantClass> = Api::all(elected.context.client.clone());
+    Ok(api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect())
 }
 
 /// Looks at a branch's pod; one that serves clears what went wrong before.
