@@ -9,7 +9,7 @@ use roost_gateway::{
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::sleep,
 };
@@ -28,6 +28,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    // Before anything else: the kernel drops signals that the first process of a container does not receive.
+    let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let client = kube::Client::try_default().await.context("cannot find out how to reach the API server")?;
     let metrics = Arc::new(Metrics::default());
     let (keys_sender, keys_receiver) = watch::channel(None);
@@ -61,7 +64,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(listener, stop.clone()));
-    asked_to_stop().await?;
+    asked_to_stop(terminate, interrupt).await;
     tracing::info!("leaving: not ready any more, accepting a little longer");
     leaving.cancel();
     sleep(config.shutdown_delay).await;
@@ -81,12 +84,9 @@ async fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
     Ok(Some(acceptor))
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+async fn asked_to_stop(mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    Ok(())
 }

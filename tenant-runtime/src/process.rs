@@ -2,7 +2,7 @@
 
 use crate::{config::Config, ending, pod, standalone};
 use roost_protocol::status::Ending;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Exit code of a process that could not even start.
@@ -28,7 +28,13 @@ pub fn run(config: &Config) -> ! {
 
 async fn live(config: &Config) -> Ending {
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    // Before anything else: the kernel drops signals that the first process of a container does not receive.
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => {
+            tokio::spawn(stop_on_signal(terminate, interrupt, stop.clone()));
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "signals cannot be received"),
+    }
     let ended = match &config.standalone {
         Some(folder) => standalone::run(config, folder, &stop).await,
         None => pod::run(config, &stop).await,
@@ -36,13 +42,7 @@ async fn live(config: &Config) -> Ending {
     ended.unwrap_or_else(ending::failed)
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received");
-        return;
-    };
+async fn stop_on_signal(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
