@@ -23,7 +23,7 @@ const EXIT_FENCED: i32 = 21;
 async fn an_idle_tenant_falls_asleep_and_wakes_with_its_data() {
     let folder = tempfile::tempdir().unwrap();
     for night in 1..=3 {
-        let mut process = Process::start(folder.path(), &["--idle-timeout", "500ms"]);
+        let mut process = Process::start(folder.path(), &["--idle-timeout", "3s"]);
         process.query("create table if not exists nights(n int)").await;
         process.query(&format!("insert into nights values ({night})")).await;
         let counted = process.query("select count(*), max(n) from nights").await;
@@ -35,7 +35,7 @@ async fn an_idle_tenant_falls_asleep_and_wakes_with_its_data() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_query_keeps_the_tenant_awake() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(folder.path(), &["--idle-timeout", "300ms"]);
+    let mut process = Process::start(folder.path(), &["--idle-timeout", "1500ms"]);
     let sql = "select count(*) from range(100000000) a, range(1000000) b where a.range * b.range = 7";
     let started = Instant::now();
     let (status, _) = process.ask(json!({"sql": sql, "timeout": "2s"})).await;
@@ -86,7 +86,7 @@ async fn draining_refuses_new_requests_before_anything_is_executed_and_loses_not
     process.query("create table t(i int)").await;
     let sql = "select count(*) from range(100000000) a, range(1000000) b where a.range * b.range = 7";
     let query = format!("{}/query", process.url());
-    let long = client().post(&query).json(&json!({"sql": sql, "timeout": "3s"}));
+    let long = client().post(&query).json(&json!({"sql": sql, "timeout": "10s"}));
     let long = tokio::spawn(async move { long.send().await });
     // Acknowledged writes until the first refusal: those and no others must be there.
     let mut acknowledged = 0;

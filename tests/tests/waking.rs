@@ -50,7 +50,7 @@ async fn ask(shop: &TestNamespace, replica: &str) -> Result<Answer> {
 #[ignore = "needs the test cluster"]
 async fn the_first_query_after_an_eviction_calls_no_pod_that_has_left() -> Result<()> {
     let roost = Roost::connect().await?;
-    let class = roost.class("waking", "2s", |_| ()).await?;
+    let class = roost.class("waking", "5s", |_| ()).await?;
     let shop = roost.namespace("waking").await?;
     let uid = shop.tenant("acme", json!({"className": class})).await?;
     shop.run("acme", "CREATE TABLE t AS SELECT 7 AS i").await?;

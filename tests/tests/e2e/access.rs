@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use roost_protocol::problem::ErrorCode;
-use roost_tests::{Answer, Roost, eventually};
+use roost_tests::{Answer, Roost, cluster::PATIENCE, eventually};
 use serde_json::json;
 use std::time::Duration;
 
@@ -39,7 +39,14 @@ async fn tokens_and_rights_decide_who_connects() -> Result<()> {
     ensure!(ask(&stranger, "SELECT 1").await?.problem()?.code == ErrorCode::Forbidden);
     // A reader reads and does not write.
     let reader = shop.user("reader", "roost-read").await?;
-    ensure!(ask(&reader, "SELECT i FROM t").await?.integer()? == 1);
+    eventually("the reader's right is known", PATIENCE, || async {
+        let answer = ask(&reader, "SELECT i FROM t").await;
+        match answer.and_then(|answer| answer.integer()) {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
     ensure!(ask(&reader, "INSERT INTO t VALUES (2)").await?.problem()?.code == ErrorCode::ReadOnly);
     ensure!(shop.query("acme", "SELECT count(*) FROM t").await?.integer()? == 1);
     // Rights in one namespace are none in another.

@@ -1,7 +1,7 @@
 //! Manifests in Git: applied again they change nothing, and what Roost writes is no difference to them.
 
 use anyhow::{Result, ensure};
-use roost_tests::{Roost, TestNamespace};
+use roost_tests::{Roost, TestNamespace, cluster::PATIENCE, eventually};
 use serde_json::{Value, json};
 use std::{io::Write as _, process::Command};
 
@@ -45,16 +45,19 @@ async fn applied_again_nothing_differs() -> Result<()> {
         // The init script runs in the first wake, and only then is there something to branch and to keep.
         shop.answers("acme", "SELECT i FROM t", 1).await?;
         ready(&shop).await?;
-        let differs = |when: &str| -> Result<()> {
-            let (code, printed) = run("diff")?;
-            ensure!(code == Some(0), "{way:?} {when}: {printed}");
-            Ok(())
+        // A status that is written while kubectl compares is a difference, once.
+        let settled = async |when: &str| {
+            eventually(&format!("no difference, {way:?} {when}"), PATIENCE, || async {
+                let (code, printed) = run("diff").map_err(|error| error.to_string())?;
+                if code == Some(0) { Ok(()) } else { Err(printed) }
+            })
+            .await
         };
-        differs("asleep or awake")?;
+        settled("asleep or awake").await?;
         let (code, printed) = run("apply")?;
         ensure!(code == Some(0) && !printed.contains("configured"), "{printed}");
         ready(&shop).await?;
-        differs("applied again")?;
+        settled("applied again").await?;
     }
     Ok(())
 }

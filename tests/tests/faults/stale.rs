@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use roost_tests::{Roost, cluster::PATIENCE, eventually, mortal::Manner};
+use tokio::time::timeout;
 
 use crate::{
     killed::converged,
@@ -52,7 +53,7 @@ async fn stand_still(roost: &Roost, place: &Place, story: Story) -> Result<()> {
         let uid = story.prepare(&shop, &class, &tenant).await?;
         first.arm()?;
         let wish = tokio::spawn(story.play(shop.clone(), class.clone(), tenant.clone(), uid.clone()));
-        let step = first.freeze().await?;
+        let step = timeout(PATIENCE, first.freeze()).await.context("it never stood still")??;
         // Its readiness probe would fail by now.
         place.publish(0, false).await?;
         let context = || format!("it stood still {step}");
