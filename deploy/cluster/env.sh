@@ -71,7 +71,7 @@ weed_dir() {
 images_dir() {
 	local key
 	key=$({ for m in kube etcd coredns; do bin_dir $m; done; weed_dir
-		cat "$HERE/config/pause.c" "$HERE/build-images"; } | sha256sum)
+		cat "$HERE/config/pause.c" "$HERE/config/protocols" "$HERE/build-images"; } | sha256sum)
 	echo "$CACHE/images-${key:0:16}"
 }
 
