@@ -55,10 +55,10 @@ async fn many_requests_to_a_draining_pod_wake_once() {
     let operator = setting.operator_naming(routes).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     assert_eq!(gateway.query().await.status, 200);
-    let answers = join_all((0..20).map(|_| gateway.query())).await;
+    let answers = join_all((0..50).map(|_| gateway.query())).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(wakes(&operator), [None, Some("uid-rt-1".to_owned())]);
-    assert_eq!(new.seen().len(), 20);
+    assert_eq!(new.seen().len(), 50);
 }
 
 #[tokio::test]

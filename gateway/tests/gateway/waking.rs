@@ -41,25 +41,24 @@ async fn gated_operator(
 }
 
 #[tokio::test]
-async fn many_requests_wake_a_tenant_once() {
-    const REQUESTS: usize = 40;
+async fn a_hundred_requests_wake_a_tenant_once() {
     let setting = Setting::new();
     let runtime = setting.runtime("rt-1", ok).await;
     let inspect = |wake: &WakeRequest| assert!(!wake.only_if_running && wake.not_pod_uid.is_none());
     let (operator, opening) = gated_operator(&setting, &runtime, inspect).await;
     let gateway = setting.gateway(&[operator.address], &[]).await;
     let metrics = Arc::clone(&gateway.gateway.metrics);
-    let requests = join_all((0..REQUESTS).map(|_| gateway.query()));
+    let requests = join_all((0..100).map(|_| gateway.query()));
     let opened = async {
-        let in_flight = format!("roost_gateway_requests_in_flight {REQUESTS}\n");
-        eventually("all are in flight", || metrics.render().unwrap().contains(&in_flight)).await;
+        let in_flight = "roost_gateway_requests_in_flight 100";
+        eventually("all are in flight", || metrics.render().unwrap().contains(in_flight)).await;
         eventually("the operator is asked", || operator.seen().len() == 1).await;
         opening.add_permits(1);
     };
     let (answers, ()) = timeout(PATIENCE, async { tokio::join!(requests, opened) }).await.unwrap();
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(operator.seen().len(), 1);
-    assert_eq!(runtime.seen().len(), REQUESTS);
+    assert_eq!(runtime.seen().len(), 100);
 }
 
 #[tokio::test]
