@@ -2,7 +2,8 @@
 
 use crate::{config::Config, ending, pod, standalone};
 use roost_protocol::status::Ending;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Exit code of a process that could not even start.
@@ -29,11 +30,8 @@ pub fn run(config: &Config) -> ! {
 async fn live(config: &Config) -> Ending {
     let stop = CancellationToken::new();
     // Before anything else: the kernel drops signals that the first process of a container does not receive.
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => {
-            tokio::spawn(stop_on_signal(terminate, interrupt, stop.clone()));
-        }
-        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "signals cannot be received"),
+    if let Err(error) = stop_on_signal(&stop) {
+        tracing::error!(%error, "signals cannot be received");
     }
     let ended = match &config.standalone {
         Some(folder) => standalone::run(config, folder, &stop).await,
@@ -42,10 +40,15 @@ async fn live(config: &Config) -> Ending {
     ended.unwrap_or_else(ending::failed)
 }
 
-async fn stop_on_signal(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.cancel();
+fn stop_on_signal(stop: &CancellationToken) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
 }

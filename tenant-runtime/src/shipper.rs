@@ -47,8 +47,6 @@ pub struct Shipper {
     /// How many publishes wait until all is shipped: then nothing waits for others to join it.
     hurried: watch::Sender<usize>,
     puts: Mutex<Puts>,
-    /// Those who were answered last.
-    group: Mutex<Group>,
     /// Last commits of segments that are not durable yet, with the time of the oldest commit in each.
     on_their_way: Mutex<VecDeque<(Lsn, jiff::Timestamp)>>,
 }
@@ -76,7 +74,6 @@ impl Shipper {
             wanted,
             hurried: watch::Sender::new(0),
             puts,
-            group: Mutex::default(),
             on_their_way: Mutex::default(),
         }
     }
@@ -85,6 +82,7 @@ impl Shipper {
     pub async fn run(&self, local: &dyn LocalDatabase) -> ShipError {
         let (mut commits, mut durable) = (self.files.commits(), self.durable.subscribe());
         let (mut wanted, mut hurried) = (self.wanted.subscribe(), self.hurried.subscribe());
+        let mut group = Group::default();
         loop {
             commits.mark_unchanged();
             durable.mark_unchanged();
@@ -100,11 +98,11 @@ impl Shipper {
                     _ = hurried.changed() => {}
                 }
             };
-            match self.pause() {
+            match self.pause(group) {
                 None => changed.await,
                 Some(Duration::ZERO) => match self.ship_next(local).await {
-                    Ok(true) => {}
-                    Ok(false) => changed.await,
+                    Ok(Some(answered)) => group = answered,
+                    Ok(None) => changed.await,
                     Err(error) => return error,
                 },
                 Some(pause) => tokio::select! {
@@ -116,7 +114,7 @@ impl Shipper {
     }
 
     /// How long the next segment waits for commits to share it with; none if there is nothing for one.
-    fn pause(&self) -> Option<Duration> {
+    fn pause(&self, group: Group) -> Option<Duration> {
         let uncut = self.files.uncut()?;
         if *self.hurried.borrow() > 0 {
             return Some(Duration::ZERO);
@@ -126,7 +124,7 @@ impl Shipper {
         let gathering = if uncut.wal_bytes >= SEGMENT_WAL {
             Duration::ZERO
         } else if self.eager || awaited {
-            self.group().wait(uncut.commits, now)
+            group.wait(uncut.commits, now)
         } else {
             let age = self.environment.clock.now().duration_since(uncut.since);
             GATHERING.saturating_sub(Duration::try_from(age).unwrap_or_default())
@@ -134,13 +132,13 @@ impl Shipper {
         Some(self.puts().wait(now).max(gathering))
     }
 
-    /// Ships one segment; false if there is nothing to ship now.
-    async fn ship_next(&self, local: &dyn LocalDatabase) -> Result<bool, ShipError> {
+    /// Ships one segment, and tells who commits next; none if there is nothing to ship now.
+    async fn ship_next(&self, local: &dyn LocalDatabase) -> Result<Option<Group>, ShipError> {
         if self.branch.must_publish_first() {
-            return Ok(false);
+            return Ok(None);
         }
         let _turn = self.turn.lock().await;
-        let Some(cut) = self.files.cut(SEGMENT_WAL) else { return Ok(false) };
+        let Some(cut) = self.files.cut(SEGMENT_WAL) else { return Ok(None) };
         let last = Lsn { manifest: cut.manifest, offset: cut.wal.end };
         if let Some(first) = cut.commits.first() {
             self.on_their_way().push_back((last, first.time));
@@ -152,10 +150,9 @@ impl Shipper {
         let ended = self.environment.clock.monotonic();
         let took = ended.saturating_sub(started);
         let waiting = self.files.uncut().map_or(0, |uncut| uncut.commits);
-        *self.group() = Group::after(cut.commits.len(), waiting, took, ended);
         self.metrics.shipped(cut.commits.len(), cut.wal.end - cut.wal.start, took);
         self.advance(durable);
-        Ok(true)
+        Ok(Some(Group::after(cut.commits.len(), waiting, took, ended)))
     }
 
     /// What is durable by now; after a publish too.
@@ -234,10 +231,6 @@ impl Shipper {
 
     fn puts(&self) -> MutexGuard<'_, Puts> {
         self.puts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn group(&self) -> MutexGuard<'_, Group> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn on_their_way(&self) -> MutexGuard<'_, VecDeque<(Lsn, jiff::Timestamp)>> {
