@@ -49,8 +49,9 @@ pub struct Config {
     /// Most bytes of request bodies held in memory at once; more are refused with 503.
     #[arg(long, env = "ROOST_MAX_BUFFERED_BYTES", default_value_t = 256 * 1024 * 1024, value_parser = positive())]
     pub max_buffered_bytes: u32,
-    /// Longest time for a request's headers to arrive; also how long an idle client connection is kept.
-    #[arg(long, env = "ROOST_HEADER_TIMEOUT", default_value = "30s", value_parser = parse_duration)]
+    /// Longest time for a request's headers to arrive; also how long an idle client connection is kept. Let it be
+    /// longer than clients and load balancers keep theirs, or they send requests into connections that just close.
+    #[arg(long, env = "ROOST_HEADER_TIMEOUT", default_value = "2m", value_parser = parse_duration)]
     pub header_timeout: Duration,
     /// Longest time for a request's body to arrive.
     #[arg(long, env = "ROOST_BODY_TIMEOUT", default_value = "60s", value_parser = parse_duration)]
@@ -114,6 +115,13 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text).ok(), expected.map(Duration::from_millis), "{text:?}");
         }
+    }
+
+    #[test]
+    fn clients_let_go_of_an_idle_connection_before_the_gateway_does() {
+        let config = Config::parse_from(["roost-gateway", "--namespace", "roost-system"]);
+        // What Go's and Rust's usual clients keep it for; others and load balancers keep theirs for a minute or less.
+        assert!(config.header_timeout > Duration::from_secs(90));
     }
 
     #[test]

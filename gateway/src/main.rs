@@ -54,7 +54,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let gateway: Arc<Gateway> = setup::gateway(&config, client, keys_receiver, endpoints, metrics);
     let sweeper = Arc::clone(&gateway);
     tokio::spawn(async move { sweeper.forwarder.sweep().await });
-    let server = Server { gateway, tls: tls(&config).await?, limits: setup::server_limits(&config) };
+    let server = Server {
+        gateway,
+        tls: tls(&config).await?,
+        limits: setup::server_limits(&config),
+        leaving: leaving.clone(),
+    };
     let listener = TcpListener::bind(config.listen).await.context("cannot listen for clients")?;
     tracing::info!(address = %config.listen, tls = server.tls.is_some(), "serving");
     // After it: clients are sent here as soon as this says that it is ready.

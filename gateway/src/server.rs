@@ -1,6 +1,7 @@
 //! Accepting client connections: how many, how slow they may be, and how they end.
 
 use crate::{gateway::Gateway, metrics::Metrics};
+use http::{HeaderValue, header};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -44,6 +45,9 @@ pub struct Server {
     pub tls: Option<TlsAcceptor>,
     /// Bounds.
     pub limits: ServerLimits,
+    /// Set when the server is about to stop: answers tell clients to use another connection from then on, so that
+    /// none is left to be cut while a request is on its way.
+    pub leaving: CancellationToken,
 }
 
 impl Server {
@@ -55,12 +59,13 @@ impl Server {
         let this = Arc::new(self);
         while let Some((place, stream, peer)) = next_connection(&listener, &places, &stop).await {
             let (server, watcher, cut) = (Arc::clone(&this), graceful.watcher(), cut.clone());
+            let places = Arc::clone(&places);
             tasks.spawn(async move {
                 let _place = place;
                 let _counted = Metrics::connection(&server.gateway.metrics);
                 tokio::select! {
                     () = cut.cancelled() => {}
-                    () = server.converse(stream, peer, watcher) => {}
+                    () = server.converse(stream, peer, watcher, &places) => {}
                 }
             });
         }
@@ -76,27 +81,33 @@ impl Server {
         }
     }
 
-    async fn converse(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+    async fn converse(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher, places: &Semaphore) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
         match &self.tls {
-            None => self.serve(stream, peer, watcher).await,
+            None => self.serve(stream, peer, watcher, places).await,
             Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.serve(stream, peer, watcher).await,
+                Ok(Ok(stream)) => self.serve(stream, peer, watcher, places).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             },
         }
     }
 
-    async fn serve<S>(&self, stream: S, peer: SocketAddr, watcher: Watcher)
+    async fn serve<S>(&self, stream: S, peer: SocketAddr, watcher: Watcher, places: &Semaphore)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let gateway = &self.gateway;
-        let service =
-            service_fn(|request| async move { Ok::<_, Infallible>(gateway.handle(request, peer).await) });
+        let service = service_fn(|request| async move {
+            let mut answer = self.gateway.handle(request, peer).await;
+            // The last place is held for the next connection.
+            let full = places.available_permits() == 0;
+            if full || self.leaving.is_cancelled() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout};
 const MAX_IDLE_PER_POD: usize = 32;
 /// Most connections kept in all.
 const MAX_IDLE: usize = 2048;
-/// How long a connection is used again. Short, so that the runtime, which closes one that was idle for a minute, does
+/// How long a connection is used again. Short, so that the runtime, which closes one that was idle for minutes, does
 /// not do so just when a request is written to it.
 pub const USED_AGAIN: Duration = Duration::from_secs(10);
 /// How long one connection to each pod is kept after that, as the witness that the pod is there; less than the runtime's
-/// minute, since its closing a connection is taken for its leaving.
+/// limit, since its closing a connection is taken for its leaving.
 pub const WITNESS_LIFETIME: Duration = Duration::from_secs(45);
 /// How long a connection may take to become ready after its last answer ended.
 const READY_WITHIN: Duration = Duration::from_millis(50);

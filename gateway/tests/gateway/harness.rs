@@ -101,11 +101,16 @@ impl Setting {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server =
-            Server { gateway: Arc::clone(&gateway), tls: None, limits: setup::server_limits(&config) };
+        let leaving = CancellationToken::new();
+        let server = Server {
+            gateway: Arc::clone(&gateway),
+            tls: None,
+            limits: setup::server_limits(&config),
+            leaving: leaving.clone(),
+        };
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(listener, stop.clone()));
-        Running { address, gateway, stop, serving, _keys: keys, _endpoints: endpoints }
+        Running { address, gateway, leaving, stop, serving, _keys: keys, _endpoints: endpoints }
     }
 
     /// The session token that a runtime was shown, verified.
@@ -118,6 +123,7 @@ impl Setting {
 pub struct Running {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
+    pub leaving: CancellationToken,
     pub stop: CancellationToken,
     pub serving: JoinHandle<()>,
     _keys: watch::Sender<Option<Arc<Keys>>>,

@@ -72,6 +72,32 @@ async fn connections_beyond_the_limit_wait() {
 }
 
 #[tokio::test]
+async fn answers_of_a_full_gateway_end_their_connection() {
+    let setting = Setting::new();
+    let roomy = setting.gateway(&[], &["--max-connections", "3"]).await;
+    let full = setting.gateway(&[], &["--max-connections", "1"]).await;
+    for (gateway, ends) in [(&roomy, false), (&full, true)] {
+        let answer = gateway.send(Call::new(Method::GET, "/")).await;
+        assert_eq!(answer.headers.get("connection").is_some_and(|value| value == "close"), ends);
+    }
+    let mut stream = TcpStream::connect(full.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: g\r\n\r\n").await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn answers_end_their_connection_before_the_gateway_leaves() {
+    let setting = Setting::new();
+    let gateway = setting.gateway(&[], &[]).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    gateway.leaving.cancel();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: g\r\n\r\n").await.unwrap();
+    assert!(rest(&mut stream).await.contains("\r\nconnection: close\r\n"));
+    // Whoever does not know yet that it leaves is still answered.
+    assert_eq!(gateway.send(Call::new(Method::GET, "/")).await.status, 404);
+}
+
+#[tokio::test]
 async fn what_is_in_flight_ends_before_the_server_does() {
     let setting = Setting::new();
     let gate = Arc::new(Semaphore::new(0));
@@ -136,6 +162,7 @@ async fn clients_speak_tls_when_it_is_configured() {
         gateway: Arc::clone(&plain.gateway),
         tls: Some(TlsAcceptor::from(serving.server_config())),
         limits: server_limits(&config),
+        leaving: CancellationToken::new(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

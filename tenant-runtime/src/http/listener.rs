@@ -19,8 +19,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const MAX_CONNECTIONS: usize = 512;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a request's head may take, and an idle connection is kept: longer than clients keep theirs (90 s in Go's
+/// and Rust's), so that none sends a request into a connection that just closes.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// Bytes that one connection may buffer in each direction.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// Pause after an accept that failed: the process is out of descriptors.
