@@ -6,6 +6,7 @@ use roost_protocol::{
 };
 use roost_store::{Environment, ObjectError, OwnedBranch, Proof, ProveError, ReadError};
 use std::{
+    convert::Infallible,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,7 +21,10 @@ const MAX_AGE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the bucket may take to answer before it counts as away.
 const UNANSWERED: Duration = Duration::from_secs(3);
-/// Longest time between two signs of life of this process; after a longer one it stood still. Above [`INTERVAL`].
+/// How often this process shows that it runs.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Longest time between two signs of life of this process; after a longer one it stood still. Well above [`HEARTBEAT`],
+/// for a busy machine makes a process wait for seconds.
 const MAX_SILENCE: Duration = Duration::from_secs(7);
 
 /// Keeps the evidence that the branch is ours.
@@ -67,6 +71,21 @@ impl Prover {
 
     /// Ends with the reason once the branch is someone else's.
     pub async fn run(&self) -> String {
+        tokio::select! {
+            reason = self.prove_until_lost() => reason,
+            never = self.show_life() => match never {},
+        }
+    }
+
+    async fn show_life(&self) -> Infallible {
+        loop {
+            let now = self.environment.clock.monotonic();
+            self.known().tick(now);
+            self.environment.clock.sleep(HEARTBEAT).await;
+        }
+    }
+
+    async fn prove_until_lost(&self) -> String {
         let mut lost = self.lost.subscribe();
         loop {
             if let Some(reason) = lost.borrow_and_update().clone() {
@@ -76,7 +95,6 @@ impl Prover {
                 biased;
                 changed = lost.changed() => drop(changed),
                 () = self.environment.clock.sleep(INTERVAL) => {
-                    self.tick();
                     // Failures show in the age of the last proof.
                     let _ = self.prove_anew().await;
                 }
@@ -123,10 +141,6 @@ impl Prover {
         is_fresh(known.last.sent) || (wanted == Reads::Relaxed && away)
     }
 
-    fn tick(&self) {
-        self.known().tick(self.environment.clock.monotonic());
-    }
-
     async fn prove_anew(&self) -> Result<(), Problem> {
         let asked = self.environment.clock.monotonic();
         let _flight = self.flight.lock().await;
@@ -160,7 +174,6 @@ impl Prover {
             known.tick(now);
             known.away = Some(now);
         };
-        self.tick();
         let mut attempt = pin!(self.branch.prove());
         loop {
             tokio::select! {

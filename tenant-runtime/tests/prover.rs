@@ -130,3 +130,17 @@ async fn what_was_known_before_a_freeze_counts_for_nothing() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_waited_for_its_machine_a_moment_goes_on_as_before() {
+    for looks in [Looks::Refused, Looks::Unheard(Duration::from_secs(15))] {
+        for second in 12..=22 {
+            let world = World::new().await;
+            let prover = world.prover().await;
+            world.looks_are(looks);
+            sleep(Duration::from_secs(second)).await;
+            advance(Duration::from_secs(5)).await;
+            assert_eq!(prover.before_answering(Relaxed).await, Ok(()), "{looks:?} {second}");
+        }
+    }
+}
