@@ -1,6 +1,5 @@
 //! A connection for a client's statements, known to the guard and placed in the tenant's database.
 use crate::guard::SessionGuard;
-use crate::opening::quoted;
 use crate::request::Role;
 use roost_duckdb::{Connection, Database, EngineError, Trust};
 use std::ops::{Deref, DerefMut};
@@ -18,7 +17,7 @@ impl ClientConnection {
         let connection = instance.connect(Trust::Client)?;
         let mut client = Self { connection, guard: Arc::clone(guard) };
         client.belongs_to(Role::ReadOnly);
-        client.run(&format!("USE {}", quoted(database)))?;
+        client.use_database(database)?;
         Ok(client)
     }
 

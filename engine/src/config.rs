@@ -9,6 +9,8 @@ pub const STREAM_DEPTH: usize = 2;
 pub(crate) const MAX_STATEMENTS: usize = 1_000;
 /// Most connections that wait for requests.
 pub(crate) const MAX_SPARES: usize = 8;
+/// Most threads that wait for requests.
+pub(crate) const MAX_IDLE_THREADS: usize = 8;
 /// Commands that wait for the engine's own connection.
 pub(crate) const OWN_QUEUE: usize = 16;
 /// How long an interrupted holder of the gate may take to roll back before closing the gate fails.

@@ -4,6 +4,7 @@ use crate::client_connection::ClientConnection;
 use crate::config::{
     CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
 };
+use crate::connection_thread::ConnectionThread;
 use crate::error::{OpenError, QueryError, QueryErrorKind};
 use crate::export::{self, ExportError, ExportProgress, ExportSummary};
 use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
@@ -14,7 +15,7 @@ use crate::opening;
 use crate::request::{QueryRequest, Role};
 use crate::running::{Running, RunningRequests, StopCause};
 use crate::session::{Header, Mode, Reply, Session};
-use crate::session_thread::ConnectionThread;
+use crate::session_threads::SessionThreads;
 use crate::spares::Spares;
 use crate::stream::QueryStream;
 use roost_duckdb::{Database, EngineError, ErrorKind, Progress, Vfs};
@@ -116,6 +117,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     own: Arc<ConnectionThread>,
     sessions: Arc<Semaphore>,
+    threads: Arc<SessionThreads>,
     max_sessions: usize,
     export_directory: Option<std::path::PathBuf>,
 }
@@ -155,6 +157,7 @@ impl Engine {
             shared: Arc::new(shared),
             own: Arc::new(own),
             sessions: Arc::new(Semaphore::new(config.max_sessions)),
+            threads: Arc::default(),
             max_sessions: config.max_sessions,
             export_directory: config.export_directory,
         })
@@ -214,7 +217,7 @@ impl Engine {
         watch_timeout(&running, request.timeout);
         let shared = Arc::clone(&self.shared);
         let reply = Reply { header: Some(header), batches, end };
-        let thread = std::thread::Builder::new().name("session".into()).spawn(move || {
+        let started = self.threads.run(move || {
             match Session::open(Arc::clone(&shared), running, runtime, request.role, reply) {
                 Ok(session) => session.serve(&request, mode),
                 Err(failed) => {
@@ -227,7 +230,7 @@ impl Engine {
             drop(shared);
             drop(slot);
         });
-        if let Err(error) = thread {
+        if let Err(error) = started {
             let message = format!("No thread could be started for the session: {error}");
             return Err(QueryError::new(QueryErrorKind::Busy, "53300", message));
         }

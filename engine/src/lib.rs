@@ -7,6 +7,7 @@
 mod activity;
 mod client_connection;
 mod config;
+mod connection_thread;
 mod engine;
 mod error;
 mod export;
@@ -21,7 +22,7 @@ pub mod policy;
 mod request;
 mod running;
 mod session;
-mod session_thread;
+mod session_threads;
 mod spares;
 mod stream;
 

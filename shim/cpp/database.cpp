@@ -1,7 +1,9 @@
 // Instances and connections.
 #include "shim.hpp"
 
+#include "duckdb/catalog/catalog_search_path.hpp"
 #include "duckdb/main/attached_database.hpp"
+#include "duckdb/main/client_data.hpp"
 #include "duckdb/main/database_manager.hpp"
 #include "duckdb/main/valid_checker.hpp"
 
@@ -83,6 +85,13 @@ extern "C" roost_failure *roost_connect(roost_database *database, uint64_t id, u
 		context.config.wait_time = 0;
 		context.config.streaming_buffer_size = STREAMING_BUFFER_BYTES;
 		*out = new roost_connection {std::move(connection), database->guard, std::move(state)};
+	});
+}
+
+extern "C" roost_failure *roost_connection_use(roost_connection *connection, roost_text database) {
+	return Guarded([&] {
+		auto &path = *ClientData::Get(*connection->connection->context).catalog_search_path;
+		path.Set(CatalogSearchEntry(ToString(database), DEFAULT_SCHEMA), CatalogSetPathType::SET_DIRECTLY);
 	});
 }
 

@@ -69,6 +69,7 @@ void roost_database_free(roost_database *database);
 bool roost_database_invalidated(roost_database *database, void *into, roost_text_sink reason);
 void roost_library_version(void *into, roost_text_sink sink);
 roost_failure *roost_connect(roost_database *database, uint64_t id, uint8_t trust, roost_connection **out);
+roost_failure *roost_connection_use(roost_connection *connection, roost_text database);
 void roost_connection_free(roost_connection *connection);
 bool roost_connection_in_transaction(roost_connection *connection);
 roost_interrupt *roost_connection_interrupt(roost_connection *connection);

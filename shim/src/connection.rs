@@ -33,6 +33,13 @@ impl Connection {
         self.trust
     }
 
+    /// Does what `USE database` does, without a statement that is planned and judged. The database, which is named
+    /// without quotes, must be attached: nobody looks.
+    pub fn use_database(&mut self, database: &str) -> Result<(), EngineError> {
+        // SAFETY: the connection is live, the text is borrowed for the call.
+        unsafe { ffi::check(ffi::roost_connection_use(self.raw(), Text::new(database))) }
+    }
+
     /// Parses `sql` into its statements. Nothing is bound or run, except that a PRAGMA is judged
     /// ([`crate::Stage::Parsed`]) and then replaced by the SQL that DuckDB defines for it, if any. DuckDB also
     /// replaces others: `ALTER TABLE ... ADD COLUMN c DEFAULT nextval('s')` becomes BEGIN, ALTER, UPDATE, ALTER,

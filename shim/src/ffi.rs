@@ -136,6 +136,7 @@ unsafe extern "C" {
         trust: u8,
         out: *mut *mut RawConnection,
     ) -> *mut Failure;
+    pub fn roost_connection_use(connection: *mut RawConnection, database: Text) -> *mut Failure;
     pub fn roost_connection_free(connection: *mut RawConnection);
     pub fn roost_connection_in_transaction(connection: *mut RawConnection) -> bool;
     pub fn roost_connection_interrupt(connection: *mut RawConnection) -> *mut RawInterrupt;

@@ -49,6 +49,25 @@ fn a_panicking_guard_refuses() {
 }
 
 #[test]
+fn a_database_is_used_as_by_its_statement() {
+    let (database, guard, mut stated) = in_memory();
+    query(&mut stated, r#"ATTACH ':memory:' AS "o""dd"; USE "o""dd"; CREATE TABLE t AS SELECT 7"#).unwrap();
+    let mut used = database.connect(Trust::Client).unwrap();
+    guard.take();
+    used.use_database("o\"dd").unwrap();
+    assert!(guard.take().is_empty(), "no statement is judged");
+    for path in [
+        "current_setting('search_path')",
+        "current_database() || '.' || current_schema()",
+        "current_schemas(true)::VARCHAR",
+    ] {
+        let sql = format!("SELECT {path}");
+        assert_eq!(query(&mut used, &sql).unwrap(), query(&mut stated, &sql).unwrap(), "{path}");
+    }
+    assert_eq!(number(&mut used, "SELECT * FROM t"), 7);
+}
+
+#[test]
 fn properties_tell_what_a_statement_does() {
     let (_database, _guard, mut client) = in_memory();
     query(&mut client, "CREATE SEQUENCE s; CREATE TABLE t(i INT); PREPARE w AS INSERT INTO t VALUES ($1)")
