@@ -15,7 +15,7 @@ use std::time::Instant;
 #[path = "../../../engine/tests/tpch/mod.rs"]
 mod data;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 8;
 /// Orders of the small data set, and of this one: 3,000,000 line items.
 const ORDERS: (&str, &str) = ("range(1, 5001)", "range(1, 750001)");
 
