@@ -46,7 +46,7 @@ pub struct Server {
     /// Bounds.
     pub limits: ServerLimits,
     /// Set when the server is about to stop: answers tell clients to use another connection from then on, so that
-    /// none is left to be cut while a request is on its way.
+    /// few are left to be cut while a request is on its way.
     pub leaving: CancellationToken,
 }
 

@@ -42,15 +42,25 @@ struct Known {
     away: Option<Duration>,
     /// When this process last showed that it runs.
     alive: Duration,
-    /// It did not run for a while, and what happened meanwhile is not known: nothing but a proof counts.
-    stood_still: bool,
+    /// When it noticed that it had not run for a while. What happened meanwhile is not known: nothing counts but a proof
+    /// that was asked for since then.
+    woke: Option<Duration>,
 }
 
 impl Known {
     /// Notes that this process runs.
     fn tick(&mut self, now: Duration) {
-        self.stood_still |= now.saturating_sub(self.alive) > MAX_SILENCE;
-        self.alive = now;
+        if now.saturating_sub(self.alive) > MAX_SILENCE {
+            self.woke = Some(now);
+        }
+        self.alive = self.alive.max(now);
+    }
+
+    /// Notes that the branch was still ours. The proof may have arrived long ago, before this process stood still.
+    fn proven(&mut self, proof: Proof) {
+        self.last = self.last.max(proof);
+        self.away = None;
+        self.woke = self.woke.filter(|woke| proof.sent < *woke);
     }
 }
 
@@ -58,7 +68,7 @@ impl Prover {
     /// Starts from the takeover's own write of HEAD.
     pub fn new(branch: Arc<OwnedBranch>, environment: Environment) -> Self {
         let last = branch.first_proof();
-        let known = Known { last, away: None, alive: last.sent, stood_still: false };
+        let known = Known { last, away: None, alive: last.sent, woke: None };
         let known = Mutex::new(known);
         Self {
             branch,
@@ -137,7 +147,7 @@ impl Prover {
         let mut known = self.known();
         known.tick(now);
         let is_fresh = |at: Duration| now.saturating_sub(at) <= MAX_AGE;
-        let away = known.away.is_some_and(is_fresh) && !known.stood_still;
+        let away = known.away.is_some_and(is_fresh) && known.woke.is_none();
         is_fresh(known.last.sent) || (wanted == Reads::Relaxed && away)
     }
 
@@ -149,9 +159,7 @@ impl Prover {
         }
         match self.attempt().await {
             Ok(proof) => {
-                let mut known = self.known();
-                let last = known.last.max(proof);
-                *known = Known { last, away: None, alive: known.alive, stood_still: false };
+                self.known().proven(proof);
                 Ok(())
             }
             Err(ProveError::Read(error)) => {

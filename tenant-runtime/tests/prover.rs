@@ -144,3 +144,23 @@ async fn a_process_that_waited_for_its_machine_a_moment_goes_on_as_before() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_a_freeze_proves_nothing_after_it() {
+    // Several times: what the process does first when it goes on is left to chance.
+    for _ in 0..32 {
+        let world = World::new().await;
+        let prover = world.prover().await;
+        world.looks_are(Looks::Late(Duration::from_secs(2)));
+        // A look is on its way, and was answered.
+        sleep(Duration::from_millis(5_500)).await;
+        let _other = world.own("another pod").await;
+        world.looks_are(Looks::Refused);
+        advance(Duration::from_mins(5)).await;
+        for second in 0..30 {
+            let told = prover.before_answering(Relaxed).await.map_err(|problem| problem.code);
+            assert_eq!(told, Err(ErrorCode::StorageUnreachable), "after {second} s");
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
