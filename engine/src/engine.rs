@@ -117,7 +117,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     own: Arc<ConnectionThread>,
     sessions: Arc<Semaphore>,
-    threads: Arc<SessionThreads>,
+    threads: SessionThreads,
     max_sessions: usize,
     export_directory: Option<std::path::PathBuf>,
 }
@@ -157,7 +157,7 @@ impl Engine {
             shared: Arc::new(shared),
             own: Arc::new(own),
             sessions: Arc::new(Semaphore::new(config.max_sessions)),
-            threads: Arc::default(),
+            threads: SessionThreads::default(),
             max_sessions: config.max_sessions,
             export_directory: config.export_directory,
         })

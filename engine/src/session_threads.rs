@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 type Session = Box<dyn FnOnce() + Send>;
 
-/// Threads that have nothing to do; they end with this.
-#[derive(Default)]
+/// Threads that have nothing to do; they end with the last clone of this.
+#[derive(Clone, Default)]
 pub(crate) struct SessionThreads {
     idle: Arc<Idle>,
 }
