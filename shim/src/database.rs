@@ -127,7 +127,7 @@ impl Database {
         dead.then(|| reasons.join("; "))
     }
 
-    /// Version of the engine library that was loaded (`v1.5.5`).
+    /// Version of the engine library that was loaded (`v1.5.6`).
     pub fn library_version() -> String {
         let mut version: Vec<String> = Vec::new();
         // SAFETY: the sink takes a vector of this type.

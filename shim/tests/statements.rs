@@ -330,5 +330,5 @@ fn a_sequence_moves_in_a_statement_that_is_bound_again() {
 
 #[test]
 fn the_library_is_the_pinned_one() {
-    assert_eq!(Database::library_version(), "v1.5.5");
+    assert_eq!(Database::library_version(), "v1.5.6");
 }

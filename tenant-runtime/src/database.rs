@@ -24,7 +24,7 @@ pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long commits may take to be shipped while a publish holds writers back.
 pub const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
 /// DuckDB's version, as manifests name the engine.
-pub const ENGINE_VERSION: &str = "1.5.5";
+pub const ENGINE_VERSION: &str = "1.5.6";
 /// DuckDB's storage version of new files.
 pub const STORAGE_VERSION: &str = "v1.5.0";
 

@@ -58,7 +58,7 @@ pub enum ExportError {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportSummary {
-    /// Engine version (`v1.5.5`).
+    /// Engine version (`v1.5.6`).
     pub engine_version: String,
     /// File name of the schema script.
     pub schema_file: String,
