@@ -285,8 +285,8 @@ impl Engine {
         let begun = Instant::now();
         let patience = if insist { ROLLBACK_GRACE } else { CHECKPOINT_PATIENCE };
         loop {
-            let sql = format!("CHECKPOINT {}", opening::quoted(&self.shared.database));
-            let done = self.own.run(move |connection| connection.run(&sql)).await;
+            let database = self.shared.database.clone();
+            let done = self.own.run(move |connection| opening::checkpoint(connection, &database)).await;
             match done.ok_or_else(QueryError::failed_engine)? {
                 Ok(()) => {
                     *self.blocked_since() = None;

@@ -25,6 +25,7 @@ mod session;
 mod session_threads;
 mod spares;
 mod stream;
+pub mod wal;
 
 pub use activity::Activity;
 pub use config::{EngineConfig, STREAM_DEPTH};

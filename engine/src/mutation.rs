@@ -13,15 +13,18 @@ pub enum Mutation {
     OpenTheGateBeforeSealing,
     /// DuckDB is told that there is no WAL.
     TheWalIsMissing,
+    /// A commit that replay is not proven for is left to it all the same.
+    ShipWhatIsNotProven,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::GatePerStatement,
         Self::PublishWithoutTheGate,
         Self::OpenTheGateBeforeSealing,
         Self::TheWalIsMissing,
+        Self::ShipWhatIsNotProven,
     ];
 }
 

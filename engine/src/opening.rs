@@ -4,12 +4,15 @@ use crate::error::OpenError;
 use crate::guard::SessionGuard;
 use crate::lockdown::{self, Wall, Walls};
 use crate::policy;
-use roost_duckdb::{Connection, Database, OpenFlags, Trust, Vfs, VfsError, VfsFile};
+use roost_duckdb::{Connection, Database, EngineError, OpenFlags, Trust, Vfs, VfsError, VfsFile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names that DuckDB gives its own databases.
 const RESERVED_NAMES: [&str; 3] = ["memory", "system", "temp"];
+
+/// The database that our own connection is in.
+const OWN_PLACE: &str = "memory";
 
 /// What opening gives.
 pub(crate) struct Opened {
@@ -42,7 +45,7 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> R
         return Err(OpenError::NotThroughVfs { path: config.main_path.clone() });
     }
     guard.opened();
-    // Our own connection stays in `memory`, where no client's macro can shadow a function that it calls.
+    // Our own connection stays in `memory`, but for checkpoints: no client's macro shadows a function that it calls.
     lockdown::lock_down(&instance, &mut own, config, walls)?;
     Ok(Opened { instance, own, guard })
 }
@@ -81,6 +84,15 @@ fn attach(config: &EngineConfig) -> String {
     // Naming the type keeps DuckDB from opening the file once more, without a lock, to find out what it is.
     let options = if config.read_only { "TYPE duckdb, READ_ONLY" } else { "TYPE duckdb" };
     format!("ATTACH {} AS {} ({options})", literal(&config.main_path), quoted(&config.database_name))
+}
+
+/// Checkpoints the tenant's database from within it: what indexes call is looked for where the connection is.
+pub(crate) fn checkpoint(connection: &mut Connection, database: &str) -> Result<(), EngineError> {
+    connection.use_database(database)?;
+    // CHECKPOINT would call what the tenant may have given this name.
+    let done = connection.run(&format!("CALL system.main.checkpoint({})", literal(database)));
+    connection.use_database(OWN_PLACE)?;
+    done
 }
 
 /// A name in double quotes.

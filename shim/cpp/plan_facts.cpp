@@ -1,6 +1,7 @@
 // Walks a bound plan and tells Rust what is in it. src/plan_records.rs reads these records: same tags, same fields.
 #include "shim.hpp"
 
+#include "duckdb/catalog/catalog.hpp"
 #include "duckdb/catalog/catalog_entry/schema_catalog_entry.hpp"
 #include "duckdb/catalog/catalog_entry/table_catalog_entry.hpp"
 #include "duckdb/function/lambda_functions.hpp"
@@ -43,6 +44,8 @@ enum Tag : uint8_t {
 	MODIFIED_DATABASE = 8,
 	READ_DATABASE = 9,
 	UNKNOWN = 10,
+	MACRO_IN_INDEX = 11,
+	KEY_BESIDE_GENERATED = 12,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -69,7 +72,8 @@ enum Tag : uint8_t {
 
 class Walker {
 public:
-	Walker(const roost_guard &guard_p, void *facts_p) : guard(guard_p), facts(facts_p) {
+	Walker(ClientContext &context_p, const roost_guard &guard_p, void *facts_p)
+	    : context(context_p), guard(guard_p), facts(facts_p) {
 	}
 
 	void Record(Tag tag, const vector<string> &fields) {
@@ -89,6 +93,7 @@ public:
 	}
 
 private:
+	ClientContext &context;
 	const roost_guard &guard;
 	void *facts;
 
@@ -122,6 +127,8 @@ private:
 	// For what DuckDB binds only when it executes it (defaults and USING of ALTER, generated columns).
 	void WalkParsed(const ParsedExpression &expression);
 	void WalkColumn(const ColumnDefinition &column);
+	// An index keeps its expressions as they were written: they are bound again wherever the index is loaded.
+	void WalkIndexed(const ParsedExpression &expression);
 };
 
 void Walker::WalkExpression(Expression &expression) {
@@ -186,6 +193,19 @@ void Walker::WalkParsed(const ParsedExpression &expression) {
 	}
 	ParsedExpressionIterator::EnumerateChildren(expression,
 	                                            [&](const ParsedExpression &child) { WalkParsed(child); });
+}
+
+void Walker::WalkIndexed(const ParsedExpression &expression) {
+	if (expression.GetExpressionClass() == ExpressionClass::FUNCTION) {
+		auto &call = expression.Cast<FunctionExpression>();
+		EntryLookupInfo wanted(CatalogType::SCALAR_FUNCTION_ENTRY, call.function_name);
+		auto found = Catalog::GetEntry(context, call.catalog, call.schema, wanted, OnEntryNotFound::RETURN_NULL);
+		if (found && found->type == CatalogType::MACRO_ENTRY) {
+			Record(MACRO_IN_INDEX, {found->ParentCatalog().GetName(), found->ParentSchema().name, found->name});
+		}
+	}
+	ParsedExpressionIterator::EnumerateChildren(expression,
+	                                            [&](const ParsedExpression &child) { WalkIndexed(child); });
 }
 
 void Walker::WalkColumn(const ColumnDefinition &column) {
@@ -342,6 +362,14 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	case LogicalOperatorType::LOGICAL_CREATE_INDEX: {
 		auto &create = op.Cast<LogicalCreateIndex>();
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
+		// ADD PRIMARY KEY is an index, too.
+		if (create.alter_table_info && create.table.HasGeneratedColumns()) {
+			auto &table = create.table;
+			Record(KEY_BESIDE_GENERATED, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
+		}
+		for (auto &expression : create.info->parsed_expressions) {
+			WalkIndexed(*expression);
+		}
 		return WalkAll(create.unbound_expressions);
 	}
 	case LogicalOperatorType::LOGICAL_CREATE_SCHEMA:
@@ -458,7 +486,7 @@ namespace roost {
 void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 	auto &guard = static_cast<GuardInfo &>(*input.info).guard;
 	Case judged(input.context, guard, 1);
-	Walker walker(guard, judged.Facts());
+	Walker walker(input.context, guard, judged.Facts());
 	if (statement.plan) {
 		walker.WalkPlan(*statement.plan);
 	} else {
@@ -476,7 +504,7 @@ void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 
 void JudgePragma(ClientContext &context, const roost_guard &guard, const string &name) {
 	Case judged(context, guard, 0);
-	Walker walker(guard, judged.Facts());
+	Walker walker(context, guard, judged.Facts());
 	walker.Record(PRAGMA_NAME, {name});
 	judged.Judge();
 }

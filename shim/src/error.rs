@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// DuckDB's exception types, one to one (`ExceptionType` of 1.5.5).
+/// DuckDB's exception types, one to one (`ExceptionType` of 1.5.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names are DuckDB's own")]

@@ -112,6 +112,10 @@ pub struct PlanFacts {
     pub modified_databases: Vec<String>,
     /// Databases that the statement reads.
     pub read_databases: Vec<String>,
+    /// Macros that the expressions of a new index call.
+    pub macros_in_indexes: Vec<QualifiedName>,
+    /// Tables with generated columns that a key is added to.
+    pub keys_beside_generated: Vec<QualifiedName>,
     /// Types of expressions, operators or infos that the walker does not know. Not empty = refuse.
     pub unknown: Vec<String>,
 }
@@ -133,6 +137,8 @@ impl PlanFacts {
             paths: Vec::new(),
             modified_databases: Vec::new(),
             read_databases: Vec::new(),
+            macros_in_indexes: Vec::new(),
+            keys_beside_generated: Vec::new(),
             unknown: Vec::new(),
         }
     }
@@ -202,7 +208,7 @@ pub enum OperatorDetail {
     },
     /// COPY FROM DATABASE.
     CopyDatabase {
-        /// Source; DuckDB 1.5.5 has bound it away, so this is empty. It is in `read_databases`, when it has tables.
+        /// Source; DuckDB 1.5.6 has bound it away, so this is empty. It is in `read_databases`, when it has tables.
         from: String,
         /// Target.
         to: String,

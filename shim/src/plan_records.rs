@@ -30,6 +30,8 @@ fn apply(facts: &mut PlanFacts, tag: u8, fields: &[String]) -> Option<()> {
         8 => facts.modified_databases.push(text(0)?),
         9 => facts.read_databases.push(text(0)?),
         10 => facts.unknown.push(text(0)?),
+        11 => facts.macros_in_indexes.push(name(fields, 0)?),
+        12 => facts.keys_beside_generated.push(name(fields, 0)?),
         20.. => {
             let detail = detail(tag, fields)?;
             if let OperatorDetail::Setting(change) = &detail {

@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 
 macro_rules! statement_kinds {
     ($($name:ident = $code:literal,)*) => {
-        /// DuckDB's statement types, one to one (`StatementType` of 1.5.5).
+        /// DuckDB's statement types, one to one (`StatementType` of 1.5.6).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         #[allow(missing_docs, reason = "the names are DuckDB's own")]

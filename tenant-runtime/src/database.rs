@@ -12,7 +12,9 @@ use roost_engine::{
     ClosedGate, Engine, GateError,
     mutation::{Mutation, broken},
 };
-use roost_store::{ChunkSet, Freeze, Frozen, LocalDatabase, LocalError, pager::PagerCounts, step::stepped};
+use roost_store::{
+    ChunkSet, Environment, Freeze, Frozen, LocalDatabase, LocalError, pager::PagerCounts, step::stepped,
+};
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -23,6 +25,8 @@ use std::{
 pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long commits may take to be shipped while a publish holds writers back.
 pub const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long readers of an older state may go on while a commit waits for the publish: answers wait for half a minute.
+const HELD_READER_PATIENCE: Duration = Duration::from_secs(10);
 /// DuckDB's version, as manifests name the engine.
 pub const ENGINE_VERSION: &str = "1.5.6";
 /// DuckDB's storage version of new files.
@@ -50,12 +54,61 @@ pub struct ServedDatabase {
     publishing: Mutex<Option<Publishing>>,
     /// Keeps the gate closed after the last freeze.
     sealed: Mutex<Option<ClosedGate>>,
+    /// Since when no checkpoint was possible, on the monotonic clock.
+    failing_since: Mutex<Option<Duration>>,
+    environment: Environment,
 }
 
 impl ServedDatabase {
     /// Joins an engine with the files that it runs on.
-    pub fn new(engine: Engine, files: LocalFiles, shipper: Arc<Shipper>, metrics: PublishMetrics) -> Self {
-        Self { engine, files, shipper, metrics, publishing: Mutex::default(), sealed: Mutex::default() }
+    pub fn new(
+        engine: Engine,
+        files: LocalFiles,
+        shipper: Arc<Shipper>,
+        metrics: PublishMetrics,
+        environment: Environment,
+    ) -> Self {
+        Self {
+            engine,
+            files,
+            shipper,
+            metrics,
+            publishing: Mutex::default(),
+            sealed: Mutex::default(),
+            failing_since: Mutex::default(),
+            environment,
+        }
+    }
+
+    /// Waits until a commit is held, unless one was since the last call.
+    pub async fn commit_is_held(&self) {
+        self.files.commit_is_held().await;
+    }
+
+    /// Since when no checkpoint was possible, for transactions or readers that did not end; none if the last one was.
+    pub fn checkpoint_failing_since(&self) -> Option<Duration> {
+        *self.failing()
+    }
+
+    fn failing(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+        self.failing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes whether a checkpoint was possible.
+    fn note_checkpoint(&self, possible: bool) {
+        let mut failing = self.failing();
+        if possible {
+            *failing = None;
+        } else {
+            failing.get_or_insert(self.environment.clock.monotonic());
+        }
+    }
+
+    /// Whether a commit has waited for a publish for so long that readers of an older state must go.
+    fn readers_must_go(&self) -> bool {
+        let now = self.environment.clock.monotonic();
+        let held = self.files.unpublished().held_since;
+        held.is_some_and(|since| now.saturating_sub(since) >= HELD_READER_PATIENCE)
     }
 
     /// What no manifest holds yet.
@@ -95,6 +148,9 @@ impl ServedDatabase {
 
     async fn close_gate(&self) -> Result<ClosedGate, LocalError> {
         let closed = stepped("close gate", "", self.engine.close_gate(GATE_PATIENCE)).await;
+        if matches!(closed, Err(GateError::HoldersStuck { .. })) {
+            self.note_checkpoint(false);
+        }
         closed.map_err(|error| match error {
             GateError::HoldersStuck { .. } => LocalError::retryable(error.to_string()),
             GateError::Sealed => LocalError::lasting(error.to_string()),
@@ -132,8 +188,16 @@ impl ServedDatabase {
     /// Checkpoints, and takes what that leaves: from then on there is no way back but to publish it.
     async fn checkpoint(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
         let window = self.files.checkpoint().map_err(|error| LocalError::lasting(error.to_string()))?;
-        let checkpointed = stepped("checkpoint", "", self.engine.checkpoint(gate)).await;
+        let checkpoint = async {
+            if self.readers_must_go() {
+                self.engine.checkpoint_interrupting(gate).await
+            } else {
+                self.engine.checkpoint(gate).await
+            }
+        };
+        let checkpointed = stepped("checkpoint", "", checkpoint).await;
         drop(window);
+        self.note_checkpoint(checkpointed.is_ok());
         checkpointed.map_err(|error| {
             let message = format!("the checkpoint failed: {error}");
             if self.engine.has_failed() {
@@ -146,6 +210,7 @@ impl ServedDatabase {
         let file_size = self.files.main_size().map_err(unreadable)?;
         let database_id = self.files.database_id().map_err(unreadable)?;
         let taken = self.files.take_changes(purpose == Freeze::First);
+        self.metrics.held(taken.held);
         *self.publishing() = Some(Publishing { since: taken.first_commit });
         Ok(Frozen {
             file_size,

@@ -36,6 +36,7 @@ pub struct Metrics {
 pub struct PublishMetrics {
     succeeded: Counter,
     failed: Counter,
+    held: Counter,
     bytes: Counter,
     read_chunks: Counter,
     uploaded_chunks: Counter,
@@ -116,6 +117,7 @@ impl PublishMetrics {
         let metrics = Self {
             succeeded: Counter::default(),
             failed: Counter::default(),
+            held: Counter::default(),
             bytes: Counter::default(),
             read_chunks: Counter::default(),
             uploaded_chunks: Counter::default(),
@@ -126,6 +128,8 @@ impl PublishMetrics {
         };
         registry.register("succeeded", "Publishes that succeeded", metrics.succeeded.clone());
         registry.register("failed", "Publishes that failed", metrics.failed.clone());
+        let held = "Commits that waited for a publish because replaying them is not proven";
+        registry.register("held_commits", held, metrics.held.clone());
         registry.register("bytes", "Bytes uploaded by publishes", metrics.bytes.clone());
         registry.register("read_chunks", "Chunks read by publishes", metrics.read_chunks.clone());
         registry.register("uploaded_chunks", "Chunks uploaded by publishes", metrics.uploaded_chunks.clone());
@@ -151,6 +155,11 @@ impl PublishMetrics {
     /// A publish failed.
     pub fn failed(&self) {
         self.failed.inc();
+    }
+
+    /// So many commits waited for a publish because replaying them is not proven.
+    pub fn held(&self, commits: u64) {
+        self.held.inc_by(commits);
     }
 
     /// A publish held writers back.

@@ -35,6 +35,10 @@ const MAX_SEGMENTS: u64 = 256;
 /// Chunks in them after which one does: so much is held in memory while taking over.
 const MAX_CARRIED_CHUNKS: u64 = 256;
 
+/// How long checkpoints may fail while a commit waits that only a publish can keep. Then the process ends, and the
+/// branch opens again without it.
+const HELD_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often what is unpublished is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// Pause after a publish that failed.
@@ -77,7 +81,7 @@ impl Publisher {
     }
 
     fn is_due(&self, unpublished: Unpublished) -> bool {
-        let Unpublished { since, wal_bytes, commits, segments, carried, needs_publish, crowded } =
+        let Unpublished { since, wal_bytes, commits, segments, carried, needs_publish, crowded, .. } =
             unpublished;
         since.is_some_and(|since| self.age(since) >= self.patience.interval)
             || wal_bytes >= MAX_WAL_BYTES
@@ -118,7 +122,11 @@ impl Publisher {
     async fn publish_when_due(&self) -> PublishError {
         let mut not_before = Duration::ZERO;
         loop {
-            self.environment.clock.sleep(TICK).await;
+            tokio::select! {
+                () = self.environment.clock.sleep(TICK) => {}
+                // Somebody waits for it.
+                () = self.database.commit_is_held() => {}
+            }
             let due = self.is_due(self.database.unpublished());
             if !due || self.environment.clock.monotonic() < not_before {
                 continue;
@@ -128,9 +136,24 @@ impl Publisher {
                 Err(error) if error.advice() == Advice::GiveUp => return error,
                 // What it needs of the state before is damaged: to try again would only upload it all again.
                 Err(error) if problems::of_publish(&error).code == ErrorCode::DataCorrupted => return error,
+                // Nobody was told that what is held is kept. To begin anew without it is better than to refuse all.
+                Err(error) if self.is_stuck() => {
+                    tracing::error!(
+                        "commits that wait for a publish are given up: none has succeeded in time"
+                    );
+                    return error;
+                }
                 Err(_) => not_before = self.environment.clock.monotonic() + RETRY_PAUSE,
             }
         }
+    }
+
+    /// Whether checkpoints have failed for as long as a held commit may wait.
+    fn is_stuck(&self) -> bool {
+        let now = self.environment.clock.monotonic();
+        let elapsed = |since: Duration| now.saturating_sub(since) >= HELD_PATIENCE;
+        self.database.unpublished().held_since.is_some_and(elapsed)
+            && self.database.checkpoint_failing_since().is_some_and(elapsed)
     }
 
     /// Puts everything committed before this call into a manifest; does nothing when it is.

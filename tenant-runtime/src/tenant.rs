@@ -171,8 +171,13 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         opening.environment.clone(),
     ));
     let publish_metrics = opening.metrics.publish.clone();
-    let database =
-        Arc::new(ServedDatabase::new(engine.clone(), files, Arc::clone(&shipper), publish_metrics.clone()));
+    let database = Arc::new(ServedDatabase::new(
+        engine.clone(),
+        files,
+        Arc::clone(&shipper),
+        publish_metrics.clone(),
+        opening.environment.clone(),
+    ));
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&branch),
         Arc::clone(&database),

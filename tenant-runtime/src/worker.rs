@@ -1,4 +1,5 @@
-//! A snapshot worker: reads a published position and writes it as Parquet. It touches no HEAD.
+//! A snapshot worker: reads a position and writes it as Parquet. It touches no HEAD: what it replays and checkpoints is
+//! its own copy.
 
 use crate::{
     files::{Access, LocalFiles},
@@ -14,7 +15,7 @@ use roost_protocol::{
 };
 use roost_store::{Claim, Environment, Hydrated, ObjectStore, Position, SnapshotFolder, stream::Tail};
 use serde::{Deserialize, Serialize};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// Version of `metadata.json`.
 const METADATA_VERSION: u32 = 1;
@@ -164,15 +165,26 @@ async fn open(
     let export = cache.join("export");
     let parts = export.join("parts");
     std::fs::create_dir_all(&parts).map_err(|error| cache_problem(&error))?;
-    let (engine, files) = open_engine(
-        setup,
-        folders,
-        (file.pager, Access::ReadOnly, Tail::after(position.manifest, wal, None)),
-        Some(export),
-        environment,
-    )
-    .await?;
+    // DuckDB cannot replay every WAL into a file that it may not write.
+    let access = if wal > 0 { Access::ReadWrite } else { Access::ReadOnly };
+    let tail = Tail::after(position.manifest, wal, None);
+    let (engine, files) =
+        open_engine(setup, folders, (file.pager, access, tail), Some(export), environment).await?;
+    if wal > 0 {
+        checkpoint(&engine, &files).await?;
+    }
     Ok((engine, files, parts))
+}
+
+/// Puts what was replayed into the worker's copy of the file, as whoever takes the branch over does.
+async fn checkpoint(engine: &Engine, files: &LocalFiles) -> Result<(), Problem> {
+    let failed = |error: String| {
+        let detail = format!("the position was replayed, but not checkpointed: {error}");
+        files.damage().found().cloned().unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, detail))
+    };
+    let gate = engine.close_gate(Duration::ZERO).await.map_err(|error| failed(error.to_string()))?;
+    let _window = files.checkpoint().map_err(|error| failed(error.to_string()))?;
+    engine.checkpoint(&gate).await.map_err(|error| failed(error.to_string()))
 }
 
 /// Parts first; what was uploaded must be what was exported.

@@ -133,6 +133,16 @@ async fn a_crash_with_wal() -> Result<(), String> {
     }
 }
 
+/// A process dies with a commit that DuckDB cannot replay.
+async fn a_crash_after_what_cannot_be_replayed() -> Result<(), String> {
+    let mut world = World::new().await;
+    let life = world.open().await?;
+    life.run("CREATE TABLE t (i BIGINT); INSERT INTO t VALUES (1)").await?;
+    life.run("BEGIN; UPDATE t SET i = 2; ALTER TABLE t RENAME TO u; DROP TABLE u; COMMIT").await?;
+    life.crash();
+    world.open().await.map(drop)
+}
+
 /// What shows that the rule is broken.
 async fn scenario(mutation: Mutation) -> Result<(), String> {
     match mutation {
@@ -141,6 +151,7 @@ async fn scenario(mutation: Mutation) -> Result<(), String> {
         }
         Mutation::OpenTheGateBeforeSealing => writes_beside_a_seal().await,
         Mutation::TheWalIsMissing => a_crash_with_wal().await,
+        Mutation::ShipWhatIsNotProven => a_crash_after_what_cannot_be_replayed().await,
     }
 }
 

@@ -51,11 +51,37 @@ pub fn judge(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
     for change in &plan.settings {
         settings::judge(change)?;
     }
+    judge_pitfalls(plan)?;
     if let Some(function) = plan.copy_functions.first() {
         return refuse("copy", format!("COPY with {function} files is not available"));
     }
     if let Some(path) = plan.paths.first() {
         return refuse("path", format!("Files are not available to statements: {path}"));
+    }
+    Ok(())
+}
+
+/// Refuses what DuckDB lets through and then fails over.
+fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
+    if let Some(name) = plan.macros_in_indexes.first() {
+        return refuse(
+            "macro-in-index",
+            format!(
+                "An index cannot call the macro {}: the engine would not find it again when it loads the index. \
+                 Write the macro's expression into the index instead",
+                name.name
+            ),
+        );
+    }
+    if let Some(table) = plan.keys_beside_generated.first() {
+        return refuse(
+            "key-beside-generated",
+            format!(
+                "A key cannot be added to {}, which has generated columns: the engine would fail at the next INSERT. \
+                 Create a new table with the key, and copy the rows into it",
+                table.name
+            ),
+        );
     }
     Ok(())
 }
@@ -145,6 +171,8 @@ mod tests {
             ),
             (PlanFacts { copy_functions: vec!["csv".into()], ..plan() }, Some("copy")),
             (PlanFacts { paths: vec!["/x".into()], ..plan() }, Some("path")),
+            (PlanFacts { macros_in_indexes: vec![named("norm")], ..plan() }, Some("macro-in-index")),
+            (PlanFacts { keys_beside_generated: vec![named("t")], ..plan() }, Some("key-beside-generated")),
             (create("Table", "acme"), None),
             (create("Table", "temp"), None),
             (create("Table", "memory"), Some("foreign-database")),

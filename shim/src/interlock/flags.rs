@@ -1,4 +1,4 @@
-//! The flags with which DuckDB 1.5.5 opens each file (`single_file_block_manager.cpp`, `wal_replay.cpp`,
+//! The flags with which DuckDB 1.5.6 opens each file (`single_file_block_manager.cpp`, `wal_replay.cpp`,
 //! `write_ahead_log.cpp`), compared exactly: COPY and readers use others.
 use crate::vfs::{Lock, OpenFlags};
 

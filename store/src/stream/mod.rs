@@ -7,7 +7,7 @@ mod read;
 mod seal;
 mod tail;
 
-pub use tail::{Cut, Lsn, Tail, TailError};
+pub use tail::{Cut, Lsn, Replay, Tail, TailError};
 
 pub(crate) use copy::copy;
 pub(crate) use merged::{check as check_merged, merge};

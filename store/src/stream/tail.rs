@@ -36,6 +36,15 @@ pub struct Cut {
     pub file_size: u64,
 }
 
+/// Whether a commit may be left to a replay of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// Replaying its bytes gives what was committed.
+    Proven,
+    /// That is not proven: no segment may hold it, and a manifest has to.
+    Unproven,
+}
+
 /// What the database did that no protocol can carry. The process must exit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TailError {
@@ -62,6 +71,7 @@ struct Pending {
     commit: Commit,
     chunks: ChunkSet,
     file_size: u64,
+    replay: Replay,
     /// Whether a chunk that this stream already carries was written again after this commit: a later commit needs
     /// another content of it, so this one must be the last of its segment.
     last_of_segment: bool,
@@ -120,7 +130,7 @@ impl Tail {
     }
 
     /// The WAL was synced: what it holds is committed, at `now` or right after the commit before it.
-    pub fn wal_synced(&mut self, now: Timestamp, file_size: u64) -> Lsn {
+    pub fn wal_synced(&mut self, now: Timestamp, file_size: u64, replay: Replay) -> Lsn {
         if self.length > self.last_boundary() {
             let next = self.last_commit.map(|last| last + SignedDuration::from_micros(1));
             let time = next.filter(|_| !broken(Mutation::TimeFromTheClock)).map_or(now, |next| next.max(now));
@@ -128,7 +138,7 @@ impl Tail {
             let chunks = std::mem::take(&mut self.synced);
             let commit = Commit { end: self.length, time };
             self.commits += 1;
-            self.pending.push_back(Pending { commit, chunks, file_size, last_of_segment: false });
+            self.pending.push_back(Pending { commit, chunks, file_size, replay, last_of_segment: false });
         }
         self.committed()
     }
@@ -209,10 +219,11 @@ impl Tail {
         self.length
     }
 
-    /// Whether the next commit is more than a segment holds. Only a publish makes it durable.
+    /// Whether the next commit is one that no segment may hold. Only a publish makes it durable, and what follows it.
     pub fn needs_publish(&self) -> bool {
         self.pending.front().is_some_and(|first| {
-            first.commit.end - self.cut > MAX_SEGMENT_WAL as u64
+            first.replay == Replay::Unproven
+                || first.commit.end - self.cut > MAX_SEGMENT_WAL as u64
                 || first.chunks.len() > MAX_CARRIED_CHUNKS as u64
         })
     }
@@ -226,7 +237,8 @@ impl Tail {
         let (target, base) = (target.min(MAX_SEGMENT_WAL as u64), self.cut);
         let (mut commits, mut chunks, mut file_size) = (Vec::new(), ChunkSet::new(), 0);
         while let Some(next) = self.pending.front() {
-            let fits = next.commit.end - base <= target
+            let fits = next.replay == Replay::Proven
+                && next.commit.end - base <= target
                 && chunks.len() + next.chunks.len() <= MAX_CARRIED_CHUNKS as u64
                 && commits.len() < MAX_SEGMENT_COMMITS;
             if !commits.is_empty() && !fits {
@@ -282,7 +294,7 @@ mod tests {
     /// Appends and commits `length` bytes.
     fn commit(tail: &mut Tail, length: u64) -> Lsn {
         tail.wal_written(tail.length(), length).unwrap();
-        tail.wal_synced(at(0), MAIN)
+        tail.wal_synced(at(0), MAIN, Replay::Proven)
     }
 
     fn chunks(cut: &Cut) -> Vec<u64> {
@@ -311,9 +323,9 @@ mod tests {
         let mut tail = tail();
         for now in [50, 500, 400] {
             tail.wal_written(tail.length(), 1).unwrap();
-            tail.wal_synced(at(now), MAIN);
+            tail.wal_synced(at(now), MAIN, Replay::Proven);
             // A sync of nothing new is no commit.
-            tail.wal_synced(at(now + 1_000), MAIN);
+            tail.wal_synced(at(now + 1_000), MAIN, Replay::Proven);
         }
         let times: Vec<_> = tail.cut(u64::MAX).unwrap().commits.iter().map(|commit| commit.time).collect();
         assert_eq!(times, [at(101), at(500), at(501)]);
@@ -378,6 +390,26 @@ mod tests {
         assert!(!tail.needs_publish());
         // It is durable with the next manifest, and not before.
         assert_eq!(tail.committed(), Lsn { manifest: 7, offset: 11 + MAX_SEGMENT_WAL as u64 });
+    }
+
+    #[test]
+    fn nothing_is_cut_from_a_commit_on_that_cannot_be_replayed() {
+        let mut tail = tail();
+        commit(&mut tail, 10);
+        tail.wal_written(10, 5).unwrap();
+        let held = tail.wal_synced(at(0), MAIN, Replay::Unproven);
+        commit(&mut tail, 10);
+        assert!(!tail.needs_publish());
+        assert_eq!(tail.cut(u64::MAX).unwrap().wal, 0..10);
+        assert!(tail.needs_publish());
+        assert_eq!(tail.cut(u64::MAX), None);
+        let last = tail.committed();
+        tail.rotate();
+        assert!(!tail.needs_publish());
+        // Both are durable with the next manifest, and what follows goes into its stream.
+        assert_eq!((held.manifest, tail.committed()), (7, last));
+        commit(&mut tail, 4);
+        assert_eq!(tail.cut(u64::MAX).unwrap().wal, 0..4);
     }
 
     #[test]

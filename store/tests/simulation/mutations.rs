@@ -11,7 +11,7 @@ use roost_store::garbage::Policy;
 use roost_store::mutation::{self, Mutation};
 use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::reachability::KnownManifests;
-use roost_store::stream::Tail;
+use roost_store::stream::{Replay, Tail};
 use roost_store::{
     Adoption, BranchName, Creation, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch, PublishError,
     ShipError, TakeOverError, Takeover, TenantStore,
@@ -161,6 +161,6 @@ fn times_never_go_back(seed: u64) {
     let before = Timestamp::from_second(1_000 + seed.cast_signed()).unwrap();
     let mut tail = Tail::new(1, Some(before));
     tail.wal_written(0, 10).unwrap();
-    tail.wal_synced(Timestamp::from_second(10).unwrap(), 0);
+    tail.wal_synced(Timestamp::from_second(10).unwrap(), 0, Replay::Proven);
     assert!(tail.last_commit() > Some(before), "a commit is older than the one before it");
 }

@@ -178,6 +178,7 @@ impl Run {
                     let free = database.free();
                     database.commit_with(&[], &(free..free + 6).collect::<Vec<_>>());
                 }
+                3 if self.random.below(6) == 0 => drop(database.commit_unproven(&[1])),
                 _ => drop(database.commit(&[1 + self.random.below(2)])),
             }
         }

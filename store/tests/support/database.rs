@@ -10,14 +10,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use roost_store::chunk::{HEADER_BYTES, chunk_count, chunk_range};
-use roost_store::stream::{Cut, Lsn, Tail};
+use roost_store::stream::{Cut, Lsn, Replay, Tail};
 use roost_store::{ChunkSet, DatabaseId, Freeze, Frozen, LocalDatabase, LocalError};
 
 /// Bytes of one WAL record: the commit, the chunk, and whether its content was written to the main file; or
-/// [`FLUSH`], 0, and how many chunks there are then.
+/// [`FLUSH`], 0, and how many chunks there are then; or [`UNPROVEN`].
 const RECORD: usize = 24;
 /// Begins the record that ends a commit.
 const FLUSH: u64 = u64::MAX;
+/// Begins a record that no replay may meet.
+const UNPROVEN: u64 = u64::MAX - 2;
 
 /// What a file says: the commit that wrote each chunk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Content {
         for record in wal.chunks(RECORD) {
             let field = |at: usize| u64::from_le_bytes(record[at..at + 8].try_into().unwrap());
             let (commit, chunk, in_main) = (field(0), field(8), field(16) == 1);
+            assert_ne!(commit, UNPROVEN, "the WAL holds a commit that cannot be replayed");
             ended = commit == FLUSH;
             if ended {
                 content.truncate(field(16));
@@ -188,6 +191,15 @@ impl ModelDatabase {
 
     /// The same with `bulk` chunks that are written to the main file before the commit, as bulk loads are.
     pub fn commit_with(&self, chunks: &[u64], bulk: &[u64]) -> u64 {
+        self.commit_as(chunks, bulk, Replay::Proven)
+    }
+
+    /// Commits what cannot be replayed.
+    pub fn commit_unproven(&self, chunks: &[u64]) -> u64 {
+        self.commit_as(chunks, &[], Replay::Unproven)
+    }
+
+    fn commit_as(&self, chunks: &[u64], bulk: &[u64], replay: Replay) -> u64 {
         let state = &mut *self.state.lock().unwrap();
         assert!(!state.sealed, "a commit after the seal");
         let mut ledger = self.ledger.lock().unwrap();
@@ -208,8 +220,11 @@ impl ModelDatabase {
             state.append(&record(commit, *chunk, 1));
             state.content.set(*chunk, commit);
         }
+        if replay == Replay::Unproven {
+            state.append(&record(UNPROVEN, 0, 0));
+        }
         state.append(&record(FLUSH, 0, state.content.versions.len() as u64));
-        state.tail.wal_synced(Self::time_of(commit), state.disk.file_size);
+        state.tail.wal_synced(Self::time_of(commit), state.disk.file_size, replay);
         state.history.push(commit);
         ledger.states.insert(commit, (state.content.clone(), state.history.clone()));
         commit

@@ -13,11 +13,12 @@ use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, I
 use roost_engine::{
     OpenFlags, Vfs, VfsError, VfsFile,
     mutation::{Mutation, broken},
+    wal::Verdict,
 };
 use roost_store::{
     ChunkSet, DatabaseId, Environment,
     pager::{Pager, Read},
-    stream::{Cut, Lsn, Tail, TailError},
+    stream::{Cut, Lsn, Replay, Tail, TailError},
 };
 use std::{
     fs::File,
@@ -28,8 +29,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
 
 /// The path under which the engine attaches the tenant's database.
 pub const MAIN_PATH: &str = "roost://main";
@@ -54,6 +59,10 @@ struct Changes {
     tail: Tail,
     /// When the oldest commit that is in no manifest was made.
     first_commit: Option<jiff::Timestamp>,
+    /// Since when a commit waits for a publish because replaying it is not proven, on the monotonic clock.
+    held_since: Option<Duration>,
+    /// Commits that wait for one.
+    held: u64,
 }
 
 /// What one freeze took.
@@ -67,6 +76,8 @@ pub struct Taken {
     pub last_commit: Option<jiff::Timestamp>,
     /// Whether anything was written.
     pub rotated: bool,
+    /// Commits that no segment could take because replaying them is not proven.
+    pub held: u64,
 }
 
 /// Commits that no segment has taken.
@@ -95,6 +106,8 @@ pub struct Unpublished {
     pub carried: u64,
     /// Whether a commit waits that no segment can hold.
     pub needs_publish: bool,
+    /// Since when a commit waits whose replay is not proven, on the monotonic clock.
+    pub held_since: Option<Duration>,
     /// Whether the cache has to get rid of what no manifest holds.
     pub crowded: bool,
 }
@@ -117,6 +130,8 @@ struct Shared {
     checkpointing: AtomicBool,
     changes: Mutex<Changes>,
     commits: watch::Sender<Lsn>,
+    /// Told when a commit waits for a publish.
+    held: Notify,
     environment: Environment,
 }
 
@@ -154,8 +169,9 @@ impl LocalFiles {
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
-            changes: Mutex::new(Changes { tail, first_commit: None }),
+            changes: Mutex::new(Changes { tail, first_commit: None, held_since: None, held: 0 }),
             commits,
+            held: Notify::new(),
             environment,
         }))
     }
@@ -199,13 +215,15 @@ impl LocalFiles {
         let chunks = self.0.pager.freeze();
         self.0.refused.store(false, SeqCst);
         let first_commit = changes.first_commit.take();
+        changes.held_since = None;
+        let held = std::mem::take(&mut changes.held);
         let last_commit = changes.tail.last_commit();
         let rotated = must || changes.tail.length() > 0 || !chunks.is_empty();
         if rotated {
             changes.tail.rotate();
             self.0.commits.send_replace(changes.tail.committed());
         }
-        Taken { chunks, first_commit, last_commit, rotated }
+        Taken { chunks, first_commit, last_commit, rotated, held }
     }
 
     /// What no freeze has taken.
@@ -220,6 +238,7 @@ impl LocalFiles {
             segments: changes.tail.segments(),
             carried: changes.tail.carried(),
             needs_publish: changes.tail.needs_publish(),
+            held_since: changes.held_since,
             // Room is wanted; or it is scarce, and something is committed.
             crowded: refused || (crowded && changes.first_commit.is_some()),
         }
@@ -228,6 +247,11 @@ impl LocalFiles {
     /// The last commit, as it changes.
     pub fn commits(&self) -> watch::Receiver<Lsn> {
         self.0.commits.subscribe()
+    }
+
+    /// Waits until a commit is held, unless one was since the last call.
+    pub async fn commit_is_held(&self) {
+        self.0.held.notified().await;
     }
 
     /// The last commit.
@@ -287,14 +311,24 @@ impl LocalFiles {
     }
 
     /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
-    fn note_commit(&self) -> Result<(), VfsError> {
+    fn note_commit(&self, verdict: Verdict) -> Result<(), VfsError> {
         if self.is_checkpointing() {
             return Ok(());
         }
         let now = self.0.environment.clock.now();
         let size = self.main_size()?;
         let mut changes = self.changes();
-        let lsn = changes.tail.wal_synced(now, size);
+        let replay = match verdict {
+            Verdict::Proven => Replay::Proven,
+            Verdict::Held(doubt) => {
+                tracing::debug!(?doubt, "a commit is held: it waits for a publish");
+                changes.held += 1;
+                changes.held_since.get_or_insert(self.0.environment.clock.monotonic());
+                self.0.held.notify_one();
+                Replay::Unproven
+            }
+        };
+        let lsn = changes.tail.wal_synced(now, size, replay);
         let time = changes.tail.last_commit().unwrap_or(now);
         changes.first_commit.get_or_insert(time);
         // Under the lock: a later commit may not be told of before an earlier one.

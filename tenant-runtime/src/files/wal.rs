@@ -2,7 +2,7 @@
 
 use super::LocalFiles;
 use roost_duckdb::interlock::DatabaseFile;
-use roost_engine::{VfsError, VfsFile};
+use roost_engine::{VfsError, VfsFile, wal::WalReader};
 use roost_store::pager::read_up_to;
 use std::{
     fs::File,
@@ -10,11 +10,13 @@ use std::{
     sync::{Mutex, PoisonError, atomic::Ordering::SeqCst},
 };
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Extent {
     size: u64,
     /// Bytes covered by the last sync, which ends every commit.
     committed: u64,
+    /// What was appended.
+    reader: WalReader,
 }
 
 /// A handle to the WAL.
@@ -30,7 +32,11 @@ impl WalFile {
         let path = files.path_of(DatabaseFile::Wal);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { files, file, extent: Mutex::new(Extent { size, committed: size }) })
+        Ok(Self {
+            files,
+            file,
+            extent: Mutex::new(Extent { size, committed: size, reader: WalReader::after(size) }),
+        })
     }
 
     fn extent(&self) -> std::sync::MutexGuard<'_, Extent> {
@@ -57,6 +63,7 @@ impl VfsFile for WalFile {
         self.file.write_all_at(data, extent.size).map_err(|error| broken(&error))?;
         self.files.note_wal(|tail| tail.wal_written(extent.size, data.len() as u64))?;
         extent.size += data.len() as u64;
+        extent.reader.appended(data);
         Ok(())
     }
 
@@ -64,7 +71,8 @@ impl VfsFile for WalFile {
         let mut extent = self.extent();
         if extent.size > extent.committed {
             extent.committed = extent.size;
-            self.files.note_commit()?;
+            let verdict = extent.reader.commit();
+            self.files.note_commit(verdict)?;
         }
         Ok(())
     }
@@ -78,6 +86,11 @@ impl VfsFile for WalFile {
         self.files.note_wal(|tail| tail.wal_truncated(size))?;
         extent.size = size;
         extent.committed = extent.committed.min(size);
+        if size == extent.committed {
+            extent.reader.taken_back(size);
+        } else {
+            extent.reader.lost();
+        }
         Ok(())
     }
 

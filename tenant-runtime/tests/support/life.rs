@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// Longest time of a request.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// A tenant that this process serves. Nothing is published unless somebody asks.
+/// A tenant that this process serves. Nothing is published unless somebody asks, or a commit that is held needs it.
 pub struct Life {
     /// All of it.
     pub served: Arc<Served>,
@@ -29,6 +29,8 @@ pub struct Life {
     pub metrics: Metrics,
     durability: Durability,
     shipping: JoinHandle<()>,
+    /// Publishes for commits that wait for it.
+    publishing: JoinHandle<()>,
     /// Nothing is shipped any more.
     ended: CancellationToken,
 }
@@ -72,7 +74,21 @@ impl Life {
                 ended.cancel();
             }
         });
-        Ok(Self { served, metrics, durability, shipping, ended })
+        let publishing = tokio::spawn({
+            let served = Arc::clone(&served);
+            async move {
+                loop {
+                    served.database.commit_is_held().await;
+                    while served.database.unpublished().held_since.is_some() {
+                        // It fails while readers of an older state are there, and where the branch is not ours any more.
+                        if served.publisher.publish("a commit is held").await.is_err() {
+                            served.environment.clock.sleep(Duration::from_millis(100)).await;
+                        }
+                    }
+                }
+            }
+        });
+        Ok(Self { served, metrics, durability, shipping, publishing, ended })
     }
 
     /// Runs statements; Ok: they are acknowledged.
@@ -116,5 +132,6 @@ impl Life {
     /// The process is gone, with all that is not in the bucket.
     pub fn crash(self) {
         self.shipping.abort();
+        self.publishing.abort();
     }
 }

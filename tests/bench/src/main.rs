@@ -9,6 +9,7 @@ mod commit;
 mod embedded;
 mod far;
 mod figure;
+mod held;
 mod hydrate;
 mod journal;
 // In-process serving, as the runtime's own tests do it.
@@ -88,6 +89,11 @@ const ALL: &[Benchmark] = &[
         name: "commit",
         about: "durable commits, asynchronous lag, how long a publish holds writers back",
         run: |roost| commit::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "held",
+        about: "commits that wait for a publish because they cannot be replayed",
+        run: |roost| held::run(roost).boxed(),
     },
     Benchmark {
         name: "cold",

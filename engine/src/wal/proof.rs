@@ -1,0 +1,162 @@
+//! The table of what replay is proven for. What is not in it is held back.
+use super::record::{Alteration, Record};
+use crate::mutation::{Mutation, broken};
+
+/// Under which conditions a record is replayed as it was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// In any commit.
+    Always,
+    /// In a commit that updates and deletes no rows.
+    WithoutUpdates,
+    /// It fails now and then, or nobody has shown that it does not.
+    Never,
+}
+
+/// The table. `tenant-runtime/tests/histories.rs` is the proof: a record is proven by 500 random histories with it.
+const fn proof(record: Record) -> Proof {
+    match record {
+        Record::CreateTable
+        | Record::DropTable
+        | Record::CreateSchema
+        | Record::DropSchema
+        | Record::CreateView
+        | Record::DropView
+        | Record::CreateSequence
+        | Record::SequenceValue
+        | Record::CreateMacro
+        | Record::CreateTableMacro
+        | Record::UseTable
+        | Record::InsertTuple
+        | Record::DeleteTuple
+        | Record::UpdateTuple
+        | Record::RowGroupData
+        | Record::Alter(Alteration::Comment | Alteration::ColumnComment) => Proof::Always,
+        // Rows are logged under the name that their table had when the commit began to be written.
+        Record::Alter(
+            Alteration::RenameTable
+            | Alteration::RenameView
+            | Alteration::SetDefault
+            | Alteration::SetNotNull
+            | Alteration::DropNotNull,
+        ) => Proof::WithoutUpdates,
+        // A transaction that took a value of the sequence may commit after this, to a sequence that is gone or another.
+        Record::DropSequence
+        // A type is not found again in a schema that is as new; a column of an enum not at all.
+        | Record::CreateType
+        | Record::DropType
+        // What calls a macro (CHECK, a generated column, USING) is bound where the macro is not found.
+        | Record::Alter(Alteration::AddColumn | Alteration::RenameColumn | Alteration::ColumnType)
+        // An index is built again from rows that have changed since.
+        | Record::CreateIndex
+        | Record::Alter(Alteration::AddConstraint)
+        // Not shown.
+        | Record::DropIndex
+        | Record::DropMacro
+        | Record::DropTableMacro
+        | Record::Alter(
+            Alteration::RemoveColumn
+            | Alteration::AddField
+            | Alteration::RemoveField
+            | Alteration::RenameField,
+        )
+        // Not a record of what was changed.
+        | Record::Flush => Proof::Never,
+    }
+}
+
+/// Whether a commit may be left to a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Replaying it gives what was committed.
+    Proven,
+    /// It must not be needed: only a checkpoint keeps it.
+    Held(Doubt),
+}
+
+/// Why a commit is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// A record for which replay is not proven.
+    Record(Record),
+    /// A record for which it is not proven in a commit that updates or deletes rows.
+    BesideUpdates(Record),
+    /// A record that cannot be read.
+    Unreadable,
+    /// No record at all.
+    Empty,
+}
+
+/// What one commit holds, gathered record by record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Contents {
+    records: u64,
+    updates: bool,
+    /// The first record that must not be beside updates.
+    sensitive: Option<Record>,
+    doubt: Option<Doubt>,
+}
+
+impl Contents {
+    pub fn is_empty(&self) -> bool {
+        self.records == 0 && self.doubt.is_none()
+    }
+
+    pub fn add(&mut self, record: Record) {
+        self.records += 1;
+        self.updates |= matches!(record, Record::UpdateTuple | Record::DeleteTuple);
+        match proof(record) {
+            Proof::Always => {}
+            Proof::WithoutUpdates => {
+                self.sensitive.get_or_insert(record);
+            }
+            Proof::Never => self.doubt(Doubt::Record(record)),
+        }
+    }
+
+    /// Of a commit that cannot be read.
+    pub fn unreadable() -> Self {
+        Self { doubt: Some(Doubt::Unreadable), ..Self::default() }
+    }
+
+    pub fn doubt(&mut self, doubt: Doubt) {
+        self.doubt.get_or_insert(doubt);
+    }
+
+    pub fn verdict(self) -> Verdict {
+        if broken(Mutation::ShipWhatIsNotProven) {
+            return Verdict::Proven;
+        }
+        let beside = self.sensitive.filter(|_| self.updates).map(Doubt::BesideUpdates);
+        let empty = (self.records == 0).then_some(Doubt::Empty);
+        self.doubt.or(beside).or(empty).map_or(Verdict::Proven, Verdict::Held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(records: &[Record]) -> Verdict {
+        let mut contents = Contents::default();
+        records.iter().for_each(|record| contents.add(*record));
+        contents.verdict()
+    }
+
+    #[test]
+    fn one_record_that_is_not_proven_holds_its_commit() {
+        let rename = Record::Alter(Alteration::RenameTable);
+        let index = Record::CreateIndex;
+        for (records, expected) in [
+            (&[][..], Verdict::Held(Doubt::Empty)),
+            (&[Record::UseTable, Record::UpdateTuple, Record::CreateView], Verdict::Proven),
+            (&[Record::UseTable, Record::InsertTuple, rename], Verdict::Proven),
+            (&[Record::UpdateTuple, rename], Verdict::Held(Doubt::BesideUpdates(rename))),
+            (&[rename, Record::DeleteTuple], Verdict::Held(Doubt::BesideUpdates(rename))),
+            (&[Record::CreateTable, index, Record::InsertTuple], Verdict::Held(Doubt::Record(index))),
+            (&[Record::DropSequence, index], Verdict::Held(Doubt::Record(Record::DropSequence))),
+        ] {
+            assert_eq!(verdict(records), expected, "{records:?}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Statements that DuckDB cannot replay: what was acknowledged opens again, and what was not leaves no trace.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
+#[path = "support/life.rs"]
+mod life;
+
+use life::Life;
+use roost_protocol::durability::Durability;
+use roost_store::{Adoption, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
+use std::{path::PathBuf, sync::Arc};
+
+/// Statements, and what holds after them.
+struct Case {
+    name: &'static str,
+    /// Published before the rest.
+    before: &'static [&'static str],
+    /// Run one after the other, each a request.
+    then: &'static [&'static str],
+    /// Queries of one text, and what they say.
+    told: &'static [(&'static str, &'static str)],
+    /// What must be refused.
+    refused: &'static [&'static str],
+}
+
+const CASES: [Case; 9] = [
+    Case {
+        name: "an index, then a bulk load, then a row",
+        before: &[],
+        then: &[
+            "CREATE TABLE t (i INTEGER, s VARCHAR)",
+            "CREATE INDEX a ON t (i)",
+            "INSERT INTO t SELECT r, 'x' || r FROM range(150000) r(r)",
+            "INSERT INTO t VALUES (-1, 'last')",
+        ],
+        told: &[
+            ("SELECT count(*)::VARCHAR FROM t", "150001"),
+            ("SELECT s FROM t WHERE i = -1", "last"),
+            ("SELECT s FROM t WHERE i = 149999", "x149999"),
+        ],
+        refused: &[],
+    },
+    Case {
+        name: "a second index beside a unique one",
+        before: &["CREATE TABLE t (i INTEGER, j INTEGER)", "CREATE UNIQUE INDEX a ON t (i)"],
+        then: &["INSERT INTO t VALUES (1, 1)", "CREATE INDEX b ON t (j)", "INSERT INTO t VALUES (2, 2)"],
+        told: &[
+            ("SELECT count(*)::VARCHAR FROM t WHERE i = 1", "1"),
+            ("SELECT count(*)::VARCHAR FROM t WHERE j = 2", "1"),
+        ],
+        refused: &["INSERT INTO t VALUES (1, 9)", "INSERT INTO t VALUES (2, 9)"],
+    },
+    Case {
+        name: "a unique index, one row, a row group",
+        before: &["CREATE TABLE t (i INTEGER)", "CREATE UNIQUE INDEX a ON t (i)"],
+        then: &["INSERT INTO t VALUES (-1)", "INSERT INTO t FROM range(122880)"],
+        told: &[
+            ("SELECT count(*)::VARCHAR FROM t", "122881"),
+            ("SELECT count(*)::VARCHAR FROM t WHERE i = 122879", "1"),
+        ],
+        refused: &["INSERT INTO t VALUES (-1)", "INSERT INTO t VALUES (122879)"],
+    },
+    Case {
+        name: "an index, a column, an index, and rows in between",
+        before: &["CREATE TABLE t (i INTEGER)"],
+        then: &[
+            "CREATE UNIQUE INDEX a ON t (i)",
+            "INSERT INTO t VALUES (1)",
+            "ALTER TABLE t ADD COLUMN j INTEGER",
+            "INSERT INTO t VALUES (2, 2)",
+            "CREATE INDEX b ON t (j)",
+            "UPDATE t SET j = 7 WHERE i = 1",
+            "INSERT INTO t VALUES (3, 3)",
+            "DELETE FROM t WHERE i = 2",
+        ],
+        told: &[("SELECT string_agg(i || '=' || j, ',' ORDER BY i) FROM t", "1=7,3=3")],
+        refused: &["INSERT INTO t VALUES (1, 9)", "INSERT INTO t VALUES (3, 9)"],
+    },
+    Case {
+        name: "a column that becomes an enum",
+        before: &["CREATE TABLE t (i INTEGER, m VARCHAR)", "CREATE TYPE mood AS ENUM ('sad', 'glad')"],
+        then: &[
+            "INSERT INTO t VALUES (1, 'glad')",
+            "ALTER TABLE t ALTER m TYPE mood",
+            "INSERT INTO t VALUES (2, 'sad')",
+        ],
+        told: &[
+            ("SELECT string_agg(m::VARCHAR, ',' ORDER BY i) FROM t", "glad,sad"),
+            ("SELECT data_type FROM duckdb_columns() WHERE column_name = 'm'", "ENUM('sad', 'glad')"),
+        ],
+        refused: &["INSERT INTO t VALUES (3, 'mad')"],
+    },
+    Case {
+        name: "an update, a rename and a drop in one transaction",
+        before: &["CREATE TABLE t (i INTEGER)", "INSERT INTO t VALUES (1)"],
+        then: &[
+            "BEGIN; UPDATE t SET i = 2; ALTER TABLE t RENAME TO u; DROP TABLE u; COMMIT",
+            "CREATE TABLE v AS SELECT 'there' AS s",
+        ],
+        told: &[
+            ("SELECT s FROM v", "there"),
+            ("SELECT count(*)::VARCHAR FROM duckdb_tables() WHERE table_name IN ('t', 'u')", "0"),
+        ],
+        refused: &["FROM t", "FROM u"],
+    },
+    Case {
+        name: "a key and an index over rows that are there",
+        before: &["CREATE TABLE t (i INTEGER, j INTEGER)", "INSERT INTO t SELECT r, r FROM range(5000) r(r)"],
+        then: &[
+            "ALTER TABLE t ADD PRIMARY KEY (i)",
+            "CREATE UNIQUE INDEX b ON t (j)",
+            "INSERT INTO t VALUES (-1, -1)",
+        ],
+        told: &[("SELECT count(*)::VARCHAR FROM t WHERE i IN (-1, 4999) AND j IN (-1, 4999)", "2")],
+        refused: &["INSERT INTO t VALUES (4999, -9)", "INSERT INTO t VALUES (-9, 4999)"],
+    },
+    Case {
+        name: "a sequence that is dropped and made again",
+        before: &["CREATE SEQUENCE s"],
+        then: &["SELECT nextval('s')", "CREATE OR REPLACE SEQUENCE s START 100", "SELECT nextval('s')"],
+        told: &[("SELECT nextval('s')::VARCHAR", "101")],
+        refused: &[],
+    },
+    Case {
+        name: "a schema with a type of its own",
+        before: &[],
+        then: &[
+            "CREATE SCHEMA n",
+            "CREATE TYPE n.mood AS ENUM ('sad', 'glad')",
+            "CREATE TABLE n.t (m n.mood)",
+            "INSERT INTO n.t VALUES ('glad')",
+        ],
+        told: &[("SELECT m::VARCHAR FROM n.t", "glad")],
+        refused: &["INSERT INTO n.t VALUES ('mad')"],
+    },
+];
+
+/// A tenant in a bucket in memory, and folders for its lives.
+struct Bucket {
+    tenant: TenantStore,
+    disk: tempfile::TempDir,
+    lives: u32,
+}
+
+impl Bucket {
+    async fn new() -> Self {
+        let owner = Owner { cluster_id: "c".into(), namespace_uid: "n".into(), tenant_uid: "t".into() };
+        let path = TenantPath::new("", "shop", "acme").unwrap();
+        let tenant = TenantStore::new(Arc::new(MemoryStore::new()), path, owner, Environment::system());
+        tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+        Self { tenant, disk: tempfile::tempdir().unwrap(), lives: 0 }
+    }
+
+    fn cache(&mut self) -> PathBuf {
+        self.lives += 1;
+        self.disk.path().join(self.lives.to_string())
+    }
+
+    async fn life(&mut self, durability: Durability) -> Life {
+        let cache = self.cache();
+        Life::open(&self.tenant, &cache, durability).await.unwrap()
+    }
+}
+
+async fn run_all(life: &Life, statements: &[&str]) {
+    for sql in statements {
+        life.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_opens_again() {
+    for case in &CASES {
+        println!("{}", case.name);
+        let mut bucket = Bucket::new().await;
+        let life = bucket.life(Durability::Synchronous).await;
+        run_all(&life, case.before).await;
+        life.publish().await.unwrap();
+        run_all(&life, case.then).await;
+        life.crash();
+        // Opened by a replay, published, and opened by what that wrote.
+        for _ in 0..2 {
+            let life = bucket.life(Durability::Synchronous).await;
+            for (query, expected) in case.told {
+                // What a query changes (a sequence) is not there again: nothing of this life is shipped before.
+                assert_eq!(life.text(query).await.unwrap(), *expected, "{}: {query}", case.name);
+                if query.contains("nextval") {
+                    break;
+                }
+            }
+            for sql in case.refused {
+                assert!(life.run(sql).await.is_err(), "{}: {sql} is accepted", case.name);
+            }
+            if case.told.iter().any(|(query, _)| query.contains("nextval")) {
+                break;
+            }
+            life.publish().await.unwrap();
+            life.crash();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_was_not_acknowledged_leaves_a_database_that_opens() {
+    for case in &CASES {
+        for killed_after in 1..=case.then.len() {
+            let mut bucket = Bucket::new().await;
+            let life = bucket.life(Durability::Asynchronous).await;
+            run_all(&life, case.before).await;
+            life.publish().await.unwrap();
+            run_all(&life, &case.then[..killed_after]).await;
+            life.crash();
+            let life = bucket.life(Durability::Synchronous).await;
+            life.run("CREATE TABLE goes_on (i INTEGER)").await.unwrap();
+            life.publish().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_over_a_macro_is_refused_and_one_that_is_there_opens() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(
+        &life,
+        &["CREATE MACRO norm(x) AS lower(x)", "CREATE TABLE u (email VARCHAR)", "INSERT INTO u VALUES ('A')"],
+    )
+    .await;
+    for sql in
+        ["CREATE UNIQUE INDEX i ON u (norm(email))", "CREATE INDEX i ON u ((upper(acme.main.norm(email))))"]
+    {
+        let error = life.run(sql).await.unwrap_err();
+        assert!(error.contains("the macro norm"), "{error}");
+    }
+    run_all(&life, &["CREATE UNIQUE INDEX i ON u (lower(email))", "INSERT INTO u VALUES ('b')"]).await;
+    life.seal().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_beside_generated_columns_is_refused() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(&life, &["CREATE TABLE t (g INTEGER AS (a + 1), a INTEGER)", "INSERT INTO t (a) VALUES (1)"])
+        .await;
+    let error = life.run("ALTER TABLE t ADD PRIMARY KEY (a)").await.unwrap_err();
+    assert!(error.contains("generated columns"), "{error}");
+    run_all(
+        &life,
+        &["INSERT INTO t (a) VALUES (1)", "CREATE TABLE k (a INTEGER PRIMARY KEY, g INTEGER AS (a + 1))"],
+    )
+    .await;
+}
