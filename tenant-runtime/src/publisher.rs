@@ -138,10 +138,12 @@ impl Publisher {
                 Err(error) if problems::of_publish(&error).code == ErrorCode::DataCorrupted => return error,
                 // Nobody was told that what is held is kept. To begin anew without it is better than to refuse all.
                 Err(error) if self.is_stuck() => {
-                    tracing::error!(
-                        "commits that wait for a publish are given up: none has succeeded in time"
+                    let error = format!(
+                        "commits that only a publish can keep are given up: none was possible for {} seconds ({error}); \
+                         the tenant opens again without them",
+                        HELD_PATIENCE.as_secs()
                     );
-                    return error;
+                    return LocalError::lasting(error).into();
                 }
                 Err(_) => not_before = self.environment.clock.monotonic() + RETRY_PAUSE,
             }

@@ -39,6 +39,16 @@ impl Life {
     /// Takes the tenant's main branch over, whatever became of the process before. `cache` must be a folder that is
     /// not there yet.
     pub async fn open(tenant: &TenantStore, cache: &Path, durability: Durability) -> Result<Self, String> {
+        Self::open_in(tenant, cache, durability, Environment::system()).await
+    }
+
+    /// The same, with a clock of its own.
+    pub async fn open_in(
+        tenant: &TenantStore,
+        cache: &Path,
+        durability: Durability,
+        environment: Environment,
+    ) -> Result<Self, String> {
         let metrics = Metrics::default();
         let never = Duration::from_hours(24);
         let opening = Opening {
@@ -62,7 +72,7 @@ impl Life {
                 PutBudget { burst: 1_000_000, per_second: 1_000 },
             ),
             metrics: metrics.clone(),
-            environment: Environment::system(),
+            environment,
         };
         let served = tenant::open(opening, &Lifecycle::default()).await;
         let served = Arc::new(served.map_err(|problem| problem.to_string())?);

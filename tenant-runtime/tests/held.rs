@@ -1,0 +1,92 @@
+//! A commit that waits for a publish, and whoever keeps that publish from happening.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+
+#[path = "support/life.rs"]
+mod life;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use life::Life;
+use roost_engine::{QueryRequest, QueryStream, Role};
+use roost_protocol::durability::Durability;
+use roost_store::{
+    Adoption, Clock, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+/// How much faster than others the publisher's clock runs.
+const FASTER: u32 = 20;
+
+/// A clock that runs faster, but for the time of day.
+struct FastClock(Instant);
+
+#[async_trait]
+impl Clock for FastClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed() * FASTER
+    }
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration / FASTER).await;
+    }
+}
+
+async fn tenant() -> TenantStore {
+    let owner = Owner { cluster_id: "c".into(), namespace_uid: "n".into(), tenant_uid: "t".into() };
+    let path = TenantPath::new("", "shop", "acme").unwrap();
+    let tenant = TenantStore::new(Arc::new(MemoryStore::new()), path, owner, Environment::system());
+    tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+    tenant
+}
+
+async fn open(tenant: &TenantStore, cache: &std::path::Path) -> Life {
+    let clock = Arc::new(FastClock(Instant::now()));
+    let environment = Environment { clock, ..Environment::system() };
+    Life::open_in(tenant, cache, Durability::Synchronous, environment).await.unwrap()
+}
+
+/// A query whose rows nobody reads on, over what the table is now.
+async fn paused_reader(life: &Life) -> QueryStream {
+    let request = QueryRequest {
+        id: Uuid::new_v4(),
+        sql: "SELECT i, repeat('x', 200) FROM t, range(40000000)".into(),
+        parameters: Vec::new(),
+        role: Role::ReadWrite,
+        timeout: Duration::from_mins(10),
+    };
+    let mut stream = life.served.engine.start(request).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_reader_is_told_to_try_again() {
+    let (tenant, disk) = (tenant().await, tempfile::tempdir().unwrap());
+    let life = open(&tenant, &disk.path().join("1")).await;
+    life.run("CREATE TABLE t (i INTEGER)").await.unwrap();
+    life.run("INSERT INTO t VALUES (1)").await.unwrap();
+    let mut reader = paused_reader(&life).await;
+    life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7").await.unwrap();
+    let ended = loop {
+        match reader.next().await {
+            Some(Ok(_)) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(ended.unwrap().unwrap_err().sqlstate, "72000");
+    life.crash();
+    let life = open(&tenant, &disk.path().join("2")).await;
+    assert_eq!(life.text("SELECT string_agg(i || '-' || j, ',') FROM t").await.unwrap(), "1-7");
+}
