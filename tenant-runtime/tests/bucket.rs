@@ -66,7 +66,8 @@ async fn a_tenant_lives_in_a_bucket() {
     let (status, published) = pod.order(&command(Order::Publish)).await;
     assert_eq!((status, published["durableLagMillis"].as_u64()), (200, Some(0)), "{published}");
 
-    // A worker exports a position in the WAL, beside the serving pod.
+    // A worker exports a position in the WAL, beside the serving pod. It replays rows of an index.
+    assert_eq!(pod.query("create unique index a on t (i)").await.0, 200);
     assert_eq!(pod.query("insert into t values (2), (-2)").await.0, 200);
     let pin = tenant.pin(PinKind::Reader, "snap", "snap-uid", &BranchName::main(), None).await.unwrap();
     assert!(pin.position.sequence > 0, "{:?}", pin.position);

@@ -15,9 +15,7 @@ use jiff::Timestamp;
 use life::Life;
 use roost_engine::{QueryRequest, QueryStream, Role};
 use roost_protocol::durability::Durability;
-use roost_store::{
-    Adoption, Clock, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore,
-};
+use roost_store::{Adoption, Clock, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
