@@ -18,7 +18,7 @@ pub async fn init_script(
     script: &InitScript,
 ) -> Result<Result<String, Fault>, kube::Error> {
     if let Some(sql) = &script.sql {
-        return Ok(Ok(sql.clone()));
+        return Ok(checked(sql.clone()));
     }
     let Some(reference) = &script.config_map_ref else {
         return Ok(Err(Fault::new(Reason::InvalidSpec, "initScript has neither sql nor configMapRef")));
@@ -41,8 +41,19 @@ pub async fn init_script(
             Reason::InvalidSpec,
             format!("the init script has {} bytes, at most {MAX_SCRIPT_BYTES} are accepted", sql.len()),
         )),
-        Some(sql) => Ok(sql),
+        Some(sql) => checked(sql),
     })
+}
+
+/// The script, if DuckDB would read it to its end.
+fn checked(sql: String) -> Result<String, Fault> {
+    let Some((before, _)) = sql.split_once('\0') else { return Ok(sql) };
+    let line = before.matches('\n').count() + 1;
+    let message = format!(
+        "the init script holds a NUL byte, at byte {} in line {line}: take it out, or write chr(0) in a text",
+        before.len()
+    );
+    Err(Fault::new(Reason::InvalidSpec, message))
 }
 
 fn not_permitted(namespace: &str, name: &str, operator_namespace: &str) -> Fault {
@@ -59,6 +70,14 @@ fn not_permitted(namespace: &str, name: &str, operator_namespace: &str) -> Fault
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_duckdb_would_not_read_to_its_end_is_refused() {
+        assert_eq!(checked("CREATE TABLE t (i INT);".into()).unwrap(), "CREATE TABLE t (i INT);");
+        let fault = checked("DELETE FROM t;\nDELETE FROM u\0 WHERE i = 3".into()).unwrap_err();
+        assert_eq!(fault.reason, Reason::InvalidSpec);
+        assert!(fault.message.contains("NUL byte, at byte 28 in line 2"), "{}", fault.message);
+    }
 
     #[test]
     fn the_refusal_shows_the_command_that_ends_it() {

@@ -34,6 +34,7 @@ extern "C" roost_failure *roost_database_open(const roost_text *config, size_t p
 		extension.post_bind_function = roost::JudgePlan;
 		extension.planner_info = guard_info;
 		PlannerExtension::Register(DBConfig::GetConfig(*database->instance), extension);
+		roost::GuardSqlFunctions(*database);
 		*out = new roost_database {std::move(database), std::move(guard_info)};
 	});
 }

@@ -6,6 +6,8 @@
 #include "duckdb/catalog/catalog_entry/table_function_catalog_entry.hpp"
 #include "duckdb/execution/expression_executor_state.hpp"
 
+#include <algorithm>
+
 using namespace duckdb;
 using roost::ConnectionState;
 using roost::Guarded;
@@ -33,7 +35,55 @@ unique_ptr<FunctionData> BindGuarded(ClientContext &context, TableFunctionBindIn
 	return guarded.bind(context, own, types, names);
 }
 
+// Kept in a table function whose arguments are SQL: how it replaces itself by what it has read.
+struct ReadSql : public TableFunctionInfo {
+	explicit ReadSql(table_function_bind_replace_t replace_p) : replace(replace_p) {
+	}
+	table_function_bind_replace_t replace;
+};
+
+bool HoldsNul(const Value &value) {
+	if (value.IsNull()) {
+		return false;
+	}
+	if (value.type().id() == LogicalTypeId::VARCHAR) {
+		return StringValue::Get(value).find('\0') != string::npos;
+	}
+	if (value.type().id() == LogicalTypeId::LIST) {
+		auto &children = ListValue::GetChildren(value);
+		return std::any_of(children.begin(), children.end(), HoldsNul);
+	}
+	return false;
+}
+
+unique_ptr<TableRef> ReplaceWhole(ClientContext &context, TableFunctionBindInput &input) {
+	if (std::any_of(input.inputs.begin(), input.inputs.end(), HoldsNul)) {
+		throw ParserException("The SQL given to %s() holds a NUL byte", input.table_function.name);
+	}
+	auto &read = static_cast<ReadSql &>(*input.info);
+	TableFunctionBindInput own(input.inputs, input.named_parameters, input.input_table_types, input.input_table_names,
+	                           nullptr, input.binder, input.table_function, input.ref);
+	return read.replace(context, own);
+}
+
 } // namespace
+
+void roost::GuardSqlFunctions(DuckDB &database) {
+	Connection connection(database);
+	auto &context = *connection.context;
+	context.RunFunctionInTransaction([&] {
+		for (auto name : {"query", "query_table"}) {
+			auto &entry = Catalog::GetEntry<TableFunctionCatalogEntry>(context, SYSTEM_CATALOG, DEFAULT_SCHEMA, name);
+			for (auto &function : entry.functions.functions) {
+				if (!function.bind_replace || function.function_info) {
+					throw NotImplementedException("%s cannot be guarded by what replaces it", function.name);
+				}
+				function.function_info = make_shared_ptr<ReadSql>(function.bind_replace);
+				function.bind_replace = ReplaceWhole;
+			}
+		}
+	});
+}
 
 extern "C" roost_failure *roost_guard_table_function(roost_connection *connection, roost_text schema, roost_text name,
                                                      roost_text refusal) {

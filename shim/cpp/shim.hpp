@@ -108,6 +108,9 @@ void JudgePlan(duckdb::PlannerExtensionInput &input, duckdb::BoundStatement &sta
 // The same for a PRAGMA that is about to be replaced by other SQL.
 void JudgePragma(duckdb::ClientContext &context, const roost_guard &guard, const std::string &name);
 
+// Has functions that read SQL from their arguments refuse what DuckDB's parser would not read to its end.
+void GuardSqlFunctions(duckdb::DuckDB &database);
+
 duckdb::unique_ptr<duckdb::FileSystem> MakeFileSystem(const roost_vfs &vfs);
 
 } // namespace roost

@@ -36,21 +36,25 @@ impl Connection {
     /// Does what `USE database` does, without a statement that is planned and judged. The database, which is named
     /// without quotes, must be attached: nobody looks.
     pub fn use_database(&mut self, database: &str) -> Result<(), EngineError> {
+        let database = Text::name(database)?;
         // SAFETY: the connection is live, the text is borrowed for the call.
-        unsafe { ffi::check(ffi::roost_connection_use(self.raw(), Text::new(database))) }
+        unsafe { ffi::check(ffi::roost_connection_use(self.raw(), database)) }
     }
 
     /// Parses `sql` into its statements. Nothing is bound or run, except that a PRAGMA is judged
     /// ([`crate::Stage::Parsed`]) and then replaced by the SQL that DuckDB defines for it, if any. DuckDB also
     /// replaces others: `ALTER TABLE ... ADD COLUMN c DEFAULT nextval('s')` becomes BEGIN, ALTER, UPDATE, ALTER,
     /// COMMIT (inside a transaction: SET `current_transaction_invalidation_policy` instead of BEGIN and COMMIT).
+    ///
+    /// A NUL byte in `sql` is an error: DuckDB would take what comes before it for the whole.
     pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, EngineError> {
+        let sql = Text::sql(sql)?;
         let mut found: Vec<Extracted> = Vec::new();
         // SAFETY: the connection is live, the text borrowed, and the sink takes a vector of this type.
         unsafe {
             ffi::check(ffi::roost_extract(
                 self.raw(),
-                Text::new(sql),
+                sql,
                 (&raw mut found).cast(),
                 push_statement,
             ))?;

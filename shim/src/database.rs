@@ -51,8 +51,10 @@ impl Database {
         vfs: Arc<dyn Vfs>,
         guard: Arc<dyn PlanGuard>,
     ) -> Result<Self, EngineError> {
-        let texts: Vec<Text> =
-            config.iter().flat_map(|(key, value)| [Text::new(key), Text::new(value)]).collect();
+        let texts = config
+            .iter()
+            .flat_map(|(key, value)| [Text::name(key), Text::name(value)])
+            .collect::<Result<Vec<Text>, EngineError>>()?;
         let (vfs, guard) = (vfs_table(vfs), guard_table(guard));
         let mut raw = null_mut();
         // SAFETY: texts are borrowed for the call; C++ takes both tables over, also when it fails.
@@ -93,22 +95,17 @@ impl Database {
     pub fn guard_functions(&self, guards: &[FunctionGuard<'_>]) -> Result<(), EngineError> {
         let own = self.connect(Trust::Own)?;
         for guard in guards {
+            let (FunctionGuard::TableBind { schema, name, refusal }
+            | FunctionGuard::ScalarBeforeJudgement { schema, name, refusal }) = *guard;
+            let (schema, name, refusal) = (Text::name(schema)?, Text::name(name)?, Text::data(refusal));
             // SAFETY: the connection is live, the texts are borrowed for the call.
             unsafe {
-                ffi::check(match *guard {
-                    FunctionGuard::TableBind { schema, name, refusal } => ffi::roost_guard_table_function(
-                        own.raw(),
-                        Text::new(schema),
-                        Text::new(name),
-                        Text::new(refusal),
-                    ),
-                    FunctionGuard::ScalarBeforeJudgement { schema, name, refusal } => {
-                        ffi::roost_guard_scalar_function(
-                            own.raw(),
-                            Text::new(schema),
-                            Text::new(name),
-                            Text::new(refusal),
-                        )
+                ffi::check(match guard {
+                    FunctionGuard::TableBind { .. } => {
+                        ffi::roost_guard_table_function(own.raw(), schema, name, refusal)
+                    }
+                    FunctionGuard::ScalarBeforeJudgement { .. } => {
+                        ffi::roost_guard_scalar_function(own.raw(), schema, name, refusal)
                     }
                 })?;
             }

@@ -31,8 +31,35 @@ pub struct Text {
 }
 
 impl Text {
-    pub fn new(text: &str) -> Self {
+    /// Text that is data: every byte of it counts.
+    pub fn data(text: &str) -> Self {
         Self::from_bytes(text.as_bytes())
+    }
+
+    /// SQL. DuckDB's parser reads up to the first NUL byte: what follows (a WHERE, say) would not be there for it.
+    pub fn sql(text: &str) -> Result<Self, EngineError> {
+        match nul_in(text) {
+            None => Ok(Self::data(text)),
+            Some(position) => Err(EngineError {
+                kind: ErrorKind::Parser,
+                message: format!(
+                    "The SQL holds a NUL byte, at byte {position}: nothing of it was executed. Take the byte out; in a \
+                     text write it as chr(0), or give the text as a parameter"
+                ),
+                position: Some(position),
+                extra: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// A name or a setting. Much of DuckDB takes such a text up to its first NUL byte.
+    pub fn name(text: &str) -> Result<Self, EngineError> {
+        match nul_in(text) {
+            None => Ok(Self::data(text)),
+            Some(position) => Err(EngineError::invalid_input(format!(
+                "the name or setting {text:?} holds a NUL byte, at byte {position}"
+            ))),
+        }
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Self {
@@ -49,6 +76,10 @@ impl Text {
         let bytes = unsafe { std::slice::from_raw_parts(self.data.cast::<u8>(), self.size) };
         String::from_utf8_lossy(bytes).into_owned()
     }
+}
+
+fn nul_in(text: &str) -> Option<usize> {
+    text.bytes().position(|byte| byte == 0)
 }
 
 pub type Status = i32;

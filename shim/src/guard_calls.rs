@@ -61,7 +61,7 @@ unsafe extern "C" fn judge(
         },
     };
     // SAFETY: C++ passed the slot for this call; the texts are borrowed.
-    unsafe { roost_callback_fail(slot, 1, Text::new(&refusal.message), Text::new(refusal.code)) };
+    unsafe { roost_callback_fail(slot, 1, Text::data(&refusal.message), Text::data(refusal.code)) };
     1
 }
 

@@ -7,7 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::ffi::FFI_ArrowSchema;
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
 /// A running statement's result. Nothing beyond DuckDB's streaming buffer is computed ahead of the reader.
@@ -31,8 +31,14 @@ impl ResultStream {
             ffi::check(ffi::roost_result_schema(raw.get(), &raw mut exported))?;
             Returns::from_code(ffi::roost_result_returns(raw.get()))
         };
-        let schema = Arc::new(Schema::try_from(&exported).map_err(|error| arrow_failure(&error))?);
-        Ok(Self { raw, columns: columns(pairs), schema, returns, rows_changed: None, ended: false })
+        let exported = Schema::try_from(&exported).map_err(|error| arrow_failure(&error))?;
+        let columns = columns(pairs);
+        // A name that Arrow lends ends at a NUL byte, DuckDB's own does not.
+        let fields = exported.fields().iter().zip(&columns);
+        let fields: Vec<Field> =
+            fields.map(|(field, column)| field.as_ref().clone().with_name(&column.name)).collect();
+        let schema = Arc::new(Schema::new_with_metadata(fields, exported.metadata));
+        Ok(Self { raw, columns, schema, returns, rows_changed: None, ended: false })
     }
 
     /// Columns with DuckDB's types, in the order of the batches' columns.

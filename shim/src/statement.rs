@@ -211,8 +211,9 @@ impl Prepared {
             )));
         };
         let value = value.to_raw();
+        let name = Text::name(name)?;
         // SAFETY: `raw` is live; name and value are borrowed for the call.
-        unsafe { ffi::check(ffi::roost_prepared_bind(self.raw.get(), Text::new(name), &raw const value)) }
+        unsafe { ffi::check(ffi::roost_prepared_bind(self.raw.get(), name, &raw const value)) }
     }
 
     /// Forgets all bound values.

@@ -24,7 +24,7 @@ pub enum Value {
 
 impl Value {
     pub(crate) fn to_raw(&self) -> RawValue {
-        let mut raw = RawValue { kind: 0, low: 0, high: 0, number: 0.0, bytes: Text::new("") };
+        let mut raw = RawValue { kind: 0, low: 0, high: 0, number: 0.0, bytes: Text::data("") };
         match self {
             Self::Null => {}
             Self::Bool(value) => (raw.kind, raw.low) = (1, u64::from(*value)),
@@ -34,7 +34,7 @@ impl Value {
                 set_wide(&mut raw, if i128::try_from(*value).is_ok() { 3 } else { 4 }, *value);
             }
             Self::F64(value) => (raw.kind, raw.number) = (5, *value),
-            Self::Text(text) => (raw.kind, raw.bytes) = (6, Text::new(text)),
+            Self::Text(text) => (raw.kind, raw.bytes) = (6, Text::data(text)),
             Self::Blob(bytes) => (raw.kind, raw.bytes) = (7, Text::from_bytes(bytes)),
         }
         raw

@@ -45,7 +45,7 @@ unsafe fn answer(slot: *mut c_void, call: impl FnOnce() -> Result<(), VfsError>)
         VfsErrorKind::Fatal => 2,
     };
     // SAFETY: the caller passes C++'s slot; the texts are borrowed for the call.
-    unsafe { roost_callback_fail(slot, kind, Text::new(&error.message), Text::new("")) };
+    unsafe { roost_callback_fail(slot, kind, Text::data(&error.message), Text::data("")) };
     1
 }
 
