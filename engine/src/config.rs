@@ -24,6 +24,9 @@ pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
 /// How often an interrupt is repeated until the statement has ended (one that meets the gap between two statements
 /// is lost).
 pub(crate) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a request that was made to stop is waited for. DuckDB looks at interrupts between vectors only, and not
+/// while it waits for a file: a request that cannot commit anything is then answered without its session.
+pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an engine is opened with.
 #[derive(Debug, Clone)]

@@ -201,7 +201,7 @@ impl Engine {
             let message = format!("A query with the id {} runs already", request.id);
             return Err(QueryError::new(QueryErrorKind::IdInUse, "42710", message));
         };
-        let (header, header_comes) = oneshot::channel();
+        let (header, mut header_comes) = oneshot::channel();
         let (batches, batches_come) = mpsc::channel(STREAM_DEPTH);
         let (end, end_comes) = oneshot::channel();
         // Made before the thread starts: dropping this future drops it, which stops the session.
@@ -234,13 +234,12 @@ impl Engine {
             let message = format!("No thread could be started for the session: {error}");
             return Err(QueryError::new(QueryErrorKind::Busy, "53300", message));
         }
-        let Header { columns, schema } = match header_comes.await {
-            Ok(Ok(header)) => header,
-            Ok(Err(error)) => {
+        let Header { columns, schema } = match stream.running.end(&mut header_comes).await {
+            Ok(header) => header,
+            Err(error) => {
                 stream.ended = true;
                 return Err(error);
             }
-            Err(_) => return Err(stream.running.vanished()),
         };
         stream.columns = columns;
         stream.schema = schema;
@@ -250,6 +249,11 @@ impl Engine {
     /// Cancels a request; false when none with this id runs.
     pub fn cancel(&self, id: Uuid) -> bool {
         self.shared.requests.find(id).map(|running| running.stop(StopCause::Cancelled)).is_some()
+    }
+
+    /// Stops a request because the engine is about to go; false when none with this id runs.
+    pub fn stop_draining(&self, id: Uuid) -> bool {
+        self.shared.requests.find(id).map(|running| running.stop(StopCause::Draining)).is_some()
     }
 
     /// How far a request is and how long it has been running; `None` when none with this id runs.
@@ -357,7 +361,7 @@ impl Engine {
     /// Stops all requests, waits until every session has ended, and closes the engine's own connection.
     /// The file handles are closed once every clone of this engine is dropped.
     pub async fn close(self) {
-        self.shared.requests.stop_all(StopCause::Cancelled);
+        self.shared.requests.stop_all(StopCause::Draining);
         let all = u32::try_from(self.max_sessions).unwrap_or(u32::MAX);
         if let Ok(slots) = self.sessions.acquire_many(all).await {
             slots.forget();

@@ -60,12 +60,14 @@ pub enum QueryErrorKind {
     TransactionConflict,
     /// Writes are refused for now; the message says why.
     WritesPaused,
-    /// The engine takes no more writes before it goes; nothing of this statement was executed.
+    /// The engine is about to go: it takes no more writes, or has stopped this query.
     Draining,
     /// All sessions are taken; nothing was executed.
     Busy,
     /// A query with this id runs already; nothing was executed.
     IdInUse,
+    /// The request holds more statements than it may; nothing was executed.
+    TooManyStatements,
     /// The engine is dead ([`crate::Engine::has_failed`]).
     EngineFailed,
     /// A fault of ours or of DuckDB.
@@ -89,6 +91,11 @@ pub struct QueryError {
     pub hint: Option<String>,
     /// The policy's stable name for what it refused.
     pub refusal: Option<Box<str>>,
+    /// How many statements of the request, from its first, were executed and stay so, for what they changed is
+    /// committed; none if the request has committed nothing.
+    pub committed_statements: Option<usize>,
+    /// It came from a commit, and does not tell whether that was done.
+    pub commit_unknown: bool,
 }
 
 impl QueryError {
@@ -101,7 +108,15 @@ impl QueryError {
             position: None,
             hint: None,
             refusal: None,
+            committed_statements: None,
+            commit_unknown: false,
         }
+    }
+
+    /// The same, of a request that has committed so much.
+    pub(crate) fn after(mut self, committed_statements: Option<usize>) -> Self {
+        self.committed_statements = committed_statements;
+        self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

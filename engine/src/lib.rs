@@ -6,6 +6,7 @@
 
 mod activity;
 mod client_connection;
+mod commits;
 mod config;
 mod connection_thread;
 mod engine;

@@ -34,8 +34,13 @@ pub(crate) fn check_form(statements: &[Extracted], request: &QueryRequest) -> Re
     let Some(last) = statements.last() else {
         return bad("42601", "The request holds no statement".into());
     };
-    if statements.len() > MAX_STATEMENTS {
-        return bad("54000", format!("A request may hold at most {MAX_STATEMENTS} statements"));
+    let count = last.source() + 1;
+    if count > MAX_STATEMENTS {
+        let message = format!(
+            "The request holds {count} statements, and may hold {MAX_STATEMENTS}; nothing was executed"
+        );
+        return Err(QueryError::new(QueryErrorKind::TooManyStatements, "54000", message)
+            .hint("Send them in several requests, or put many rows into one INSERT"));
     }
     if !request.parameters.is_empty() && last.source() > 0 {
         return bad("08P01", "Parameters go with one statement only".into());

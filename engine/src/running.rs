@@ -1,12 +1,13 @@
 //! Requests under way: stopping them, asking how far they are.
-use crate::config::INTERRUPT_INTERVAL;
+use crate::commits::Commits;
+use crate::config::{INTERRUPT_INTERVAL, STOP_PATIENCE};
 use crate::error::{QueryError, QueryErrorKind};
 use roost_duckdb::{InterruptHandle, Progress};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 /// Why a request is made to stop.
@@ -22,6 +23,8 @@ pub(crate) enum StopCause {
     Publish,
     /// It reads a state so old that it holds a publish up.
     OldSnapshot,
+    /// The engine is about to go.
+    Draining,
     /// The engine is dead.
     EngineFailed,
 }
@@ -48,6 +51,12 @@ impl StopCause {
                 "The query read a state that changed long ago, and held up publishing for too long; it was stopped",
             )
             .hint("Run it again, and read results without pausing"),
+            Self::Draining => QueryError::new(
+                Kind::Draining,
+                "57P03",
+                "The tenant's pod is leaving, and the query took longer than it could wait; it was stopped",
+            )
+            .hint("Send the request again"),
             Self::EngineFailed => QueryError::failed_engine(),
         }
     }
@@ -57,9 +66,13 @@ impl StopCause {
 pub(crate) struct Running {
     pub id: Uuid,
     pub started: Instant,
+    /// What of it is committed.
+    pub commits: Commits,
     interrupt: OnceLock<InterruptHandle>,
     cause: watch::Sender<Option<StopCause>>,
     ended: watch::Sender<bool>,
+    /// Whether it is answered without its session, which goes on and commits nothing.
+    given_up: watch::Sender<bool>,
     /// Whether interrupts are over; held while one is fired.
     settled: Mutex<bool>,
     /// Since when its transaction sees one state of the database.
@@ -72,9 +85,11 @@ impl Running {
         Arc::new(Self {
             id,
             started: Instant::now(),
+            commits: Commits::default(),
             interrupt: OnceLock::new(),
             cause: watch::Sender::new(None),
             ended: watch::Sender::new(false),
+            given_up: watch::Sender::new(false),
             settled: Mutex::new(false),
             snapshot_since: Mutex::new(None),
             runtime,
@@ -87,7 +102,7 @@ impl Running {
     }
 
     /// Makes the request stop; the first cause is the one reported. The interrupt is repeated until the request
-    /// has ended, because DuckDB forgets one that comes between two statements.
+    /// has ended, because DuckDB forgets one that comes between two statements. One that does not end is given up.
     pub fn stop(self: &Arc<Self>, cause: StopCause) {
         let first = self.cause.send_if_modified(|current| {
             let first = current.is_none();
@@ -100,8 +115,13 @@ impl Running {
         let running = Arc::clone(self);
         self.runtime.spawn(async move {
             let mut ended = running.ended.subscribe();
+            let begun = Instant::now();
             loop {
                 running.interrupt();
+                // The cause is set: a session that writes nothing now finds it before it could begin to.
+                if begun.elapsed() >= STOP_PATIENCE && !running.commits.is_writing() {
+                    running.given_up.send_if_modified(|given_up| !std::mem::replace(given_up, true));
+                }
                 let over = ended.wait_for(|ended| *ended);
                 if tokio::time::timeout(INTERRUPT_INTERVAL, over).await.is_ok() {
                     return;
@@ -172,10 +192,28 @@ impl Running {
 
     /// What to report when the session ended without a word.
     pub fn vanished(&self) -> QueryError {
-        self.stop_cause().map_or_else(
+        let error = self.stop_cause().map_or_else(
             || QueryError::new(QueryErrorKind::Internal, "XX000", "The session ended without an answer"),
             StopCause::error,
-        )
+        );
+        error.after(self.commits.statements())
+    }
+
+    /// Waits for what the session says at its end, unless the request is given up.
+    pub async fn end<T>(&self, end: &mut oneshot::Receiver<Result<T, QueryError>>) -> Result<T, QueryError> {
+        tokio::select! {
+            biased;
+            end = end => end.unwrap_or_else(|_| Err(self.vanished())),
+            error = self.given_up() => Err(error),
+        }
+    }
+
+    /// Waits until the request is given up, and says why it was made to stop.
+    pub async fn given_up(&self) -> QueryError {
+        let mut given_up = self.given_up.subscribe();
+        // The sender is a field of `self`: the channel cannot close.
+        let _ = given_up.wait_for(|given_up| *given_up).await;
+        self.vanished()
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Session {
     in_transaction: bool,
     /// Nothing has run in the transaction yet (it may be begun anew while it waits for the gate).
     fresh: bool,
+    /// Statements of the request that are executed once the present one is.
+    through: usize,
     outcome: Outcome,
 }
 
@@ -83,6 +85,7 @@ impl Session {
             hold: None,
             in_transaction: false,
             fresh: false,
+            through: 0,
             outcome,
         })
     }
@@ -91,6 +94,7 @@ impl Session {
     pub fn serve(mut self, request: &QueryRequest, mode: Mode) {
         let result = self.run(request, mode);
         let result = self.finish(result);
+        let result = result.map_err(|error| error.after(self.running.commits.statements()));
         let outcome = self.outcome;
         if let Some(reply) = self.reply.take() {
             reply.finish(result.map(|()| outcome));
@@ -112,9 +116,12 @@ impl Session {
             self.fresh = true;
             self.shared.activity.transaction_opened();
         }
-        let last = statements.len() - 1;
-        for (index, statement) in statements.into_iter().enumerate() {
+        let mut statements = statements.into_iter().peekable();
+        while let Some(statement) = statements.next() {
             self.check_stopped()?;
+            let (source, next) = (statement.source(), statements.peek());
+            let (last, whole) = (next.is_none(), next.is_none_or(|next| next.source() != source));
+            self.through = if whole { source + 1 } else { source };
             if mode == Mode::Script && statement.kind() == StatementKind::Transaction {
                 return Err(QueryError::new(
                     QueryErrorKind::NotAllowed,
@@ -122,7 +129,7 @@ impl Session {
                     "A script runs in one transaction; it may not begin or end transactions",
                 ));
             }
-            self.statement(statement, request, mode == Mode::Query && index == last)?;
+            self.statement(statement, request, mode == Mode::Query && last)?;
         }
         if mode == Mode::Script {
             self.running.settle();
@@ -187,7 +194,11 @@ impl Session {
         let writes = self.writes(&prepared);
         if writes && self.hold.is_none() {
             self.hold = Some(self.take_gate()?);
+            self.running.commits.writing();
+            // Whoever gave this request up before has told that nothing more of it is committed.
+            self.check_stopped()?;
         }
+        let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
         if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
             drop(prepared);
             self.command("BEGIN TRANSACTION READ ONLY")?;
@@ -201,12 +212,14 @@ impl Session {
                 self.running.settle();
                 self.check_stopped()?;
             }
-            let stream = prepared.execute_stream().map_err(|error| self.error(error))?;
+            let executed = prepared.execute_stream();
+            let stream = executed.map_err(|error| self.error_of(error, commits))?;
             if !prepared.streams() && !self.connection.in_transaction() {
                 // All of it is done and committed; a reader of its rows that pauses holds nobody up.
-                self.transaction_over(true);
+                self.running.commits.executed(self.through);
+                self.transaction_over(action != Some(TransactionAction::Rollback));
             }
-            self.drain(stream, last)?;
+            self.drain(stream, last, commits)?;
         }
         if wrapped {
             self.command("COMMIT")?;
@@ -260,6 +273,7 @@ impl Session {
         }
         if !open {
             self.running.snapshot_released();
+            self.running.commits.executed(self.through);
             self.transaction_over(action != Some(TransactionAction::Rollback));
         }
     }
@@ -268,18 +282,20 @@ impl Session {
         if std::mem::take(&mut self.in_transaction) {
             self.shared.activity.transaction_ended();
         }
-        if self.hold.take().is_some() && committed {
-            self.outcome.committed_writes = true;
+        if let Some(hold) = self.hold.take() {
+            self.outcome.committed_writes |= committed;
+            self.running.commits.over(committed);
+            drop(hold);
         }
     }
 
     /// Reads a result to its end, handing the last one's rows on.
-    fn drain(&mut self, mut stream: ResultStream, last: bool) -> Result<(), QueryError> {
+    fn drain(&mut self, mut stream: ResultStream, last: bool, commits: bool) -> Result<(), QueryError> {
         if last {
             self.send_header(Some(&stream))?;
         }
         let visible = last && stream.returns() != Returns::Nothing;
-        while let Some(batch) = stream.next().map_err(|error| self.error(error))? {
+        while let Some(batch) = stream.next().map_err(|error| self.error_of(error, commits))? {
             if visible {
                 self.outcome.rows_returned += batch.num_rows() as u64;
                 self.send(batch)?;
@@ -322,6 +338,15 @@ impl Session {
 
     fn check_stopped(&self) -> Result<(), QueryError> {
         self.running.stop_cause().map_or(Ok(()), |cause| Err(cause.error()))
+    }
+
+    /// The error of a statement, which `commits` what it changes. One that killed the engine may have come when that was
+    /// done already.
+    fn error_of(&self, error: EngineError, commits: bool) -> QueryError {
+        let fatal = matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal);
+        let mut error = self.error(error);
+        error.commit_unknown = fatal && commits && self.hold.is_some();
+        error
     }
 
     /// DuckDB's error, or why the request was stopped if that is what broke it.

@@ -46,19 +46,44 @@ impl QueryStream {
         if self.ended {
             return None;
         }
-        if let Some(batch) = self.batches.recv().await {
-            return Some(Ok(batch));
-        }
-        let end = (&mut self.end).await;
+        let end = tokio::select! {
+            biased;
+            batch = self.batches.recv() => match batch {
+                Some(batch) => return Some(Ok(batch)),
+                None => None,
+            },
+            error = self.running.given_up() => Some(Err(error)),
+        };
+        let end = match end {
+            Some(given_up) => given_up,
+            None => self.running.end(&mut self.end).await,
+        };
         self.ended = true;
         match end {
-            Ok(Ok(outcome)) => {
+            Ok(outcome) => {
                 self.outcome = Some(outcome);
                 None
             }
-            Ok(Err(error)) => Some(Err(error)),
-            Err(_) => Some(Err(self.running.vanished())),
+            Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Whether it has committed something, or may yet.
+    pub fn may_have_committed(&self) -> bool {
+        self.running.commits.is_writing() || self.running.commits.statements().is_some()
+    }
+
+    /// Stops the request if it has not ended, waits until it can commit nothing more, and says how many of its
+    /// statements, from the first, are executed and committed; none if it has committed nothing.
+    pub async fn stop(&mut self) -> Option<usize> {
+        if !self.ended {
+            self.running.stop(StopCause::ReaderLeft);
+            self.batches.close();
+            self.ended = true;
+            // How it ended is of no interest any more.
+            let _ = self.running.end(&mut self.end).await;
+        }
+        self.running.commits.statements()
     }
 
     /// What the request did; known once [`Self::next`] gave `None` without an error.

@@ -27,7 +27,7 @@ pub enum ErrorCode {
     Cancelled,
     /// A transaction was still open at the end of the request; it was rolled back.
     TransactionLeftOpen,
-    /// The transaction conflicts with another one; it was rolled back.
+    /// The transaction conflicts with another one, or held a publish up for too long; it was rolled back.
     TransactionConflict,
     /// Writes are refused because the last publish is too long ago.
     WritesPaused,
@@ -45,11 +45,13 @@ pub enum ErrorCode {
     NotAcceptable,
     /// The request is larger than its limit.
     TooLarge,
+    /// The request holds more statements than it may.
+    TooManyStatements,
     /// A query with this id runs already.
     QueryIdInUse,
     /// The tenant is suspended.
     Suspended,
-    /// The runtime is about to leave; nothing was executed; ask again.
+    /// The runtime is about to leave: it takes nothing new, or has stopped the query.
     Draining,
     /// The runtime has no grant yet, or another process got it.
     NotServing,
@@ -83,7 +85,7 @@ pub enum ErrorCode {
     DataOwnedElsewhere,
     /// The tenant's data is not where it should be.
     DataMissing,
-    /// The connection broke after the request was sent; it may have been executed.
+    /// What the request committed, if anything, may be kept or not: its connection broke, or nobody confirmed it.
     OutcomeUnknown,
     /// The engine failed; the runtime starts again.
     EngineFailed,
@@ -95,7 +97,7 @@ pub enum ErrorCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
-    /// The same request may succeed later; nothing was executed.
+    /// The same request may succeed later; nothing of it was executed, or all of it was rolled back.
     Retry,
     /// Change the request.
     FixInput,
@@ -142,6 +144,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => row("The method is not allowed", 405, "08P01", FixInput),
             Self::NotAcceptable => row("No acceptable format", 406, "08P01", FixInput),
             Self::TooLarge => row("The request is too large", 413, "54000", FixInput),
+            Self::TooManyStatements => row("The request holds too many statements", 413, "54000", FixInput),
             Self::QueryIdInUse => row("The query id is in use", 409, "42710", FixInput),
             Self::Suspended => row("The tenant is suspended", 403, "57P03", GiveUp),
             Self::Draining => row("The tenant's pod is leaving", 503, "57P03", Retry),
@@ -163,7 +166,7 @@ impl ErrorCode {
             Self::DataCorrupted => row("The stored data is damaged", 503, "XX001", AskOperator),
             Self::DataOwnedElsewhere => row("The data belongs to another owner", 503, "42501", AskOperator),
             Self::DataMissing => row("The data is missing", 503, "58P01", AskOperator),
-            Self::OutcomeUnknown => row("The connection broke; the outcome is unknown", 504, "40003", GiveUp),
+            Self::OutcomeUnknown => row("The outcome is unknown", 504, "40003", GiveUp),
             Self::EngineFailed => row("The engine failed", 503, "58000", Retry),
             Self::Internal => row("Internal error", 500, "XX000", AskOperator),
         }
@@ -231,6 +234,10 @@ pub struct Problem {
     /// The query's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_id: Option<uuid::Uuid>,
+    /// How many statements of the request, from its first, were executed and stay so, for what they changed is
+    /// committed; absent if nothing of the request was committed, or if that is unknown.
+    #[serde(default, rename = "committedStatements", skip_serializing_if = "Option::is_none")]
+    pub committed_statements: Option<u64>,
 }
 
 impl Problem {
@@ -249,7 +256,28 @@ impl Problem {
             position: None,
             hint: None,
             query_id: None,
+            committed_statements: None,
         }
+    }
+
+    /// The same, of a request whose first `statements` are committed. It is not to be sent again as it was: the advice
+    /// is to give up, and no status that invites clients and proxies to repeat it (503) stays.
+    #[must_use]
+    pub fn after_commit(mut self, statements: u64) -> Self {
+        const UNAVAILABLE: u16 = 503;
+        self.committed_statements = Some(statements);
+        self.advice = Advice::GiveUp;
+        self.retry_after = None;
+        self.status =
+            if self.status == UNAVAILABLE { ErrorCode::Internal.http_status() } else { self.status };
+        self.hint = Some(match statements {
+            0 => "A part of the first statement is committed: look before you send the request again".into(),
+            1 => "The first statement is committed: send only what follows it again".into(),
+            _ => {
+                format!("The first {statements} statements are committed: send only what follows them again")
+            }
+        });
+        self
     }
 
     /// The same with a time after which trying again may help.
@@ -286,5 +314,20 @@ mod tests {
         assert_eq!(json["sqlstate"], "53100");
         assert_eq!(json["advice"], "retry");
         assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
+    }
+
+    #[test]
+    fn nobody_is_asked_to_repeat_what_is_committed_in_part() {
+        for code in [ErrorCode::Draining, ErrorCode::TransactionConflict, ErrorCode::QueryFailed] {
+            let problem = Problem::new(code, "").retry_after(5).hint("Run it again").after_commit(2);
+            let json = serde_json::to_value(&problem).unwrap();
+            assert_eq!(
+                (&json["committedStatements"], &json["advice"]),
+                (&2.into(), &"give-up".into()),
+                "{json}"
+            );
+            assert!(json["status"] != 503 && json.get("retry_after").is_none(), "{json}");
+            assert!(json["hint"].as_str().unwrap().contains("first 2 statements"), "{json}");
+        }
     }
 }

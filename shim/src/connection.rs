@@ -52,12 +52,7 @@ impl Connection {
         let mut found: Vec<Extracted> = Vec::new();
         // SAFETY: the connection is live, the text borrowed, and the sink takes a vector of this type.
         unsafe {
-            ffi::check(ffi::roost_extract(
-                self.raw(),
-                sql,
-                (&raw mut found).cast(),
-                push_statement,
-            ))?;
+            ffi::check(ffi::roost_extract(self.raw(), sql, (&raw mut found).cast(), push_statement))?;
         }
         Ok(found)
     }

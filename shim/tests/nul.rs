@@ -30,8 +30,11 @@ fn sql_with_a_nul_byte_runs_nothing() {
 #[test]
 fn sql_made_from_values_with_a_nul_byte_runs_nothing() {
     let (_database, _guard, mut client) = in_memory();
-    query(&mut client, "CREATE TABLE t AS FROM range(9) r(i); SET VARIABLE cut = 'FROM t' || chr(0) || ' WHERE i = 3'")
-        .unwrap();
+    query(
+        &mut client,
+        "CREATE TABLE t AS FROM range(9) r(i); SET VARIABLE cut = 'FROM t' || chr(0) || ' WHERE i = 3'",
+    )
+    .unwrap();
     for sql in [
         "FROM query('FROM t' || chr(0) || ' WHERE i = 3')",
         "FROM query(getvariable('cut'))",
@@ -84,10 +87,16 @@ fn values_with_a_nul_byte_are_data() {
     assert_eq!(number(&mut client, "SELECT count(*) FROM t"), 5);
     let mut ask = |sql: &str, texts: &[&str]| with_texts(&mut client, sql, texts);
     assert_eq!(ask("SELECT v FROM t WHERE v = ?", &["a\0b"]).unwrap().as_deref(), Some("a\0b"));
-    assert_eq!(ask("SELECT count(*)::VARCHAR FROM t WHERE v LIKE ?", &["a\0%"]).unwrap().as_deref(), Some("3"));
+    assert_eq!(
+        ask("SELECT count(*)::VARCHAR FROM t WHERE v LIKE ?", &["a\0%"]).unwrap().as_deref(),
+        Some("3")
+    );
     assert_eq!(ask("SELECT length(?)::VARCHAR", &["a\0b"]).unwrap().as_deref(), Some("3"));
     assert_eq!(ask("DELETE FROM t WHERE v = ? RETURNING v", &["a\0"]).unwrap().as_deref(), Some("a\0"));
-    assert_eq!(ask("SELECT string_agg(hex(v), ',' ORDER BY v) FROM t", &[]).unwrap().as_deref(), Some("00,61,610062,610063"));
+    assert_eq!(
+        ask("SELECT string_agg(hex(v), ',' ORDER BY v) FROM t", &[]).unwrap().as_deref(),
+        Some("00,61,610062,610063")
+    );
     // Whatever a cast makes of what follows a value (a DATE passes over it), a NUL byte is no end.
     for (sql, text) in [
         ("SELECT ?::INT::VARCHAR", "3\x004"),

@@ -11,6 +11,17 @@ use std::{sync::Arc, time::Duration};
 /// Longest time that an answer waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a request did to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// It committed something.
+    Commit,
+    /// It failed and committed nothing. Its error may tell of what others committed: a key that is there already.
+    Fail,
+    /// It only read.
+    Read,
+}
+
 /// What one answer has to wait for before its end leaves.
 pub struct Confirmation {
     shipper: Arc<Shipper>,
@@ -36,32 +47,33 @@ impl Confirmation {
         Self { shipper, environment, seen, patience: timeout.min(PATIENCE), durability, reads }
     }
 
-    /// What has to be proven before the answer leaves: for one that committed something always all.
-    pub fn proof(&self, committed_writes: bool) -> Reads {
-        if committed_writes { Reads::Strict } else { self.reads }
+    /// What has to be proven before the answer leaves: for one that did more than read always all.
+    pub fn proof(&self, did: Did) -> Reads {
+        if did == Did::Read { self.reads } else { Reads::Strict }
     }
 
-    /// Waits until what the request saw is durable and, if it committed something itself, all that was committed
-    /// before this call. An asynchronous request waits for nothing, nor does a relaxed read.
-    pub async fn wait(&self, committed_writes: bool) -> Result<(), Problem> {
-        if self.durability == Durability::Asynchronous || self.proof(committed_writes) == Reads::Relaxed {
+    /// Waits until what the request saw is durable and, if it did more than read, all that was committed before this
+    /// call. An asynchronous request waits for nothing, nor does a relaxed read.
+    pub async fn wait(&self, did: Did) -> Result<(), Problem> {
+        if self.durability == Durability::Asynchronous || self.proof(did) == Reads::Relaxed {
             return Ok(());
         }
-        let wanted = if committed_writes { self.shipper.committed() } else { self.seen };
+        let wanted = if did == Did::Read { self.seen } else { self.shipper.committed() };
         tokio::select! {
             biased;
             () = self.shipper.until_durable(wanted) => Ok(()),
-            () = self.environment.clock.sleep(self.patience) => Err(unconfirmed(committed_writes)),
+            () = self.environment.clock.sleep(self.patience) => Err(unconfirmed(did)),
         }
     }
 }
 
-fn unconfirmed(committed_writes: bool) -> Problem {
-    if committed_writes {
-        let detail = "the statement was committed, but object storage did not confirm it in time; it is visible now, \
-                      and may survive; look before you send it again";
+fn unconfirmed(did: Did) -> Problem {
+    if did == Did::Commit {
+        let detail = "what the request committed is visible now, but object storage did not confirm it in time: it may \
+                      survive; look before you send it again";
         return Problem::new(ErrorCode::OutcomeUnknown, detail);
     }
-    let detail = "the result shows commits that object storage did not confirm in time, so it is kept back";
+    let detail = "the answer tells of commits that object storage did not confirm in time, so it is kept back; nothing \
+                  of the request was committed";
     Problem::new(ErrorCode::StorageUnreachable, detail).retry_after(5)
 }

@@ -36,6 +36,10 @@ impl Damage {
         }
         let detail = "a part of the database is damaged in object storage, and the statement needs it; the tenant's \
                       condition Ready names it";
-        Problem::new(ErrorCode::DataCorrupted, detail)
+        let damaged = Problem::new(ErrorCode::DataCorrupted, detail);
+        match problem.committed_statements {
+            Some(statements) => damaged.after_commit(statements),
+            None => damaged,
+        }
     }
 }

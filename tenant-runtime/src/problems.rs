@@ -13,6 +13,19 @@ const LATER: u32 = 5;
 
 /// A failed query.
 pub fn of_query(error: &QueryError) -> Problem {
+    if error.commit_unknown {
+        let detail = format!("the engine failed while it committed, which may be done or not: {error}");
+        return Problem::new(ErrorCode::OutcomeUnknown, detail);
+    }
+    let problem = of_failure(error);
+    match error.committed_statements {
+        Some(statements) => problem.after_commit(statements as u64),
+        None => problem,
+    }
+}
+
+/// A query that failed before it committed anything.
+fn of_failure(error: &QueryError) -> Problem {
     let code = match error.kind {
         QueryErrorKind::BadRequest => ErrorCode::BadRequest,
         QueryErrorKind::InvalidSql => ErrorCode::InvalidSql,
@@ -28,6 +41,7 @@ pub fn of_query(error: &QueryError) -> Problem {
         QueryErrorKind::Draining => ErrorCode::Draining,
         QueryErrorKind::Busy => ErrorCode::Busy,
         QueryErrorKind::IdInUse => ErrorCode::QueryIdInUse,
+        QueryErrorKind::TooManyStatements => ErrorCode::TooManyStatements,
         QueryErrorKind::EngineFailed => ErrorCode::EngineFailed,
         QueryErrorKind::Internal => ErrorCode::Internal,
     };

@@ -147,7 +147,7 @@ async fn drain_and_seal(served: &Served, bedtime: Bedtime) -> Cause {
         let ids = served.admission.ids();
         tracing::warn!(requests = ids.len(), "interrupting requests that draining waited for");
         for id in ids {
-            served.engine.cancel(id);
+            served.engine.stop_draining(id);
         }
         let _ = tokio::time::timeout(INTERRUPT_GRACE, served.admission.empty()).await;
     }

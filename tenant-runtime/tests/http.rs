@@ -197,6 +197,112 @@ async fn a_client_that_leaves_stops_its_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_to_repeat_what_is_committed_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    process.query("create table t(i int); create table log(i int); insert into t values (1)").await;
+    let holder = format!("begin; update t set i = 2; {ENDLESS}");
+    let (held, holding) = post_in_background(&process, &json!({"sql": holder}));
+    until_running(&process, held).await;
+    let insert = "insert into log values (1)";
+    // The holder may not have come to its update yet.
+    eventually("a conflict", async || {
+        let (_, answer) = process.ask(json!({"sql": "update t set i = 3"})).await;
+        (answer["code"] == "transaction-conflict").then_some(())
+    })
+    .await;
+    for (sql, committed) in [
+        (format!("begin; {insert}; update t set i = 3; commit"), None),
+        (format!("{insert}; update t set i = 3"), Some(1)),
+        (format!("begin; {insert}; commit; begin; update t set i = 3; commit"), Some(3)),
+    ] {
+        let (status, problem) = process.ask(json!({"sql": sql})).await;
+        assert_eq!((status, &problem["code"]), (409, &json!("transaction-conflict")), "{sql}: {problem}");
+        assert_eq!(problem.get("committedStatements"), committed.map(|n| json!(n)).as_ref(), "{problem}");
+        assert_eq!(problem["advice"], if committed.is_some() { "give-up" } else { "retry" }, "{problem}");
+    }
+    for (sql, status, code) in [
+        (format!("{insert}; selec 1"), 400, "invalid-sql"),
+        (format!("{insert}; from missing"), 400, "invalid-sql"),
+        (format!("{insert}; select 'x'::int"), 422, "query-failed"),
+        (format!("{insert}; begin; {insert}"), 400, "transaction-left-open"),
+        (format!("{insert}; {ENDLESS}"), 408, "statement-timeout"),
+        (format!("{insert}; from read_text('/etc/passwd')"), 403, "statement-not-allowed"),
+    ] {
+        let (told, problem) = process.ask(json!({"sql": sql, "timeout": "1s"})).await;
+        assert_eq!((told, &problem["code"]), (status, &json!(code)), "{sql}: {problem}");
+        // What cannot be parsed is refused before anything runs.
+        let committed = (!sql.contains("selec 1")).then(|| json!(1));
+        assert_eq!(problem.get("committedStatements"), committed.as_ref(), "{problem}");
+        assert_eq!(problem["advice"], if committed.is_some() { "give-up" } else { "fix-input" }, "{problem}");
+    }
+    // In the middle of a body, too.
+    let body = json!({"sql": format!("{insert}; {FAILS_HALF_WAY}")});
+    let (status, answer) = process.ask(body).await;
+    assert_eq!((status, &answer["error"]["committedStatements"]), (200, &json!(1)));
+    assert_eq!(answer["error"]["advice"], "give-up");
+    client().delete(format!("{}/queries/{held}", process.url())).send().await.unwrap();
+    holding.await.unwrap().unwrap();
+    assert_eq!(process.query("select count(*) from log").await, json!([[8]]));
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_query_that_a_drain_ends_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(folder.path(), &[]);
+    process.query("create table t(i int)").await;
+    let read = post_in_background(&process, &json!({"sql": ENDLESS}));
+    let write = post_in_background(&process, &json!({"sql": format!("insert into t values (1); {ENDLESS}")}));
+    until_running(&process, read.0).await;
+    until_running(&process, write.0).await;
+    eventually("the insert is there", async || {
+        (process.query("select count(*) from t").await == json!([[1]])).then_some(())
+    })
+    .await;
+    process.signal("TERM");
+    let answer = read.1.await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!((&problem["code"], &problem["advice"]), (&json!("draining"), &json!("retry")), "{problem}");
+    let answer = write.1.await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().get("retry-after")), (500, None));
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!((&problem["code"], &problem["advice"]), (&json!("draining"), &json!("give-up")), "{problem}");
+    assert_eq!(problem["committedStatements"], 1, "{problem}");
+    assert_eq!(process.wait(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_that_duckdb_would_not_read_to_its_end_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    process.query("create table t as select range i, range::varchar v from range(9)").await;
+    let (status, problem) = process.ask(json!({"sql": "delete from t\u{0} where i = 3"})).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid-sql")), "{problem}");
+    assert_eq!((&problem["position"], &problem["advice"]), (&json!(13), &json!("fix-input")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("NUL"), "{problem}");
+    // A value is data.
+    let body = json!({"sql": "update t set v = ? where i = 3", "parameters": ["a\u{0}b"]});
+    assert_eq!(process.ask(body).await.1["rowsChanged"], 1);
+    let body = json!({"sql": "select v, length(v) from t where v = ?", "parameters": ["a\u{0}b"]});
+    assert_eq!(process.ask(body).await.1["rows"], json!([["a\u{0}b", 3]]));
+    assert_eq!(process.query("select count(*) from t").await, json!([[9]]));
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_statements_than_allowed_are_told_by_their_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(folder.path(), &[]);
+    assert_eq!(process.query(&"select 1;".repeat(1000)).await, json!([[1]]));
+    let (status, problem) = process.ask(json!({"sql": "create table t(i int);".repeat(1001)})).await;
+    assert_eq!((status, &problem["code"]), (413, &json!("too-many-statements")), "{problem}");
+    assert_eq!(process.query("select count(*) from duckdb_tables()").await, json!([[0]]));
+    process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_sessions_than_allowed_are_busy() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &["--max-sessions", "2"]);

@@ -22,10 +22,11 @@ use http_body_util::BodyExt;
 use pool::PodKey;
 use roost_protocol::{
     problem::{ErrorCode, PROBLEM_MEDIA_TYPE, Problem},
+    session::Role,
     wake::Route,
 };
 use routes::{Known, Routes};
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 use upstream::{Outbound, SendError, Upstream, UpstreamBody};
 use uuid::Uuid;
@@ -55,10 +56,29 @@ pub struct Forwarder {
 enum Attempt {
     /// An answer for the client.
     Answered(Response<AnswerBody>),
-    /// Nothing was executed, and the pod said so or was never reached.
-    Refused { why: String, reached: bool },
+    /// Nothing of it stays executed: the pod said so, or was never reached.
+    Refused(Refusal),
     /// It may have been executed.
     Broken(String),
+    /// The same, but the connection stood: there was no answer in time.
+    Late(String),
+}
+
+/// Why a pod has not executed a request.
+enum Refusal {
+    /// The pod says so.
+    Told(Problem),
+    /// It was not reached.
+    NotReached(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(problem) => problem.fmt(f),
+            Self::NotReached(why) => f.write_str(why),
+        }
+    }
 }
 
 impl Forwarder {
@@ -116,6 +136,7 @@ impl Forwarder {
         let mut pause = FIRST_PAUSE;
         loop {
             let finding = self.route(target, avoided.as_deref(), deadline);
+            let mut told = None;
             let obstacle = match unless_cancelled(ticket, finding).await? {
                 Err(problem) if is_passing(problem.code) => problem.to_string(),
                 Err(problem) => return Err(problem),
@@ -128,9 +149,13 @@ impl Forwarder {
                     }
                     match attempt {
                         Attempt::Answered(response) => return Ok(response),
-                        Attempt::Refused { why, reached } => {
+                        Attempt::Refused(refusal) => {
+                            let why = refusal.to_string();
+                            if let Refusal::Told(problem) = refusal {
+                                told = Some(problem);
+                            }
                             // A pod that cannot be reached once may be named again: perhaps only this connection failed.
-                            if reached || unreachable.as_ref() == Some(&route.pod_uid) {
+                            if told.is_some() || unreachable.as_ref() == Some(&route.pod_uid) {
                                 avoided = Some(route.pod_uid.clone());
                             }
                             unreachable = Some(route.pod_uid.clone());
@@ -139,18 +164,26 @@ impl Forwarder {
                             }
                             why
                         }
-                        Attempt::Broken(why) if target.call.is_idempotent() && !broken_before => {
+                        Attempt::Broken(why) | Attempt::Late(why)
+                            if target.call.is_idempotent() && !broken_before =>
+                        {
                             broken_before = true;
                             why
                         }
-                        Attempt::Broken(why) => return Err(outcome_unknown(route, &why)),
+                        Attempt::Late(why) if access.role == Role::ReadOnly => {
+                            return Err(timed_out(route, &why));
+                        }
+                        Attempt::Broken(why) | Attempt::Late(why) => {
+                            return Err(outcome_unknown(route, &why));
+                        }
                     }
                 }
             };
             tracing::info!(branch = %target.key, obstacle, "trying again");
             self.metrics.retried();
             if Instant::now() + pause >= deadline {
-                return Err(crate::wake::out_of_time(&target.key, &obstacle));
+                // A pod that worked on it until now, say, and had to leave.
+                return Err(told.unwrap_or_else(|| crate::wake::out_of_time(&target.key, &obstacle)));
             }
             unless_cancelled(ticket, sleep(pause)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -199,8 +232,9 @@ impl Forwarder {
     ) -> Attempt {
         match self.upstream.send(known, keys, access, &target.key, outbound).await {
             Ok(response) => judge(response).await,
-            Err(SendError::NotSent(why)) => Attempt::Refused { why, reached: false },
+            Err(SendError::NotSent(why)) => Attempt::Refused(Refusal::NotReached(why)),
             Err(SendError::Broken(why)) => Attempt::Broken(why),
+            Err(error @ SendError::Late(_)) => Attempt::Late(error.to_string()),
         }
     }
 
@@ -232,14 +266,14 @@ async fn judge(response: Response<UpstreamBody>) -> Attempt {
         return Attempt::Broken("the runtime's refusal broke off".into());
     };
     match serde_json::from_slice::<Problem>(&document) {
-        Ok(problem) if is_refusal(problem.code) => {
-            Attempt::Refused { why: problem.to_string(), reached: true }
+        Ok(problem) if is_refusal(problem.code) && problem.committed_statements.is_none() => {
+            Attempt::Refused(Refusal::Told(problem))
         }
         _ => Attempt::Answered(Response::from_parts(head, full(document))),
     }
 }
 
-/// Whether a runtime that says so has executed nothing.
+/// Whether a runtime that says so, and of no statement that is committed, has executed nothing that stays.
 const fn is_refusal(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::Draining | ErrorCode::NotServing | ErrorCode::Fenced)
 }
@@ -253,9 +287,14 @@ fn outcome_unknown(route: &Route, why: &str) -> Problem {
     Problem::new(
         ErrorCode::OutcomeUnknown,
         format!(
-            "the connection to pod {} broke after the request was sent ({why}): the statements may have been \
-             executed or not; look before sending them again",
+            "the connection to pod {} broke after the request was sent ({why}): its transactions may be committed, \
+             some of them, or none; look before sending them again",
             route.pod
         ),
     )
+}
+
+/// Who may only read has committed nothing, and the query is stopped.
+fn timed_out(route: &Route, why: &str) -> Problem {
+    Problem::new(ErrorCode::StatementTimeout, format!("pod {} was too slow ({why})", route.pod))
 }

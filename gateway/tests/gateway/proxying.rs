@@ -62,6 +62,46 @@ async fn many_requests_to_a_draining_pod_wake_once() {
 }
 
 #[tokio::test]
+async fn what_is_committed_in_part_is_sent_to_no_other_pod() {
+    let setting = Setting::new();
+    for code in [ErrorCode::Draining, ErrorCode::NotServing, ErrorCode::Fenced] {
+        // Whatever its status.
+        for status in [None, Some(503)] {
+            let mut told = Problem::new(code, "leaving").after_commit(1);
+            told.status = status.unwrap_or(told.status);
+            let expected = told.clone();
+            let refuse = move |_: Seen, _: usize| {
+                let told = told.clone();
+                async move { problem(&told) }.boxed()
+            };
+            let old = setting.runtime("rt-1", refuse).await;
+            let new = setting.runtime("rt-2", ok).await;
+            let routes = vec![route("rt-1", old.address), route("rt-2", new.address)];
+            let operator = setting.operator_naming(routes).await;
+            let gateway = setting.gateway(&[operator.address], &[]).await;
+            assert_eq!(gateway.query().await.problem(), expected);
+            assert_eq!((old.seen().len(), new.seen().len()), (1, 0));
+        }
+    }
+}
+
+/// As after a query that ran for longer than the gateway waits for a pod.
+#[tokio::test]
+async fn a_refusal_that_comes_too_late_for_another_pod_is_told() {
+    let setting = Setting::new();
+    let refuse = |_: Seen, _: usize| {
+        async { problem(&Problem::new(ErrorCode::Draining, "it was stopped").retry_after(1)) }.boxed()
+    };
+    let runtime = setting.runtime("rt-1", refuse).await;
+    let operator = setting.operator_naming(vec![route("rt-1", runtime.address)]).await;
+    let gateway = setting.gateway(&[operator.address], &["--wake-timeout", "500ms"]).await;
+    let answer = gateway.query().await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, Some(ErrorCode::Draining)));
+    assert_eq!(answer.problem().detail, "it was stopped");
+    assert_eq!(answer.headers["retry-after"], "1");
+}
+
+#[tokio::test]
 async fn other_refusals_are_the_clients() {
     let setting = Setting::new();
     let paused = |_: Seen, _: usize| {

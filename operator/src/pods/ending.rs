@@ -7,7 +7,9 @@ use roost_protocol::{
 
 use super::{PodView, Stage};
 
-/// What the view writes for a process that SIGKILL ended; some kubelets do not say whether memory ran out.
+/// What the kubelet says of a process that was killed because its memory ran out; some kubelets never do.
+const OUT_OF_MEMORY: &str = "OOMKilled";
+/// What the view writes for a process that SIGKILL ended, whoever sent it.
 const KILLED: &str = "exit code 137";
 
 /// Why a pod ended, when that was not a seal.
@@ -29,8 +31,11 @@ pub fn bad_end(pod: &PodView) -> Option<Problem> {
 
 /// What is said of a pod that could not say anything itself.
 fn without_words(reason: &str) -> String {
-    let hint = if reason.contains("OOMKilled") || reason.contains(KILLED) {
-        ". It was killed, as happens when it needs more memory than runtime.resources.limits.memory of its TenantClass"
+    let hint = if reason.starts_with(OUT_OF_MEMORY) {
+        ". It needed more memory than runtime.resources.limits.memory of its TenantClass"
+    } else if reason.ends_with(KILLED) {
+        ". SIGKILL ended it, and its node does not say who sent that: the node itself, somebody on it, or the kernel, when \
+         memory runs out; the node's kernel log tells"
     } else {
         ""
     };
@@ -89,7 +94,12 @@ mod tests {
         };
         let killed = detail("OOMKilled, exit code 137");
         assert!(killed.contains("OOMKilled") && killed.contains("limits.memory"), "{killed}");
-        assert!(!detail("StartError, exit code 128").contains("limits.memory"));
+        assert!(!detail("StartError, exit code 128").contains("memory"));
+        // SIGKILL has many senders, and an eviction has a reason of its own.
+        let killed = detail("Error, exit code 137");
+        assert!(killed.contains("SIGKILL") && !killed.contains("limits.memory"), "{killed}");
+        let evicted = detail("Evicted: the container was OOMKilled, exit code 137 it said");
+        assert!(!evicted.contains("SIGKILL") && !evicted.contains("limits.memory"), "{evicted}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     admission::Ticket,
-    confirmation::Confirmation,
+    confirmation::{Confirmation, Did},
     encode::{EncodeError, Encoder, Failure},
     http::encoding::{Encoded, Encoding, PIECE_BYTES},
     metrics::QueryMetrics,
@@ -59,8 +59,8 @@ pub struct Answer {
     received: VecDeque<RecordBatch>,
     /// The stream has no more.
     ended: bool,
-    /// It ended with an error.
-    failed: bool,
+    /// The error that it ended with.
+    failure: Option<Problem>,
     /// First row of the first received batch that is not encoded yet.
     next_row: usize,
     prover: Arc<Prover>,
@@ -81,6 +81,8 @@ pub struct Ready {
     pub body: Body,
     /// What has to be proven.
     pub proof: Reads,
+    /// The request has committed something, or may yet.
+    pub may_have_committed: bool,
 }
 
 enum Last {
@@ -111,7 +113,7 @@ impl Answer {
             }
         }
         let encoder = Some(encoder);
-        let (begun, failed, next_row) = (false, false, 0);
+        let (begun, failure, next_row) = (false, None, 0);
         Ok(Self {
             id,
             stream,
@@ -119,7 +121,7 @@ impl Answer {
             begun,
             received,
             ended,
-            failed,
+            failure,
             next_row,
             prover,
             confirmation,
@@ -138,9 +140,10 @@ impl Answer {
         }
         if let Some(Last::Whole) = first.last {
             self.confirmed().await?;
-            return Ok(Ready { proof: self.proof(), body: Body::from(first.bytes) });
+            let (proof, may_have_committed) = (self.proof(), self.stream.may_have_committed());
+            return Ok(Ready { proof, may_have_committed, body: Body::from(first.bytes) });
         }
-        let proof = self.proof();
+        let (proof, may_have_committed) = (self.proof(), self.stream.may_have_committed());
         let body = Body::from_stream(async_stream::stream! {
             let mut piece = first;
             loop {
@@ -169,20 +172,25 @@ impl Answer {
                 }
             }
         });
-        Ok(Ready { body, proof })
+        Ok(Ready { body, proof, may_have_committed })
     }
 
-    /// Whether it committed anything, as far as one can know: of one that failed, statements before may have.
-    fn wrote(&self) -> bool {
-        self.stream.outcome().map_or(self.failed, |outcome| outcome.committed_writes)
+    /// What the request did, as far as it has come.
+    fn did(&self) -> Did {
+        match (&self.failure, self.stream.outcome()) {
+            (Some(problem), _) if problem.committed_statements.is_some() => Did::Commit,
+            (Some(_), _) => Did::Fail,
+            (None, Some(outcome)) if outcome.committed_writes => Did::Commit,
+            (None, _) => Did::Read,
+        }
     }
 
     fn proof(&self) -> Reads {
-        self.confirmation.proof(self.wrote())
+        self.confirmation.proof(self.did())
     }
 
     async fn confirmed(&mut self) -> Result<(), Problem> {
-        let confirmed = self.confirmation.wait(self.wrote()).await;
+        let confirmed = self.confirmation.wait(self.did()).await;
         if let Err(problem) = &confirmed {
             self.accounting.ended(Some(problem.code));
         }
@@ -194,29 +202,26 @@ impl Answer {
             match self.stream.next().await {
                 None => self.ended = true,
                 Some(Ok(batch)) => self.received.push_back(batch),
-                Some(Err(error)) => {
-                    let mut problem = problems::of_query(&error);
-                    problem.query_id = Some(self.id);
-                    return self.fail(&problem);
-                }
+                Some(Err(error)) => return self.fail(problems::of_query(&error)),
             }
         }
         match self.encode().await {
             Ok(piece) => piece,
             Err(error) => {
-                let mut problem = Problem::new(ErrorCode::Internal, error.to_string());
-                problem.query_id = Some(self.id);
-                self.fail(&problem)
+                let problem = not_encoded(ErrorCode::Internal, &error, &mut self.stream).await;
+                self.fail(problem)
             }
         }
     }
 
-    fn fail(&mut self, problem: &Problem) -> Piece {
+    fn fail(&mut self, mut problem: Problem) -> Piece {
+        problem.query_id = Some(self.id);
         self.accounting.ended(Some(problem.code));
-        self.failed = true;
+        self.ended = true;
         let mut bytes = Vec::new();
-        let told = self.encoder.as_mut().map(|encoder| encoder.fail(problem, &mut bytes));
+        let told = self.encoder.as_mut().map(|encoder| encoder.fail(&problem, &mut bytes));
         let last = if told == Some(Failure::Told) { Last::Whole } else { Last::Cut(problem.code) };
+        self.failure = Some(problem);
         Piece { bytes, last: Some(last) }
     }
 
@@ -248,5 +253,14 @@ impl Answer {
             self.next_row = 0;
         }
         Ok(Piece { bytes, last: None })
+    }
+}
+
+/// A result that cannot be written: its query is stopped.
+pub async fn not_encoded(code: ErrorCode, error: &EncodeError, stream: &mut QueryStream) -> Problem {
+    let problem = Problem::new(code, error.to_string());
+    match stream.stop().await {
+        Some(statements) => problem.after_commit(statements as u64),
+        None => problem,
     }
 }

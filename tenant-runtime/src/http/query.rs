@@ -1,10 +1,15 @@
 //! The query API: run, look at, cancel.
 
 use super::{
-    body::{Accounting, Answer, Ready},
+    body::{Accounting, Answer, Ready, not_encoded},
     respond::{Refused, id_header, json},
 };
-use crate::{access::Caller, confirmation::Confirmation, encode, problems, site::Site};
+use crate::{
+    access::Caller,
+    confirmation::{Confirmation, Did},
+    encode, problems,
+    site::Site,
+};
 use axum::{
     Router,
     body::Body,
@@ -120,7 +125,7 @@ async fn answer(
         },
         timeout,
     };
-    let stream = match site.engine.start(request).await {
+    let mut stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
             let problem =
@@ -131,8 +136,15 @@ async fn answer(
     };
     // The snapshot that the last statement reads was taken before its header came.
     let confirmation = confirmation(site, timeout, durability);
-    let encoder = encode::encoder(format, stream.columns.clone(), Arc::clone(&stream.schema))
-        .map_err(|error| Problem::new(ErrorCode::QueryFailed, error.to_string()))?;
+    let encoder = match encode::encoder(format, stream.columns.clone(), Arc::clone(&stream.schema)) {
+        Ok(encoder) => encoder,
+        Err(error) => {
+            let problem = not_encoded(ErrorCode::QueryFailed, &error, &mut stream).await;
+            let problem = told_when_durable(site, caller, timeout, durability, problem).await;
+            accounting.ended(Some(problem.code));
+            return Err(problem);
+        }
+    };
     let answer =
         match Answer::begin(id, stream, encoder, Arc::clone(&site.prover), confirmation, accounting).await {
             Ok(answer) => answer,
@@ -142,8 +154,12 @@ async fn answer(
                 return Err(problem);
             }
         };
-    let Ready { body, proof } = answer.into_body().await?;
-    site.prover.before_answering(proof).await.map_err(|problem| after_execution(caller, problem))?;
+    let Ready { body, proof, may_have_committed } = answer.into_body().await?;
+    let may_have_committed = may_have_committed && caller.role == Role::ReadWrite;
+    site.prover
+        .before_answering(proof)
+        .await
+        .map_err(|problem| if may_have_committed { unproven_commit(&problem) } else { problem })?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -160,12 +176,27 @@ async fn told_when_durable(
     durability: Durability,
     problem: Problem,
 ) -> Problem {
-    if !matches!(problem.code, ErrorCode::QueryFailed | ErrorCode::TransactionConflict) {
-        return problem;
+    let did = match (problem.committed_statements, problem.code) {
+        (Some(_), _) => Did::Commit,
+        (None, ErrorCode::QueryFailed | ErrorCode::TransactionConflict) => match caller.role {
+            Role::ReadWrite => Did::Fail,
+            Role::ReadOnly => Did::Read,
+        },
+        (None, _) => return problem,
+    };
+    match confirmation(site, timeout, durability).wait(did).await {
+        Ok(()) => problem,
+        Err(mut unconfirmed) => {
+            if let Some(statements) = problem.committed_statements {
+                let failed = format!(
+                    "; after its first {statements} statements the request failed: {}",
+                    problem.detail
+                );
+                unconfirmed.detail.push_str(&failed);
+            }
+            unconfirmed
+        }
     }
-    // Statements before the one that failed may have been committed.
-    let may_have_written = caller.role == Role::ReadWrite;
-    confirmation(site, timeout, durability).wait(may_have_written).await.err().unwrap_or(problem)
 }
 
 fn confirmation(site: &Site, timeout: Duration, durability: Durability) -> Confirmation {
@@ -175,12 +206,8 @@ fn confirmation(site: &Site, timeout: Duration, durability: Durability) -> Confi
 
 /// Without a proof a result is kept back. What it wrote may survive, also when another pod has the branch by now and
 /// went on from a publish that holds it: that is no case for a blind retry.
-fn after_execution(caller: &Caller, problem: Problem) -> Problem {
-    if caller.role == Role::ReadOnly {
-        return problem;
-    }
-    let detail =
-        format!("the statement was executed, but its result cannot be confirmed: {}", problem.detail);
+fn unproven_commit(problem: &Problem) -> Problem {
+    let detail = format!("the request was executed, but its result cannot be confirmed: {}", problem.detail);
     Problem::new(ErrorCode::OutcomeUnknown, detail)
 }
 

@@ -142,6 +142,37 @@ async fn an_init_script_in_a_config_map_needs_the_right_to_read_it() -> Result<(
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
+async fn an_init_script_with_a_nul_byte_is_refused_wherever_it_stands() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("nul", "1m", |_| ()).await?;
+    let shop = roost.namespace("nul").await?;
+    let script = "CREATE TABLE t AS SELECT 3 AS i;\nDELETE FROM t\0 WHERE i = 4";
+    let metadata = json!({"name": "seed", "namespace": shop.name});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"seed.sql": script}});
+    roost.apply(&map).await?;
+    roost
+        .apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "inputs", "namespace": shop.name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "roost-tenant-inputs"},
+            "subjects": [{"kind": "ServiceAccount", "name": "roost-operator", "namespace": "roost-system"}],
+        }))
+        .await?;
+    for (tenant, script) in [
+        ("inline", json!({"sql": script})),
+        ("mapped", json!({"configMapRef": {"name": "seed", "key": "seed.sql"}})),
+    ] {
+        shop.apply("Tenant", tenant, json!({"className": class, "source": {"initScript": script}})).await?;
+        let shown = shop.condition("Tenant", tenant, "Ready", "False", Some("InvalidSpec")).await?;
+        let message = find_condition(&shown, "Ready")["message"].to_string();
+        ensure!(message.contains("NUL byte, at byte 46 in line 2"), "{message}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
 async fn data_of_another_cluster_is_adopted_when_the_tenant_names_it() -> Result<()> {
     let roost = Roost::connect().await?;
     let class = roost.class("adopt", "1m", |_| ()).await?;

@@ -110,6 +110,26 @@ async fn failing_statements_end_as_their_format_says() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
+async fn what_is_committed_before_an_error_is_told_and_nobody_repeats_it() -> Result<()> {
+    let roost = Roost::connect().await?;
+    let class = roost.class("parts", "5m", |_| ()).await?;
+    let shop = roost.namespace("parts").await?;
+    shop.tenant("acme", json!({"className": class})).await?;
+    shop.run("acme", "CREATE TABLE t AS FROM range(9) r(i)").await?;
+    for (sql, code, committed) in [
+        ("INSERT INTO t VALUES (9); SELECT 'x'::INT", ErrorCode::QueryFailed, Some(1)),
+        ("BEGIN; INSERT INTO t VALUES (9); COMMIT; BEGIN; FROM nowhere", ErrorCode::InvalidSql, Some(3)),
+        ("BEGIN; INSERT INTO t VALUES (9); FROM nowhere; COMMIT", ErrorCode::InvalidSql, None),
+        ("DELETE FROM t\0 WHERE i = 3", ErrorCode::InvalidSql, None),
+    ] {
+        let problem = shop.query("acme", sql).await?.problem()?;
+        ensure!((problem.code, problem.committed_statements) == (code, committed), "{sql}: {problem:?}");
+    }
+    shop.answers("acme", "SELECT count(*) FROM t", 11).await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
 async fn tpch_passes_through_the_gateway() -> Result<()> {
     let roost = Roost::connect().await?;
     let class = roost.class("tpch", "5m", |_| ()).await?;
