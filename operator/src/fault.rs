@@ -47,7 +47,9 @@ const fn object(error: &ObjectError) -> Reason {
         ObjectError::NoSuchBucket { .. } => Reason::BucketNotFound,
         ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => Reason::DataCorrupt,
         ObjectError::InvalidKey { .. } => Reason::InvalidSpec,
-        ObjectError::Undecided { .. } | ObjectError::PreconditionFailed { .. } => Reason::StorageUnreachable,
+        ObjectError::Undecided { .. }
+        | ObjectError::PreconditionFailed { .. }
+        | ObjectError::ListingIncomplete { .. } => Reason::StorageUnreachable,
     }
 }
 

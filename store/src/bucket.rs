@@ -205,8 +205,19 @@ impl Bucket {
         retried!(self, "delete", key, self.store.delete(key))
     }
 
-    /// Lists up to `limit` keys with a prefix, over as many pages as it takes.
-    pub(crate) async fn list(
+    /// Every key with a prefix. More than `at_most` are an error, as is whatever may leave one out.
+    pub(crate) async fn list_all(&self, prefix: &str, at_most: usize) -> Result<Vec<Listed>, ObjectError> {
+        let listed = self.list_first(prefix, None, at_most.saturating_add(1)).await?;
+        if listed.len() > at_most {
+            let message = format!("it has more than {at_most} objects");
+            return Err(ObjectError::ListingIncomplete { key: prefix.to_owned(), message });
+        }
+        Ok(listed)
+    }
+
+    /// The first `limit` keys with a prefix, after the key `after`, over as many pages as it takes. Fewer than `limit` only
+    /// if there are no more.
+    pub(crate) async fn list_first(
         &self,
         prefix: &str,
         after: Option<&str>,
@@ -217,9 +228,9 @@ impl Bucket {
             let from = listed.last().map(|last| last.key.clone()).or_else(|| after.map(str::to_owned));
             let page = MAX_LIST_PAGE.min(limit - listed.len());
             let listing = retried!(self, "list", prefix, self.store.list(prefix, from.as_deref(), page))?;
-            let more = listing.truncated && !listing.objects.is_empty();
+            let listing = listing.checked(prefix, from.as_deref())?;
             listed.extend(listing.objects);
-            if !more || listed.len() >= limit {
+            if !listing.truncated || listed.len() >= limit {
                 return Ok(listed);
             }
         }

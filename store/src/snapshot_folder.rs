@@ -273,7 +273,7 @@ impl SnapshotFolder {
         let bucket = Bucket::new(store.clone(), environment.clone());
         let folder = Self { bucket, location: location.to_owned() };
         let Some((found, _)) = folder.bucket.find::<FolderOwner>(&folder.key(OWNER)).await? else {
-            let left = folder.bucket.list(location, None, 1).await.map_err(ReadError::from)?;
+            let left = folder.bucket.list_first(location, None, 1).await.map_err(ReadError::from)?;
             return if left.is_empty() {
                 Ok(())
             } else {
@@ -294,7 +294,7 @@ impl SnapshotFolder {
         let mut left = 0;
         for _ in 0..MAX_DELETE_ROUNDS {
             let listed =
-                self.bucket.list(&self.location, None, MAX_LIST_PAGE).await.map_err(ReadError::from)?;
+                self.bucket.list_first(&self.location, None, MAX_LIST_PAGE).await.map_err(ReadError::from)?;
             left = listed.len();
             let parts: Vec<_> = listed.into_iter().filter(|listed| listed.key != owner).collect();
             if parts.is_empty() {
@@ -332,7 +332,7 @@ impl SnapshotFolder {
     /// Compares what is there with what should be, a range at a time.
     async fn check_part(&self, key: &str, bytes: u64, hash: &str) -> Result<(), FolderError> {
         let other = || FolderError::PartExists { key: key.to_owned() };
-        let listed = self.bucket.list(key, None, 1).await.map_err(ReadError::from)?;
+        let listed = self.bucket.list_first(key, None, 1).await.map_err(ReadError::from)?;
         if listed.first().is_none_or(|found| found.key != key || found.size != bytes) {
             return Err(other());
         }

@@ -619,9 +619,31 @@ async fn the_probe_accepts_what_keeps_its_promises_and_cleans_up() {
     assert!(world.memory.contents().is_empty());
 }
 
-/// An endpoint that takes the requests and ignores their conditions.
+/// What an endpoint does with the condition of a PUT.
 #[derive(Debug)]
-struct Careless(MemoryStore);
+enum Ignores {
+    /// It ignores all of them.
+    All,
+    /// It compares versions, but only with objects that are there.
+    IfMatchOfNothing,
+}
+
+/// An endpoint that takes the requests and ignores some of their conditions.
+#[derive(Debug)]
+struct Careless(MemoryStore, Ignores);
+
+impl Careless {
+    fn heeded(&self, key: &str, condition: Condition) -> Condition {
+        match (&self.1, condition) {
+            (Ignores::IfMatchOfNothing, condition)
+                if !matches!(condition, Condition::IfMatch(_)) || self.0.contents().contains_key(key) =>
+            {
+                condition
+            }
+            _ => Condition::Always,
+        }
+    }
+}
 
 #[async_trait::async_trait]
 impl ObjectStore for Careless {
@@ -634,11 +656,16 @@ impl ObjectStore for Careless {
     async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<bytes::Bytes, ObjectError> {
         self.0.get_range(key, range).await
     }
-    async fn put(&self, key: &str, bytes: bytes::Bytes, _: Condition) -> Result<ETag, ObjectError> {
-        self.0.put(key, bytes, Condition::Always).await
+    async fn put(&self, key: &str, bytes: bytes::Bytes, condition: Condition) -> Result<ETag, ObjectError> {
+        self.0.put(key, bytes, self.heeded(key, condition)).await
     }
-    async fn put_file(&self, key: &str, path: &std::path::Path, _: Condition) -> Result<ETag, ObjectError> {
-        self.0.put_file(key, path, Condition::Always).await
+    async fn put_file(
+        &self,
+        key: &str,
+        path: &std::path::Path,
+        condition: Condition,
+    ) -> Result<ETag, ObjectError> {
+        self.0.put_file(key, path, self.heeded(key, condition)).await
     }
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError> {
         self.0.list(prefix, after, limit).await
@@ -650,13 +677,21 @@ impl ObjectStore for Careless {
 
 #[tokio::test]
 async fn the_probe_refuses_an_endpoint_without_conditional_writes_or_answers() {
-    let careless = Careless(MemoryStore::new());
+    let careless = Careless(MemoryStore::new(), Ignores::All);
     let refused = probe(&careless, "prod", &environment(4).0).await.unwrap_err();
     assert!(
         matches!(refused, ProbeError::ConditionalWritesUnsupported { header: "If-None-Match", .. }),
         "{refused}"
     );
     assert!(careless.0.contents().is_empty());
+    // A publish would bring back the HEAD of a tenant that was deleted.
+    let half = Careless(MemoryStore::new(), Ignores::IfMatchOfNothing);
+    let refused = probe(&half, "prod", &environment(4).0).await.unwrap_err();
+    assert!(
+        matches!(refused, ProbeError::ConditionalWritesUnsupported { header: "If-Match", .. }),
+        "{refused}"
+    );
+    assert!(half.0.contents().is_empty(), "what the probe wrote is gone");
     let faults = Faults { lost: 1_000, ..Faults::default() };
     let away = FaultStore::new(Arc::new(MemoryStore::new()), 0, faults, None);
     let unreachable = probe(&away, "prod", &environment(4).0).await.unwrap_err();

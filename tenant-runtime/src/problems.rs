@@ -74,9 +74,9 @@ pub fn of_object(error: &ObjectError) -> Problem {
         ObjectError::NotFound { .. } | ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => {
             ErrorCode::DataCorrupted
         }
-        ObjectError::Undecided { .. } | ObjectError::PreconditionFailed { .. } => {
-            ErrorCode::StorageUnreachable
-        }
+        ObjectError::Undecided { .. }
+        | ObjectError::PreconditionFailed { .. }
+        | ObjectError::ListingIncomplete { .. } => ErrorCode::StorageUnreachable,
         _ => ErrorCode::Internal,
     };
     let problem = Problem::new(code, error.to_string());

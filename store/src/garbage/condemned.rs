@@ -27,7 +27,7 @@ pub(super) struct Earlier {
 /// The lists that earlier runs left.
 pub(super) async fn earlier(bucket: &Bucket, keys: &Keys) -> Result<Vec<Earlier>, CollectError> {
     let mut lists = Vec::new();
-    let listed = bucket.list(&keys.condemned(), None, MAX_CONDEMNED_LISTS).await.map_err(ReadError::from)?;
+    let listed = bucket.list_all(&keys.condemned(), MAX_CONDEMNED_LISTS).await.map_err(ReadError::from)?;
     if listed.len() + LISTS_PER_RUN > MAX_CONDEMNED_LISTS {
         return Err(CollectError::TooManyLists(listed.len()));
     }

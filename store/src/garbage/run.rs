@@ -197,7 +197,7 @@ impl Run<'_> {
         if earlier.is_empty() {
             return Ok(());
         }
-        let listed = self.bucket.list(self.keys.root(), None, crate::reachability::MAX_OBJECTS).await;
+        let listed = self.bucket.list_all(self.keys.root(), crate::reachability::MAX_OBJECTS).await;
         let listed = listed.map_err(ReadError::from)?.into_iter();
         let left = listed.filter_map(|left| self.keys.within(&left.key).map(str::to_owned)).collect();
         Ok(condemned::remove_spent(self.bucket, earlier, &left).await?)

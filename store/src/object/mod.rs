@@ -65,13 +65,35 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// One page of a listing, ordered by key.
+/// One page of a listing, ordered by key. One that is truncated has at least one key, after which the next page begins.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// The keys.
     pub objects: Vec<Listed>,
     /// Whether more follow after the last one.
     pub truncated: bool,
+}
+
+impl Listing {
+    /// Refuses a page after which nobody could go on without leaving something out.
+    pub(crate) fn checked(self, prefix: &str, after: Option<&str>) -> Result<Self, ObjectError> {
+        let incomplete =
+            |why: String| Err(ObjectError::ListingIncomplete { key: prefix.to_owned(), message: why });
+        let mut before = after;
+        for Listed { key, .. } in &self.objects {
+            if !key.starts_with(prefix) {
+                return incomplete(format!("{key} is not below it"));
+            }
+            if before.is_some_and(|before| key.as_str() <= before) {
+                return incomplete(format!("{key} is not in the order of keys"));
+            }
+            before = Some(key);
+        }
+        if self.truncated && self.objects.is_empty() {
+            return incomplete("a page of it is empty, and more is said to follow".to_owned());
+        }
+        Ok(self)
+    }
 }
 
 /// Why a request to the bucket has no good answer.
@@ -125,6 +147,14 @@ pub enum ObjectError {
         /// The key.
         key: String,
     },
+    /// A listing that may lack something. Whoever deletes what a listing does not show must not go on.
+    #[error("the listing of {key} cannot be proven complete: {message}")]
+    ListingIncomplete {
+        /// What all of its keys begin with.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// No answer that decides: 409, 429, 5xx, a time-out, a lost connection. A write may have taken effect.
     #[error("no decisive answer for {key}: {message}")]
     Undecided {
@@ -154,7 +184,8 @@ impl ObjectError {
     }
 }
 
-/// A bucket with conditional writes. Each method is one request; retries are the caller's.
+/// A bucket with conditional writes. Each method is one request (a listing more than one if the store sends empty pages);
+/// retries are the caller's.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// Reads a whole object of at most `limit` bytes.
@@ -167,7 +198,8 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition) -> Result<ETag, ObjectError>;
     /// Writes a local file as an object without holding it in memory.
     async fn put_file(&self, key: &str, path: &Path, condition: Condition) -> Result<ETag, ObjectError>;
-    /// Lists at most `limit` keys that start with `prefix`, in order, after the key `after`.
+    /// Lists at most `limit` keys that start with `prefix`, in order, after the key `after`. Never leaves one out: what
+    /// may be incomplete is [`ObjectError::ListingIncomplete`].
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError>;
     /// Deletes an object; one that does not exist is no error.
     async fn delete(&self, key: &str) -> Result<(), ObjectError>;

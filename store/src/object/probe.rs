@@ -49,19 +49,24 @@ impl ProbeError {
     }
 }
 
-/// Writes, overwrites, reads, lists and deletes one object `<prefix>/.roost/probe-<random>`.
+/// Writes, overwrites, reads, lists and deletes one object `<prefix>/.roost/probe-<random>`, and tries to replace one that
+/// is not there.
 pub async fn probe(
     store: &dyn ObjectStore,
     prefix: &str,
     environment: &Environment,
 ) -> Result<(), ProbeError> {
     let key = join_prefix(prefix, &format!(".roost/probe-{}", hex::encode(environment.random_id())));
-    let result = check(store, &key).await;
-    let cleaned = store.delete(&key).await.map_err(|error| classify("DELETE", error));
+    let absent = format!("{key}-absent");
+    let result = check(store, &key, &absent).await;
+    let mut cleaned = Ok(());
+    for key in [&key, &absent] {
+        cleaned = cleaned.and(store.delete(key).await.map_err(|error| classify("DELETE", error)));
+    }
     result.and(cleaned)
 }
 
-async fn check(store: &dyn ObjectStore, key: &str) -> Result<(), ProbeError> {
+async fn check(store: &dyn ObjectStore, key: &str, absent: &str) -> Result<(), ProbeError> {
     let first = Bytes::from_static(b"a probe of conditional writes; safe to delete");
     let second = Bytes::from_static(b"a probe of conditional writes, overwritten; safe to delete");
     let put = |bytes: &Bytes, condition| store.put(key, bytes.clone(), condition);
@@ -75,6 +80,9 @@ async fn check(store: &dyn ObjectStore, key: &str) -> Result<(), ProbeError> {
         "another version was overwritten",
         put(&first, Condition::IfMatch(etag.clone())).await,
     )?;
+    // A HEAD that was deleted with its tenant must not come back by its owner's next publish.
+    let replaced = store.put(absent, first.clone(), Condition::IfMatch(newer.clone())).await;
+    refuses("If-Match", "an object that does not exist was replaced", replaced)?;
     let object = store.get(key, LIMIT).await.map_err(|error| classify("GET", error))?;
     if object.bytes != second || object.etag != newer || newer == etag {
         return Err(ProbeError::ConditionalWritesUnsupported {

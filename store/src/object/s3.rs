@@ -1,5 +1,6 @@
 //! S3 and what speaks like it: Cloudflare R2, MinIO, SeaweedFS.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -103,6 +104,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A body may take [`S3Config::timeout`] and one second for each of these many bytes.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
+/// Pages without a key that are followed one after another before a listing is given up.
+const MAX_EMPTY_PAGES: usize = 1_000;
+
 /// A bucket behind the S3 API.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -110,6 +114,13 @@ pub struct S3Store {
     bucket: String,
     timeout: Duration,
     clock: BucketClock,
+}
+
+/// One answer of a LIST.
+struct Page {
+    listing: Listing,
+    /// What asks for the next one.
+    next: Option<String>,
 }
 
 impl S3Store {
@@ -196,6 +207,38 @@ impl S3Store {
             return Err(ObjectError::Undecided { key: key.into(), message });
         }
         Ok(Object { bytes, etag })
+    }
+
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        token: Option<String>,
+    ) -> Result<Page, ObjectError> {
+        let limit = i32::try_from(limit.min(MAX_LIST_PAGE)).unwrap_or(i32::MAX);
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after(after.map(str::to_owned))
+            .set_continuation_token(token)
+            .max_keys(limit);
+        let answer = self.send(prefix, 0, request.send()).await?;
+        let incomplete =
+            |why: &str| ObjectError::ListingIncomplete { key: prefix.to_owned(), message: why.to_owned() };
+        let truncated =
+            answer.is_truncated.ok_or_else(|| incomplete("a page does not say whether more follows"))?;
+        let listed = answer.contents.unwrap_or_default().into_iter().map(|object| {
+            let size = object.size.and_then(|size| u64::try_from(size).ok());
+            match (object.key, size) {
+                (Some(key), Some(size)) => Ok(Listed { key, size }),
+                _ => Err(incomplete("an object in it has no key or no size")),
+            }
+        });
+        let objects = listed.collect::<Result<_, _>>()?;
+        Ok(Page { listing: Listing { objects, truncated }, next: answer.next_continuation_token })
     }
 
     async fn put_body(
@@ -289,20 +332,25 @@ impl ObjectStore for S3Store {
         self.put_body(key, body, length, condition).await
     }
 
+    /// A page may be empty although more follows: an endpoint that skipped many deleted keys sends such ones.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError> {
-        let limit = i32::try_from(limit.min(MAX_LIST_PAGE)).unwrap_or(i32::MAX);
-        let request = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .set_start_after(after.map(str::to_owned))
-            .max_keys(limit);
-        let answer = self.send(prefix, 0, request.send()).await?;
-        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            Some(Listed { key: object.key?, size: u64::try_from(object.size.unwrap_or(0)).unwrap_or(0) })
-        });
-        Ok(Listing { objects: objects.collect(), truncated: answer.is_truncated.unwrap_or(false) })
+        let incomplete = |why: &str| {
+            Err(ObjectError::ListingIncomplete { key: prefix.to_owned(), message: why.to_owned() })
+        };
+        let mut tokens = BTreeSet::new();
+        let mut token = None;
+        while tokens.len() < MAX_EMPTY_PAGES {
+            let Page { listing, next } = self.page(prefix, after, limit, token).await?;
+            if !listing.truncated || !listing.objects.is_empty() {
+                return listing.checked(prefix, after);
+            }
+            match next {
+                Some(next) if tokens.insert(next.clone()) => token = Some(next),
+                Some(_) => return incomplete("the endpoint sent a continuation token twice"),
+                None => return incomplete("an empty page has no continuation token, and more is to follow"),
+            }
+        }
+        incomplete(&format!("the endpoint sent {MAX_EMPTY_PAGES} empty pages"))
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {

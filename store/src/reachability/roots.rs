@@ -91,9 +91,5 @@ impl Reader<'_> {
 
 /// Every object below a key.
 pub(super) async fn list(bucket: &Bucket, below: &str) -> Result<Vec<Listed>, ReadError> {
-    let listed = bucket.list(below, None, MAX_OBJECTS).await?;
-    if listed.len() < MAX_OBJECTS {
-        return Ok(listed);
-    }
-    Err(ReadError::Mismatch { key: below.to_owned(), why: format!("it has more than {MAX_OBJECTS} objects") })
+    Ok(bucket.list_all(below, MAX_OBJECTS).await?)
 }

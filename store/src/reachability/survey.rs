@@ -35,7 +35,7 @@ pub async fn survey(
     let (mut tenants, mut outside) = (Vec::new(), Vec::new());
     let mut after: Option<String> = None;
     loop {
-        let page = bucket.list(&root, after.as_deref(), MAX_LIST_PAGE).await?;
+        let page = bucket.list_first(&root, after.as_deref(), MAX_LIST_PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.key.clone());
         for listed in page {

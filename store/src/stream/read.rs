@@ -162,7 +162,7 @@ pub(crate) async fn last(
     branch: &BranchName,
     id: StreamId,
 ) -> Result<Option<Segment>, ReadError> {
-    let listed = bucket.list(&keys.slots(branch, &id), None, MAX_SLOTS).await?;
+    let listed = bucket.list_all(&keys.slots(branch, &id), MAX_SLOTS).await?;
     // Seals may follow it, one for each owner that took over.
     for sequence in (1..=listed.len() as u64).rev() {
         if let Some(Slot::Segment(segment)) = slot(bucket, keys, branch, id, sequence).await? {

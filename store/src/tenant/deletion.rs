@@ -22,22 +22,24 @@ impl TenantStore {
     /// an interrupted deletion can prove its right again.
     pub async fn delete_all(&self) -> Result<(), TenantError> {
         let Some((record, etag)) = self.find_own().await? else {
-            let left = self.list_all(None).await?;
+            let left = self.first_objects(1).await?;
             let location = self.keys.root().to_owned();
             return if left.is_empty() { Ok(()) } else { Err(TenantError::OwnerUnknown { location }) };
         };
         self.mark_deleting(record, etag).await?;
         self.delete_heads().await?;
+        let mut left = 0;
         for _ in 0..MAX_DELETE_ROUNDS {
-            let doomed: Vec<_> = self.list_all(Some(MAX_LIST_PAGE)).await?;
+            let mut doomed = self.first_objects(MAX_LIST_PAGE).await?;
             let tenant = self.keys.tenant();
-            let doomed: Vec<_> = doomed.into_iter().filter(|listed| listed.key != tenant).collect();
+            doomed.retain(|listed| listed.key != tenant);
+            left = doomed.len();
             if doomed.is_empty() {
-                break;
+                return self.delete_record().await;
             }
             self.delete_each(doomed).await?;
         }
-        self.delete_record().await
+        Err(self.not_empty(left))
     }
 
     /// The record goes when nothing else is there; what a late writer adds meanwhile goes after it.
@@ -45,13 +47,17 @@ impl TenantStore {
         let mut left = Vec::new();
         for _ in 0..MAX_LATE_ROUNDS {
             self.bucket.delete(&self.keys.tenant()).await.map_err(ReadError::from)?;
-            left = self.list_all(Some(MAX_LIST_PAGE)).await?;
+            left = self.first_objects(MAX_LIST_PAGE).await?;
             if left.is_empty() {
                 return Ok(());
             }
             self.delete_each(left.clone()).await?;
         }
-        Err(TenantError::NotEmpty { location: self.keys.root().to_owned(), left: left.len() })
+        Err(self.not_empty(left.len()))
+    }
+
+    fn not_empty(&self, left: usize) -> TenantError {
+        TenantError::NotEmpty { location: self.keys.root().to_owned(), left }
     }
 
     async fn mark_deleting(
@@ -74,7 +80,7 @@ impl TenantStore {
     async fn delete_heads(&self) -> Result<(), TenantError> {
         let mut after = None;
         loop {
-            let page = self.bucket.list(&self.keys.branches(), after.as_deref(), MAX_LIST_PAGE).await;
+            let page = self.bucket.list_first(&self.keys.branches(), after.as_deref(), MAX_LIST_PAGE).await;
             let page = page.map_err(ReadError::from)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
@@ -83,8 +89,9 @@ impl TenantStore {
         }
     }
 
-    async fn list_all(&self, limit: Option<usize>) -> Result<Vec<Listed>, TenantError> {
-        let listed = self.bucket.list(self.keys.root(), None, limit.unwrap_or(1)).await;
+    /// Fewer than `limit` are all there are.
+    async fn first_objects(&self, limit: usize) -> Result<Vec<Listed>, TenantError> {
+        let listed = self.bucket.list_first(self.keys.root(), None, limit).await;
         Ok(listed.map_err(ReadError::from)?)
     }
 

@@ -108,7 +108,7 @@ impl TenantStore {
         // A prefix that was emptied properly has nothing left; anything else is somebody's data.
         if !self
             .bucket
-            .list(self.keys.root(), None, 1)
+            .list_first(self.keys.root(), None, 1)
             .await
             .map_err(crate::format::ReadError::from)?
             .is_empty()

@@ -9,7 +9,7 @@ use crate::identity::{BranchName, MAX_NAME, check_label};
 use crate::position::{DatedPosition, Position};
 use crate::stream;
 
-/// Most pins of one tenant that are read when those of one name are looked for.
+/// Most pins that are read when those of one name are looked for; more are an error.
 pub const MAX_PINS: usize = 10_000;
 /// Most lists of condemned objects at a time: each is a collector's run that has not ended.
 pub const MAX_CONDEMNED_LISTS: usize = 100;
@@ -94,7 +94,7 @@ impl TenantStore {
 
     async fn is_condemned(&self, position: &Position) -> Result<bool, TenantError> {
         let manifest = self.keys.manifest(position);
-        let lists = self.bucket.list(&self.keys.condemned(), None, MAX_CONDEMNED_LISTS).await;
+        let lists = self.bucket.list_all(&self.keys.condemned(), MAX_CONDEMNED_LISTS).await;
         for listed in lists.map_err(ReadError::from)? {
             if let Some((list, _)) = self.bucket.find::<Condemned>(&listed.key).await?
                 && list.keys.iter().any(|key| self.keys.relative(key) == manifest)

@@ -130,7 +130,8 @@ impl TenantStore {
     ) -> Result<Vec<(String, Pin)>, TenantError> {
         let prefix = format!("{}{}-{name}-", self.keys.pins(), kind.as_str());
         let mut pins = Vec::new();
-        for listed in self.bucket.list(&prefix, None, super::pins::MAX_PINS).await.map_err(ReadError::from)? {
+        let listed = self.bucket.list_all(&prefix, super::pins::MAX_PINS).await.map_err(ReadError::from)?;
+        for listed in listed {
             // `a-b` also begins with `a-`: only the content says whose pin it is.
             if let Some((pin, _)) = self.bucket.find::<Pin>(&listed.key).await?
                 && (pin.kind, pin.name.as_str(), pin.uid.as_str()) == (kind, name, uid)

@@ -111,7 +111,7 @@ impl TenantStore {
     pub async fn snapshots(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, TenantError> {
         let prefix = self.keys.catalogue();
         let after = after.map(|name| self.keys.snapshot(name));
-        let listed: Result<_, ObjectError> = self.bucket.list(&prefix, after.as_deref(), limit).await;
+        let listed: Result<_, ObjectError> = self.bucket.list_first(&prefix, after.as_deref(), limit).await;
         let names = listed.map_err(ReadError::from)?.into_iter();
         Ok(names.filter_map(|entry| entry.key.strip_prefix(&prefix).map(str::to_owned)).collect())
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::cast_possible_truncation, missing_docs)]
 
 mod database;
+pub mod listing_server;
 pub mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
