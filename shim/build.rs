@@ -2,12 +2,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 10] = [
     "database.cpp",
+    "definition.cpp",
     "failure.cpp",
     "file_system.cpp",
+    "former_columns.cpp",
+    "former_names.cpp",
     "function_guard.cpp",
     "plan_facts.cpp",
+    "portable_script.cpp",
     "statement.cpp",
 ];
 

@@ -33,6 +33,9 @@ pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub struct EngineConfig {
     /// Name under which the tenant's database is attached and used. Not `memory`, `system` or `temp`.
     pub database_name: String,
+    /// Names of the tenants that the database was copied from: what was written under them (`"acme"."main"."t"` in a
+    /// view) finds the database as well.
+    pub former_names: Vec<String>,
     /// The database file, under `roost://` (`roost://main`).
     pub main_path: String,
     /// DuckDB's memory limit, in bytes.
@@ -60,6 +63,7 @@ impl EngineConfig {
     pub fn new(database_name: impl Into<String>, temp_directory: impl Into<PathBuf>) -> Self {
         Self {
             database_name: database_name.into(),
+            former_names: Vec::new(),
             main_path: "roost://main".into(),
             memory_limit_bytes: 1 << 30,
             threads: 2,

@@ -120,6 +120,7 @@ pub struct Engine {
     threads: SessionThreads,
     max_sessions: usize,
     export_directory: Option<std::path::PathBuf>,
+    former_names: Vec<String>,
 }
 
 impl Engine {
@@ -160,6 +161,7 @@ impl Engine {
             threads: SessionThreads::default(),
             max_sessions: config.max_sessions,
             export_directory: config.export_directory,
+            former_names: config.former_names,
         })
     }
 
@@ -352,8 +354,11 @@ impl Engine {
             return Err(ExportError::OutsideExportDirectory(directory.to_owned()));
         }
         let (database, directory) = (self.shared.database.clone(), directory.to_owned());
+        let former_names = self.former_names.clone();
         self.own
-            .run(move |connection| export::export(connection, &database, &directory, &progress))
+            .run(move |connection| {
+                export::export(connection, (&database, &former_names), &directory, &progress)
+            })
             .await
             .unwrap_or(Err(ExportError::EngineGone))
     }

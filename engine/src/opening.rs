@@ -32,6 +32,7 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> R
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let instance =
         Database::open_in_memory(&options, seen, Arc::clone(&guard) as _).map_err(step("start"))?;
+    instance.define_storage(&other_names(config)).map_err(step("learn the database's former names"))?;
     let mut own = instance.connect(Trust::Own).map_err(step("connect"))?;
     for setting in STORAGE_SETTINGS {
         own.run(setting).map_err(step("take the storage settings"))?;
@@ -80,9 +81,17 @@ fn start_options(config: &EngineConfig) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Former names that are not the present one, nor DuckDB's: a tenant may be copied back to where it came from.
+fn other_names(config: &EngineConfig) -> Vec<&str> {
+    let is_own = |name: &str| name.eq_ignore_ascii_case(&config.database_name);
+    let is_reserved = |name: &str| RESERVED_NAMES.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    let names = config.former_names.iter().map(String::as_str);
+    names.filter(|name| !is_own(name) && !is_reserved(name)).collect()
+}
+
 fn attach(config: &EngineConfig) -> String {
     // Naming the type keeps DuckDB from opening the file once more, without a lock, to find out what it is.
-    let options = if config.read_only { "TYPE duckdb, READ_ONLY" } else { "TYPE duckdb" };
+    let options = if config.read_only { "TYPE roost, READ_ONLY" } else { "TYPE roost" };
     format!("ATTACH {} AS {} ({options})", literal(&config.main_path), quoted(&config.database_name))
 }
 

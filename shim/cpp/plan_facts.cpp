@@ -97,6 +97,12 @@ private:
 	const roost_guard &guard;
 	void *facts;
 
+	// A database may have been written by another name than its own.
+	string OwnName(const string &catalog) {
+		auto entry = catalog.empty() ? nullptr : Catalog::GetCatalogEntry(context, catalog);
+		return entry ? entry->GetName() : catalog;
+	}
+
 	void RecordOperator(LogicalOperator &op);
 	void RecordScan(LogicalGet &get, const string &kind);
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
@@ -250,7 +256,7 @@ static string NameOf(const CreateInfo &info) {
 }
 
 void Walker::RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema) {
-	auto catalog = schema ? schema->ParentCatalog().GetName() : info.catalog;
+	auto catalog = schema ? schema->ParentCatalog().GetName() : OwnName(info.catalog);
 	auto schema_name = schema ? schema->name : info.schema;
 	Record(CREATE, {kind, CatalogTypeToString(info.type), catalog, schema_name, NameOf(info), info.temporary ? "1" : "0"});
 }
@@ -267,7 +273,7 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 }
 
 void Walker::RecordAlter(AlterInfo &info, const string &kind) {
-	Record(ALTER, {kind, CatalogTypeToString(info.GetCatalogType()), info.catalog, info.schema, info.name});
+	Record(ALTER, {kind, CatalogTypeToString(info.GetCatalogType()), OwnName(info.catalog), info.schema, info.name});
 	if (info.type != AlterType::ALTER_TABLE) {
 		return;
 	}
@@ -386,7 +392,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	}
 	case LogicalOperatorType::LOGICAL_DROP: {
 		auto &info = static_cast<LogicalSimple &>(op).info->Cast<DropInfo>();
-		return Record(DROP, {kind, CatalogTypeToString(info.type), info.catalog, info.schema, info.name});
+		return Record(DROP, {kind, CatalogTypeToString(info.type), OwnName(info.catalog), info.schema, info.name});
 	}
 	case LogicalOperatorType::LOGICAL_ALTER:
 		return RecordAlter(static_cast<LogicalSimple &>(op).info->Cast<AlterInfo>(), kind);

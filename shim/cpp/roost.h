@@ -77,6 +77,13 @@ void roost_interrupt_fire(roost_interrupt *handle);
 bool roost_interrupt_progress(roost_interrupt *handle, double *percentage, uint64_t *rows, uint64_t *total);
 void roost_interrupt_free(roost_interrupt *handle);
 
+// former_names.cpp. For databases attached with TYPE roost; call it before connecting.
+roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count);
+
+// portable_script.cpp. `script` holds CREATE statements; the sink gets it without these names of databases.
+roost_failure *roost_portable_script(roost_text script, const roost_text *names, size_t count, void *into,
+                                     roost_text_sink sink);
+
 // function_guard.cpp
 roost_failure *roost_guard_table_function(roost_connection *connection, roost_text schema, roost_text name,
                                           roost_text refusal);

@@ -154,6 +154,18 @@ unsafe extern "C" {
         guard: *const GuardTable,
         out: *mut *mut RawDatabase,
     ) -> *mut Failure;
+    pub fn roost_database_former_names(
+        database: *mut RawDatabase,
+        names: *const Text,
+        count: usize,
+    ) -> *mut Failure;
+    pub fn roost_portable_script(
+        script: Text,
+        names: *const Text,
+        count: usize,
+        into: *mut c_void,
+        sink: TextSink,
+    ) -> *mut Failure;
     pub fn roost_database_free(database: *mut RawDatabase);
     pub fn roost_database_invalidated(
         database: *mut RawDatabase,

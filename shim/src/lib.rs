@@ -11,6 +11,7 @@ mod guard_calls;
 pub mod interlock;
 mod plan;
 mod plan_records;
+mod portable_script;
 mod result;
 mod statement;
 mod value;
@@ -24,6 +25,7 @@ pub use plan::{
     Caller, ContextId, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal, SettingAction,
     SettingChange, SettingScope, Stage, TransactionAction, Trust,
 };
+pub use portable_script::portable_script;
 pub use result::ResultStream;
 pub use statement::{Column, Extracted, Prepared, Returns, StatementKind};
 pub use value::Value;

@@ -161,8 +161,14 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         }
     };
     let (engine, files) =
-        open_engine(&opening.engine, folders, (file.pager, access, tail), None, opening.environment.clone())
-            .await?;
+        open_engine(
+            (&opening.engine, branch.former_names()),
+            folders,
+            (file.pager, access, tail),
+            None,
+            opening.environment.clone(),
+        )
+        .await?;
     let shipper = Arc::new(Shipper::new(
         Arc::clone(&branch),
         files.clone(),
@@ -238,9 +244,9 @@ pub fn cache_problem(error: &io::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
 }
 
-/// Opens the engine over the database file and its WAL. `export` is the folder that a worker may write to.
+/// Opens the engine over the database file and its WAL, known also by the names of the tenants that it was copied from. `export` is the folder that a worker may write to.
 pub async fn open_engine(
-    setup: &EngineSetup,
+    (setup, former_names): (&EngineSetup, &[String]),
     folders: Folders,
     (pager, access, tail): (Arc<Pager>, FileAccess, Tail),
     export: Option<PathBuf>,
@@ -248,6 +254,7 @@ pub async fn open_engine(
 ) -> Result<(Engine, LocalFiles), Problem> {
     let files = LocalFiles::new(&folders.data, pager, access, tail, environment);
     let config = EngineConfig {
+        former_names: former_names.to_vec(),
         main_path: MAIN_PATH.into(),
         memory_limit_bytes: setup.sizing.memory_bytes,
         threads: setup.sizing.threads,

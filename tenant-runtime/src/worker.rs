@@ -168,8 +168,9 @@ async fn open(
     // DuckDB cannot replay every WAL into a file that it may not write.
     let access = if wal > 0 { Access::ReadWrite } else { Access::ReadOnly };
     let tail = Tail::after(position.manifest, wal, None);
+    let names = readable.former_names();
     let (engine, files) =
-        open_engine(setup, folders, (file.pager, access, tail), Some(export), environment).await?;
+        open_engine((setup, names), folders, (file.pager, access, tail), Some(export), environment).await?;
     if wal > 0 {
         checkpoint(&engine, &files).await?;
     }

@@ -19,6 +19,10 @@ pub(super) fn remove(path: &Path) -> Result<(), ExportError> {
     std::fs::remove_file(path).map_err(at(path))
 }
 
+pub(super) fn write(path: &Path, text: &str) -> Result<(), ExportError> {
+    std::fs::write(path, text).map_err(at(path))
+}
+
 pub(super) fn append(path: &Path, text: &str) -> Result<(), ExportError> {
     let mut file = std::fs::OpenOptions::new().append(true).open(path).map_err(at(path))?;
     writeln!(file, "{text}").map_err(at(path))

@@ -114,11 +114,25 @@ pub struct ExportedKey {
     pub columns: Vec<String>,
 }
 
+/// Takes the database's name, and those that it had, out of the script: it is run in a database of any name.
+fn make_portable(script: &Path, database: &str, former_names: &[String]) -> Result<(), ExportError> {
+    let names: Vec<&str> = former_names.iter().map(String::as_str).chain([database]).collect();
+    let text = files::read_text(script)?;
+    match roost_duckdb::portable_script(&text, &names) {
+        Ok(portable) => files::write(script, &portable),
+        Err(error) => {
+            // The data is more than a script that somebody has to mend.
+            tracing::warn!(%error, "DuckDB cannot read its own schema script, which stays as it is");
+            Ok(())
+        }
+    }
+}
+
 /// Exports `database` into `directory`. DuckDB's EXPORT writes the tables and the schema in an order in which they can
 /// be restored; what it leaves out (comments) is added, and every file is described.
 pub(crate) fn export(
     connection: &mut Connection,
-    database: &str,
+    (database, former_names): (&str, &[String]),
     directory: &Path,
     progress: &dyn Fn(ExportProgress),
 ) -> Result<ExportSummary, ExportError> {
@@ -138,6 +152,7 @@ pub(crate) fn export(
     let parts = load_script::parse(&script).ok_or(ExportError::Catalog("the list of exported files"))?;
     // It names this machine's paths; the summary says the same without them.
     files::remove(&directory.join(LOAD_SCRIPT))?;
+    make_portable(&directory.join(SCHEMA_SCRIPT), database, former_names)?;
     files::append(&directory.join(SCHEMA_SCRIPT), &catalog.comments.join("\n"))?;
     let rows = catalog::exported_rows(connection, directory)?;
     let mut tables = Vec::with_capacity(total);

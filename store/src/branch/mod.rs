@@ -161,7 +161,12 @@ impl BranchStore {
         let (tenant, _) = self.bucket.read::<TenantRecord>(&self.keys.tenant()).await?;
         self.bucket.codec.check_tenant(tenant.data_key.is_some())?;
         let state = read::load(&self.bucket, &self.keys, position).await?;
-        Ok(ReadablePosition { bucket: self.bucket.clone(), keys: self.keys.clone(), state: Arc::new(state) })
+        Ok(ReadablePosition {
+            bucket: self.bucket.clone(),
+            keys: self.keys.clone(),
+            state: Arc::new(state),
+            former_names: tenant.former_names,
+        })
     }
 }
 
@@ -171,9 +176,15 @@ pub struct ReadablePosition {
     bucket: Bucket,
     keys: Keys,
     state: Arc<read::LoadedState>,
+    former_names: Vec<String>,
 }
 
 impl ReadablePosition {
+    /// Names of the tenants that the data was copied from.
+    pub fn former_names(&self) -> &[String] {
+        &self.former_names
+    }
+
     /// What the position is.
     pub fn manifest(&self) -> &Manifest {
         &self.state.manifest

@@ -22,6 +22,7 @@ use crate::tenant::Progress;
 #[derive(Debug)]
 pub struct OwnedBranch {
     pub(super) at: BranchStore,
+    former_names: Vec<String>,
     first_proof: Proof,
     state: Mutex<OwnerState>,
     /// Held by a publish, seal or relinquishment from its start to its end: what was frozen and is not published.
@@ -51,10 +52,9 @@ pub(super) const FOREIGN: &str = "the local database is not the published one";
 impl OwnedBranch {
     pub(super) fn new(
         at: BranchStore,
-        head: Head,
-        etag: ETag,
-        first_proof: Proof,
+        (head, etag, first_proof): (Head, ETag, Proof),
         loaded: Option<LoadedState>,
+        former_names: Vec<String>,
     ) -> Self {
         let named = named(&head, loaded.as_ref());
         let packed = loaded.as_ref().map(LoadedState::overlaid_in_packs).unwrap_or_default();
@@ -62,12 +62,18 @@ impl OwnedBranch {
         let state = OwnerState { head, etag, loaded: loaded.map(Arc::new), ended: None };
         Self {
             at,
+            former_names,
             first_proof,
             state: Mutex::new(state),
             publishing: tokio::sync::Mutex::default(),
             shipping: tokio::sync::Mutex::default(),
             streams: Mutex::new(streams),
         }
+    }
+
+    /// Names of the tenants that the data was copied from.
+    pub fn former_names(&self) -> &[String] {
+        &self.former_names
     }
 
     /// Builds the branch's file at `path`, which must not exist: parallel range GETs, every chunk's hash

@@ -43,7 +43,7 @@ impl BranchStore {
             match settled? {
                 Settled::Mine(etag) => {
                     let state = self.recover(&next, state).await;
-                    return self.own(next, etag, Proof { sent }, state?).await;
+                    return self.own(next, etag, Proof { sent }, (state?, tenant.former_names)).await;
                 }
                 Settled::Other(None) => return Err(TakeOverError::NotFound(self.name.clone())),
                 // The previous holder published or sealed: once more, on its newer HEAD.
@@ -112,13 +112,13 @@ impl BranchStore {
         head: Head,
         etag: ETag,
         proof: Proof,
-        state: Result<Option<LoadedState>, ReadError>,
+        (state, former_names): (Result<Option<LoadedState>, ReadError>, Vec<String>),
     ) -> Result<OwnedBranch, TakeOverError> {
         let (loaded, broken) = match state {
             Ok(loaded) => (loaded, None),
             Err(error) => (None, Some(error)),
         };
-        let owned = OwnedBranch::new(self.clone(), head, etag, proof, loaded);
+        let owned = OwnedBranch::new(self.clone(), (head, etag, proof), loaded, former_names);
         let Some(error) = broken else { return Ok(owned) };
         if let Err(not_sealed) = owned.relinquish().await {
             tracing::warn!(branch = %self.name, error = %not_sealed, "HEAD stays unsealed after a failed open");

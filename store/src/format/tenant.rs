@@ -36,6 +36,9 @@ pub struct TenantRecord {
     /// Snapshot (`tenant/name`) that the tenant is being restored from: only that restore may create main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restoring: Option<String>,
+    /// Names of the tenants that the data was copied from, the first one first: SQL that was written under them is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<String>,
     /// The tenant's data key, wrapped by a key of its class; none if the tenant is not encrypted. It is there from the
     /// first version on, or never.
     #[serde(default, skip_serializing_if = "Option::is_none")]

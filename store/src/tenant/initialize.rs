@@ -13,6 +13,14 @@ use crate::object::{Condition, ETag};
 /// How often another writer of `tenant.json` may come between our read and our write.
 const MAX_RACES: usize = 8;
 
+/// What a tenant is a copy of.
+pub(super) struct Copied<'a> {
+    /// As `tenant.json` says what is under way.
+    pub(super) label: String,
+    /// The tenant that it is copied from.
+    pub(super) source: &'a TenantStore,
+}
+
 /// What claiming the prefix ended in.
 pub(super) struct Claimed {
     pub(super) record: TenantRecord,
@@ -65,14 +73,14 @@ impl TenantStore {
         &self,
         creation: Creation,
         adoption: &Adoption,
-        restoring: Option<&str>,
+        copied: Option<&Copied<'_>>,
     ) -> Result<Claimed, TenantError> {
         let key = self.keys.tenant();
         let mut adopted_from = None;
         for _ in 0..MAX_RACES {
             let found = self.bucket.find::<TenantRecord>(&key).await?;
             let (next, condition) = match found {
-                None => (self.first_record(creation, restoring).await?, Condition::IfAbsent),
+                None => (self.first_record(creation, copied).await?, Condition::IfAbsent),
                 Some((record, _)) if record.stage == Stage::Deleting => {
                     let ours = record.owner.same_namespace(&self.owner);
                     return Err(if ours { self.being_deleted() } else { self.owned_elsewhere(record) });
@@ -100,7 +108,7 @@ impl TenantStore {
     async fn first_record(
         &self,
         creation: Creation,
-        restoring: Option<&str>,
+        copied: Option<&Copied<'_>>,
     ) -> Result<TenantRecord, TenantError> {
         if creation == Creation::KnownTenant {
             return Err(TenantError::DataMissing { key: self.keys.tenant() });
@@ -115,13 +123,18 @@ impl TenantStore {
         {
             return Err(TenantError::OwnerUnknown { location: self.keys.root().to_owned() });
         }
+        let former_names = match copied {
+            Some(copied) => copied.source.names_for_a_copy().await?,
+            None => Vec::new(),
+        };
         Ok(TenantRecord {
             put_id: self.put_id(),
             owner: self.owner.clone(),
             stage: Stage::Creating,
             created: self.bucket.environment.clock.now(),
             adopted_from: None,
-            restoring: restoring.map(str::to_owned),
+            restoring: copied.map(|copied| copied.label.clone()),
+            former_names,
             data_key: self.new_data_key()?,
         })
     }

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use jiff::Timestamp;
 
+use super::initialize::Copied;
 use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
 use crate::branch::read::{self, LoadedState, Restored};
 use crate::branch::upload::{Made, Maker, Placed, UploadError};
@@ -24,6 +25,8 @@ use crate::stream;
 
 /// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
 const RUNS_IN_FLIGHT: usize = 4;
+/// Names that a copy keeps of those that its data had; of a longer chain of copies the oldest go.
+const MAX_FORMER_NAMES: usize = 256;
 /// The epoch that writes a restored tenant's first manifest: nobody has taken it over yet.
 const RESTORE_EPOCH: u64 = 0;
 
@@ -61,8 +64,8 @@ impl TenantStore {
         let source =
             Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone())
                 .with_class_keys(self.class_keys.clone());
-        let label = what.label(source_tenant);
-        let claimed = self.claim(Creation::NewTenant, adoption, Some(&label)).await?;
+        let copied = Copied { label: what.label(source_tenant), source: &source };
+        let claimed = self.claim(Creation::NewTenant, adoption, Some(&copied)).await?;
         let main = BranchName::main();
         let key = self.keys.head(&main);
         if let Some((head, _)) = self.bucket.find::<Head>(&key).await? {
@@ -83,6 +86,16 @@ impl TenantStore {
         };
         self.finish_creation(&claimed).await?;
         Ok(claimed.initialized(true, head))
+    }
+
+    /// As the source: the names that the data of a copy has had.
+    pub(super) async fn names_for_a_copy(&self) -> Result<Vec<String>, TenantError> {
+        let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
+        let mut names = found.map(|(record, _)| record.former_names).unwrap_or_default();
+        names.retain(|name| *name != self.path.tenant);
+        names.push(self.path.tenant.to_string());
+        names.drain(..names.len().saturating_sub(MAX_FORMER_NAMES));
+        Ok(names)
     }
 
     /// As the source: checks that it belongs to the same namespace, and pins what is to be copied. The store can read it.

@@ -13,6 +13,7 @@ mod gitops;
 mod images;
 mod life;
 mod moments;
+mod names;
 mod objects;
 mod sql;
 mod suspension;
