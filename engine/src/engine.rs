@@ -139,6 +139,18 @@ impl Engine {
         Self::open_behind(config, vfs, walls)
     }
 
+    /// A connection of a writing client that lasts longer than a request, so that a test can let transactions take
+    /// turns. Its plans are judged as those of requests are; it takes no write gate: whoever has such a transaction
+    /// open must not publish. Blocks.
+    #[cfg(feature = "test-walls")]
+    pub fn connect_for_test(
+        &self,
+    ) -> Result<impl std::ops::DerefMut<Target = roost_duckdb::Connection> + use<>, EngineError> {
+        let client = self.shared.connect_client()?;
+        client.belongs_to(Role::ReadWrite);
+        Ok(client)
+    }
+
     fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Self, OpenError> {
         let opened = opening::open(&config, vfs, walls)?;
         let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;

@@ -139,6 +139,11 @@ impl Life {
         self.served.publisher.seal(deadline).await.map(drop).map_err(|error| error.to_string())
     }
 
+    /// What is committed from now on stays here, as after the end of the process.
+    pub fn stop_shipping(&self) {
+        self.shipping.abort();
+    }
+
     /// The process is gone, with all that is not in the bucket.
     pub fn crash(self) {
         self.shipping.abort();

@@ -1,0 +1,242 @@
+//! What can be seen of a database, as labelled texts: two databases are the same if these are.
+
+use arrow_array::cast::AsArray as _;
+use roost_duckdb::{Connection, EngineError, ErrorKind};
+use std::collections::BTreeMap;
+
+/// Rows of a table that are told one by one.
+const TOLD_ROWS: u64 = 100;
+/// Keys of each index that are looked for.
+const KEYS: u64 = 6;
+
+/// What was asked, and what came back: rows, or the kind of an error.
+#[derive(Debug, Default)]
+pub struct Observed(BTreeMap<String, String>);
+
+/// The catalog's own tables, and what of them must be the same. Texts of one column.
+const CATALOG: [(&str, &str); 9] = [
+    ("schemas", "concat_ws(' | ', schema_name, comment) FROM duckdb_schemas()"),
+    (
+        "tables",
+        "concat_ws(' | ', schema_name, table_name, comment, has_primary_key, index_count, check_constraint_count, sql) \
+         FROM duckdb_tables()",
+    ),
+    (
+        "columns",
+        "concat_ws(' | ', schema_name, table_name, column_index, column_name, data_type, is_nullable, \
+         coalesce(column_default, 'no default'), comment) FROM duckdb_columns()",
+    ),
+    (
+        "constraints",
+        "concat_ws(' | ', schema_name, table_name, constraint_type, constraint_text, constraint_column_names, \
+         referenced_table, referenced_column_names) FROM duckdb_constraints()",
+    ),
+    (
+        "indexes",
+        "concat_ws(' | ', schema_name, table_name, index_name, is_unique, expressions, sql, comment) \
+         FROM duckdb_indexes()",
+    ),
+    ("views", "concat_ws(' | ', schema_name, view_name, sql, comment) FROM duckdb_views()"),
+    (
+        "sequences",
+        "concat_ws(' | ', schema_name, sequence_name, start_value, min_value, max_value, increment_by, cycle, comment) \
+         FROM duckdb_sequences()",
+    ),
+    (
+        "types",
+        "concat_ws(' | ', schema_name, type_name, logical_type, labels, comment) FROM duckdb_types()",
+    ),
+    (
+        "macros",
+        "concat_ws(' | ', schema_name, function_name, function_type, parameters, macro_definition, comment) \
+         FROM duckdb_functions()",
+    ),
+];
+
+/// Rows of one column of texts.
+pub fn texts(connection: &mut Connection, sql: &str) -> Result<Vec<String>, EngineError> {
+    let mut found = Vec::new();
+    connection.each_batch(sql, |batch| {
+        let column = batch.column(0).as_string::<i32>();
+        found.extend(column.iter().map(|text| text.unwrap_or("NULL").to_owned()));
+        Ok::<_, EngineError>(())
+    })?;
+    Ok(found)
+}
+
+/// A table or view, or a key of one.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn error_text(error: &EngineError) -> String {
+    format!("error: {:?}", error.kind)
+}
+
+impl Observed {
+    /// Reads everything that can be read.
+    pub fn read(connection: &mut Connection) -> Result<Self, String> {
+        let mut observed = Self::default();
+        for (what, select) in CATALOG {
+            let internal = if what == "constraints" { "" } else { " AND NOT internal" };
+            let sql =
+                format!("SELECT {select} WHERE database_name = current_database(){internal} ORDER BY 1");
+            observed.ask(connection, what, &sql);
+        }
+        for relation in relations(connection)? {
+            observed.rows(connection, &relation);
+        }
+        for key in keys(connection)? {
+            observed.lookups(connection, &key);
+        }
+        Ok(observed)
+    }
+
+    fn ask(&mut self, connection: &mut Connection, what: &str, sql: &str) -> Option<String> {
+        let outcome = texts(connection, sql).map(|rows| rows.join("\n"));
+        let text = outcome.as_ref().map_or_else(error_text, Clone::clone);
+        self.0.insert(what.to_owned(), text);
+        outcome.ok()
+    }
+
+    fn rows(&mut self, connection: &mut Connection, relation: &str) {
+        let sql =
+            format!("SELECT count(*) || ' rows, hash ' || coalesce(sum(hash(\"#\")), 0) FROM {relation} \"#\"");
+        let counted = self.ask(connection, &format!("content of {relation}"), &sql);
+        let count = counted.and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+        if count.is_some_and(|count| count <= TOLD_ROWS) {
+            let sql = format!("SELECT \"#\"::VARCHAR FROM {relation} \"#\" ORDER BY 1");
+            self.ask(connection, &format!("rows of {relation}"), &sql);
+        }
+    }
+
+    /// Looks through an index for keys that are there and for one that is not, and counts the same without it.
+    fn lookups(&mut self, connection: &mut Connection, key: &Key) {
+        for condition in key.conditions(connection) {
+            let Key { table, .. } = key;
+            let through = format!("SELECT count(*)::VARCHAR FROM {table} WHERE {condition}");
+            let beside = format!("SELECT (count(*) FILTER ({condition}))::VARCHAR FROM {table}");
+            self.ask(connection, &format!("lookup in {table}: {condition}"), &through);
+            self.ask(connection, &format!("scan of {table}: {condition}"), &beside);
+        }
+    }
+
+    /// The same for what must be refused, each in a transaction that is rolled back: rows whose key is there already.
+    /// What was not refused.
+    pub fn duplicates(connection: &mut Connection) -> Result<Vec<String>, String> {
+        let mut accepted = Vec::new();
+        for key in keys(connection)? {
+            if !key.unique {
+                continue;
+            }
+            let Key { table, columns, .. } = &key;
+            for condition in key.conditions(connection) {
+                let there = format!("SELECT count(*)::VARCHAR FROM (SELECT 1 FROM {table} WHERE {condition})");
+                let scanned = format!("SELECT (count(*) FILTER ({condition}))::VARCHAR FROM {table}");
+                let counts = (texts(connection, &there), texts(connection, &scanned));
+                let (Ok(through), Ok(beside)) = counts else { continue };
+                if through != beside {
+                    accepted.push(format!("{table}: {condition}: {through:?} found, {beside:?} scanned"));
+                }
+                if beside == ["0"] {
+                    continue;
+                }
+                let again = format!(
+                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE ({condition}) IS TRUE LIMIT 1"
+                );
+                connection.run("BEGIN").map_err(|error| error.to_string())?;
+                let outcome = connection.run(&again);
+                connection.run("ROLLBACK").map_err(|error| error.to_string())?;
+                match outcome {
+                    Err(error) if error.kind == ErrorKind::Constraint => {}
+                    outcome => accepted.push(format!("{again}: {outcome:?}")),
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// What differs, with this one's text first. None if nothing does.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let labels = self.0.keys().chain(other.0.keys()).collect::<std::collections::BTreeSet<_>>();
+        let text = |of: &Self, label: &str| of.0.get(label).map_or("nothing".to_owned(), Clone::clone);
+        let differing = labels.into_iter().filter(|label| self.0.get(*label) != other.0.get(*label));
+        let told: Vec<_> = differing
+            .map(|label| format!("{label}:\n{}\nbut:\n{}", text(self, label), text(other, label)))
+            .collect();
+        (!told.is_empty()).then(|| told.join("\n\n"))
+    }
+}
+
+/// Tables and views, as SQL names them.
+fn relations(connection: &mut Connection) -> Result<Vec<String>, String> {
+    let sql = "SELECT '\"' || schema_name || '\".\"' || name || '\"' FROM ( \
+               SELECT schema_name, table_name AS name FROM duckdb_tables() \
+               WHERE database_name = current_database() AND NOT internal UNION ALL \
+               SELECT schema_name, view_name FROM duckdb_views() \
+               WHERE database_name = current_database() AND NOT internal) ORDER BY 1";
+    texts(connection, sql).map_err(|error| error.to_string())
+}
+
+/// What an index is over.
+struct Key {
+    table: String,
+    unique: bool,
+    /// Its expressions.
+    parts: Vec<String>,
+    /// All columns of the table that can be written.
+    columns: String,
+}
+
+impl Key {
+    /// Conditions that hold for some rows, and one that holds for none: those keys that come first by their hash.
+    fn conditions(&self, connection: &mut Connection) -> Vec<String> {
+        let Self { table, parts, .. } = self;
+        let texts_of = parts.iter().map(|part| format!("({part})::VARCHAR")).collect::<Vec<_>>().join(", ");
+        let present = parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
+        let literal = |n: usize| format!("'''' || replace(k[{}], '''', '''''') || ''''", n + 1);
+        let equals = parts
+            .iter()
+            .enumerate()
+            .map(|(n, part)| format!("'({}) = ' || {}", part.replace('\'', "''"), literal(n)))
+            .collect::<Vec<_>>()
+            .join(" || ' AND ' || ");
+        let sql = format!(
+            "SELECT {equals} FROM (SELECT DISTINCT [{texts_of}] AS k FROM {table} WHERE {present}) \
+             ORDER BY hash(k), k LIMIT {KEYS}"
+        );
+        let mut found = texts(connection, &sql).unwrap_or_default();
+        if let Some(first) = found.first() {
+            // The same with another order of bytes: the last key, which a replay is most likely to lose.
+            let sql = format!("SELECT {equals} FROM (SELECT [{texts_of}] AS k, rowid AS r FROM {table} WHERE {present}) ORDER BY r DESC LIMIT 1");
+            let last = texts(connection, &sql).unwrap_or_default();
+            let known = first.clone();
+            found.extend(last.into_iter().filter(|last| *last != known));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+fn keys(connection: &mut Connection) -> Result<Vec<Key>, String> {
+    let sql = "SELECT to_json({t: '\"' || schema_name || '\".\"' || table_name || '\"', u: u, p: p, c: ( \
+               SELECT string_agg('\"' || column_name || '\"', ', ' ORDER BY column_index) FROM duckdb_columns() c \
+               WHERE c.database_name = current_database() AND c.schema_name = k.schema_name \
+               AND c.table_name = k.table_name)})::VARCHAR FROM ( \
+               SELECT schema_name, table_name, true AS u, \
+               list_transform(constraint_column_names, lambda x: '\"' || x || '\"') AS p \
+               FROM duckdb_constraints() WHERE database_name = current_database() \
+               AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') UNION ALL \
+               SELECT schema_name, table_name, is_unique, expressions::VARCHAR[] FROM duckdb_indexes() \
+               WHERE database_name = current_database()) k ORDER BY 1";
+    let rows = texts(connection, sql).map_err(|error| error.to_string())?;
+    rows.iter()
+        .map(|row| {
+            let row: serde_json::Value = serde_json::from_str(row).map_err(|error| error.to_string())?;
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let parts = row["p"].as_array().map(|parts| parts.iter().map(text).collect()).unwrap_or_default();
+            Ok(Key { table: text(&row["t"]), unique: row["u"] == true, parts, columns: text(&row["c"]) })
+        })
+        .collect()
+}
