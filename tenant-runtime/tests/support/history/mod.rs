@@ -1,8 +1,15 @@
 //! Histories of a tenant: what several connections do one after the other, until the process is killed. What opens then
 //! must be what the last durable commit left.
 
+pub mod catalog;
+pub mod generate;
+pub mod objects;
 pub mod observe;
+pub mod rows;
 pub mod run;
+pub mod statements;
+pub mod tables;
+pub mod values;
 
 use std::{fmt, str::FromStr};
 

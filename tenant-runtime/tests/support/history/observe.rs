@@ -64,11 +64,6 @@ pub fn texts(connection: &mut Connection, sql: &str) -> Result<Vec<String>, Engi
     Ok(found)
 }
 
-/// A table or view, or a key of one.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 fn error_text(error: &EngineError) -> String {
     format!("error: {:?}", error.kind)
 }
@@ -223,7 +218,7 @@ fn keys(connection: &mut Connection) -> Result<Vec<Key>, String> {
     let sql = "SELECT to_json({t: '\"' || schema_name || '\".\"' || table_name || '\"', u: u, p: p, c: ( \
                SELECT string_agg('\"' || column_name || '\"', ', ' ORDER BY column_index) FROM duckdb_columns() c \
                WHERE c.database_name = current_database() AND c.schema_name = k.schema_name \
-               AND c.table_name = k.table_name)})::VARCHAR FROM ( \
+               AND c.table_name = k.table_name AND c.column_name NOT LIKE 'g%')})::VARCHAR FROM ( \
                SELECT schema_name, table_name, true AS u, \
                list_transform(constraint_column_names, lambda x: '\"' || x || '\"') AS p \
                FROM duckdb_constraints() WHERE database_name = current_database() \

@@ -1,6 +1,6 @@
 //! Runs a history, kills its process, and compares what opens with what was there.
 
-use super::{History, Step, observe::Observed};
+use super::{History, Step, generate::Generator, observe::Observed, statements::Kind};
 use crate::life::Life;
 use roost_duckdb::{Connection, EngineError, ErrorKind};
 use roost_engine::Engine;
@@ -209,4 +209,51 @@ pub async fn run(history: &History) -> Result<(), Failure> {
         }
     }
     world.kill().await
+}
+
+/// What became of a random history.
+pub struct Ran {
+    /// Its steps.
+    pub history: History,
+    /// How often each kind of statement succeeded, and how often it did not.
+    pub kinds: BTreeMap<&'static str, (u32, u32)>,
+    pub result: Result<(), Failure>,
+}
+
+/// Makes a history of a seed, and runs it.
+pub async fn make(seed: u64, wanted: Option<&'static Kind>) -> Ran {
+    let mut world = World::new(Durability::Synchronous).await;
+    let mut generator = Generator::new(seed, wanted);
+    let mut kinds = BTreeMap::new();
+    let mut begun = Ok(());
+    loop {
+        let (kind, step) = match generator.next(&mut world).await {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(failure) => {
+                begun = Err(failure);
+                break;
+            }
+        };
+        let counts: &mut (u32, u32) = kinds.entry(kind).or_default();
+        match world.take(&step).await {
+            Ok(Ok(())) => counts.0 += 1,
+            Ok(Err(_)) => {
+                counts.1 += 1;
+                if let Step::Sql(number, _) = step {
+                    generator.failed(number);
+                }
+                if world.dead {
+                    break;
+                }
+            }
+            Err(failure) => {
+                begun = Err(failure);
+                break;
+            }
+        }
+    }
+    let history = History(world.done.clone());
+    let result = if begun.is_ok() { world.kill().await } else { begun };
+    Ran { history, kinds, result }
 }

@@ -1,0 +1,103 @@
+//! Random histories: which connection is next, and what it does. A statement is chosen by what the connection sees of the
+//! catalog when its turn comes, so that most of them are valid; the same seed makes the same history.
+
+use super::{
+    Step,
+    catalog::Catalog,
+    run::{Failure, World},
+    statements::{Kind, Scene, kinds},
+};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use std::collections::BTreeMap;
+
+const CONNECTIONS: u8 = 3;
+/// A statement that cannot be written now is replaced by another so often.
+const TRIES: u32 = 20;
+/// In so many of a hundred statements the wanted kind is tried first.
+const WANTED: u32 = 25;
+
+/// Chooses steps.
+pub struct Generator {
+    random: StdRng,
+    /// Steps until the process is killed.
+    left: u32,
+    /// The connection whose turn it was last.
+    last: u8,
+    /// A kind of statement that is chosen often.
+    wanted: Option<&'static Kind>,
+    /// The transaction of these failed.
+    failed: BTreeMap<u8, bool>,
+}
+
+impl Generator {
+    pub fn new(seed: u64, wanted: Option<&'static Kind>) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let left = random.random_range(10..70);
+        Self { random, left, last: 1, wanted, failed: BTreeMap::new() }
+    }
+
+    /// The next step, with the name of its kind; none at the kill.
+    pub async fn next(&mut self, world: &mut World) -> Result<Option<(&'static str, Step)>, Failure> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        if !world.in_transaction() {
+            let percent = if world.is_held().await? { 60 } else { 6 };
+            if self.random.random_range(0..100) < percent {
+                return Ok(Some(("publish", Step::Publish)));
+            }
+        }
+        if self.random.random_range(0..100) < 40 {
+            self.last = self.random.random_range(1..=CONNECTIONS);
+        }
+        let number = self.last;
+        let is_open = world.client(number).in_transaction();
+        let chance = self.random.random_range(0..100);
+        let (kind, sql) = match (is_open, chance) {
+            (true, 0..15) => ("commit", "COMMIT".into()),
+            (true, 15..20) => ("rollback", "ROLLBACK".into()),
+            (true, _) if self.failed.remove(&number).is_some() => ("rollback", "ROLLBACK".into()),
+            (false, 0..30) => ("begin", "BEGIN".into()),
+            _ => self.statement(world, number)?,
+        };
+        Ok(Some((kind, Step::Sql(number, sql))))
+    }
+
+    /// A statement of this connection failed: its transaction has to be rolled back.
+    pub fn failed(&mut self, number: u8) {
+        self.failed.insert(number, true);
+    }
+
+    fn statement(&mut self, world: &mut World, number: u8) -> Result<(&'static str, String), Failure> {
+        let read = tokio::task::block_in_place(|| Catalog::read(world.client(number)));
+        let catalog = read.map_err(|what| Failure { stage: "reading the catalog", what })?;
+        for _ in 0..TRIES {
+            let kind = self.kind(&catalog);
+            let mut scene = Scene { random: &mut self.random, catalog: &catalog };
+            if let Some(sql) = (kind.write)(&mut scene) {
+                return Ok((kind.name, sql));
+            }
+        }
+        Ok(("select", "SELECT 1".into()))
+    }
+
+    fn kind(&mut self, catalog: &Catalog) -> &'static Kind {
+        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < WANTED) {
+            return wanted;
+        }
+        let first = |name| kinds().find(|kind| kind.name == name);
+        if let Some(kind) = first("create table").filter(|_| catalog.tables.len() < 2) {
+            return kind;
+        }
+        let total: u32 = kinds().map(|kind| kind.weight).sum();
+        let mut at = self.random.random_range(0..total);
+        for kind in kinds() {
+            if at < kind.weight {
+                return kind;
+            }
+            at -= kind.weight;
+        }
+        unreachable!("the weights add up")
+    }
+}
