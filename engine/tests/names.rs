@@ -44,7 +44,10 @@ const USES: [(&str, &[&str]); 12] = [
     ("FROM rows_of()", &["1"]),
     ("DELETE FROM defaults; INSERT INTO defaults (i) VALUES (1); SELECT k FROM defaults", &["2"]),
     ("INSERT INTO checked VALUES (9); DELETE FROM checked WHERE i = 9; SELECT i FROM checked", &["3"]),
-    ("INSERT INTO indexed VALUES (2); DELETE FROM indexed WHERE i = 2; SELECT i FROM indexed WHERE i + 1 = 2", &["1"]),
+    (
+        "INSERT INTO indexed VALUES (2); DELETE FROM indexed WHERE i = 2; SELECT i FROM indexed WHERE i + 1 = 2",
+        &["1"],
+    ),
 ];
 
 fn open(folder: &Path, name: &str, former: &[&str]) -> Engine {
@@ -129,7 +132,10 @@ async fn either_name_serves_for_everything_and_only_its_own_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path(), "beta", &["acme"]);
     for (sql, expected) in [
-        ("CREATE SCHEMA acme.s; CREATE TABLE beta.s.t (i INT); INSERT INTO acme.s.t VALUES (1); FROM beta.s.t", "1"),
+        (
+            "CREATE SCHEMA acme.s; CREATE TABLE beta.s.t (i INT); INSERT INTO acme.s.t VALUES (1); FROM beta.s.t",
+            "1",
+        ),
         (
             "BEGIN; CREATE SCHEMA acme.r; CREATE TABLE acme.r.t (i INT); INSERT INTO beta.r.t VALUES (2); \
              CREATE SEQUENCE beta.r.n; CREATE TYPE acme.r.mood AS ENUM ('a'); CREATE MACRO acme.r.m(x) AS x + 1; \
@@ -138,16 +144,34 @@ async fn either_name_serves_for_everything_and_only_its_own_is_listed() {
             "4",
         ),
         ("UPDATE acme.r.t SET i = 7; FROM beta.r.t", "7"),
-        ("MERGE INTO acme.r.t USING (SELECT 7 AS i) n ON n.i = t.i WHEN MATCHED THEN UPDATE SET i = 8; FROM r.t", "8"),
-        ("ALTER TABLE acme.r.t ADD COLUMN j INT DEFAULT 1; COMMENT ON TABLE acme.r.t IS 'x'; SELECT j FROM r.t", "1"),
-        ("CREATE INDEX ix ON acme.r.t (i); DROP INDEX acme.r.ix; TRUNCATE acme.r.t; SELECT count(*) FROM r.t", "0"),
-        ("ALTER TABLE acme.r.t RENAME TO u; DROP VIEW acme.r.v; DROP TABLE acme.r.u; DROP SCHEMA acme.r CASCADE; SELECT 1", "1"),
+        (
+            "MERGE INTO acme.r.t USING (SELECT 7 AS i) n ON n.i = t.i WHEN MATCHED THEN UPDATE SET i = 8; FROM r.t",
+            "8",
+        ),
+        (
+            "ALTER TABLE acme.r.t ADD COLUMN j INT DEFAULT 1; COMMENT ON TABLE acme.r.t IS 'x'; SELECT j FROM r.t",
+            "1",
+        ),
+        (
+            "CREATE INDEX ix ON acme.r.t (i); DROP INDEX acme.r.ix; TRUNCATE acme.r.t; SELECT count(*) FROM r.t",
+            "0",
+        ),
+        (
+            "ALTER TABLE acme.r.t RENAME TO u; DROP VIEW acme.r.v; DROP TABLE acme.r.u; DROP SCHEMA acme.r CASCADE; SELECT 1",
+            "1",
+        ),
         ("PREPARE p AS SELECT count(*) FROM acme.s.t; EXECUTE p", "1"),
         ("SELECT current_database()", "beta"),
         ("USE acme; CREATE TABLE u (i INT); SELECT current_database()", "acme"),
         ("SET search_path = 'acme.s,acme.main'; SELECT count(*) FROM t", "1"),
-        ("SELECT string_agg(database_name, ',' ORDER BY 1) FROM duckdb_databases()", "beta,memory,system,temp"),
-        ("SELECT string_agg(database_name || '.' || table_name, ',' ORDER BY 1) FROM duckdb_tables()", "beta.t,beta.u"),
+        (
+            "SELECT string_agg(database_name, ',' ORDER BY 1) FROM duckdb_databases()",
+            "beta,memory,system,temp",
+        ),
+        (
+            "SELECT string_agg(database_name || '.' || table_name, ',' ORDER BY 1) FROM duckdb_tables()",
+            "beta.t,beta.u",
+        ),
         ("SELECT string_agg(DISTINCT table_catalog) FROM information_schema.tables", "beta"),
         ("SELECT count(*) FROM duckdb_schemas() WHERE schema_name = 's'", "1"),
         ("SELECT count(*) FROM pragma_table_info('acme.s.t')", "1"),
@@ -224,7 +248,10 @@ async fn an_export_names_no_database() {
     let engine = Engine::open(config, vfs(folder.path())).unwrap();
     // What a function gets as text stays as it is, but for sequences.
     for sql in ORIGIN.iter().filter(|sql| !sql.contains("query(")) {
-        let sql = sql.replace("$.main.t.i", "t.i").replace("$.main.indexed.i", "i").replace("$.sales.orders.i", "i");
+        let sql = sql
+            .replace("$.main.t.i", "t.i")
+            .replace("$.main.indexed.i", "i")
+            .replace("$.sales.orders.i", "i");
         run(&engine, &sql.replace('$', "acme")).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
     let more = "CREATE TYPE mood AS ENUM ('a', 'b'); \

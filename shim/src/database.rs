@@ -74,12 +74,10 @@ impl Database {
     /// Defines `TYPE roost` for ATTACH: a DuckDB file whose database is also found by these names, in every statement and
     /// while its WAL is replayed. They are listed nowhere. Call it once, before anybody connects.
     pub fn define_storage(&self, former_names: &[&str]) -> Result<(), EngineError> {
-        let names: Vec<Text> = former_names.iter().map(|name| Text::new(name)).collect();
+        let names = former_names.iter().map(|name| Text::name(name)).collect::<Result<Vec<_>, _>>()?;
         let database = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the database is live, the texts are borrowed for the call.
-        unsafe {
-            ffi::check(ffi::roost_database_former_names(database.get(), names.as_ptr(), names.len()))
-        }
+        unsafe { ffi::check(ffi::roost_database_former_names(database.get(), names.as_ptr(), names.len())) }
     }
 
     /// A new connection. [`Trust::Unknown`] is not for callers and is taken as [`Trust::Client`].

@@ -229,7 +229,10 @@ fn json_objects_are_as_documented() {
         data_key: None,
     };
     golden_document("tenant.json", &record);
-    golden_document("tenant-copied.json", &TenantRecord { former_names: vec!["acme".into()], ..record.clone() });
+    golden_document(
+        "tenant-copied.json",
+        &TenantRecord { former_names: vec!["acme".into()], ..record.clone() },
+    );
     golden_document("tenant-encrypted.json", &TenantRecord { data_key: Some("2026:00".into()), ..record });
     golden_document("owner.json", &FolderOwner { put_id: PUT_ID, owner: owner(), uid: "uid".into() });
 }

@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod metrics;
 pub mod pod;
+pub mod private_copy;
 pub mod problems;
 pub mod process;
 pub mod prover;

@@ -160,15 +160,14 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
             (FileAccess::ReadWrite, Tail::after(number, wal, last_commit))
         }
     };
-    let (engine, files) =
-        open_engine(
-            (&opening.engine, branch.former_names()),
-            folders,
-            (file.pager, access, tail),
-            None,
-            opening.environment.clone(),
-        )
-        .await?;
+    let (engine, files) = open_engine(
+        (&opening.engine, branch.former_names()),
+        folders,
+        (file.pager, access, tail),
+        None,
+        opening.environment.clone(),
+    )
+    .await?;
     let shipper = Arc::new(Shipper::new(
         Arc::clone(&branch),
         files.clone(),
@@ -244,7 +243,8 @@ pub fn cache_problem(error: &io::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
 }
 
-/// Opens the engine over the database file and its WAL, known also by the names of the tenants that it was copied from. `export` is the folder that a worker may write to.
+/// Opens the engine over the database file and its WAL, known also by the names of the tenants that it was copied from.
+/// `export` is the folder that a worker may write to.
 pub async fn open_engine(
     (setup, former_names): (&EngineSetup, &[String]),
     folders: Folders,

@@ -1,11 +1,10 @@
-//! A snapshot worker: reads a position and writes it as Parquet. It touches no HEAD: what it replays and checkpoints is
-//! its own copy.
+//! A snapshot worker: reads a position in a copy of its own, and writes it as Parquet. It touches no HEAD.
 
 use crate::{
-    files::{Access, LocalFiles},
+    files::LocalFiles,
     limits::Sizing,
-    problems, storage,
-    tenant::{EngineSetup, Folders, cache_problem, open_engine},
+    private_copy, problems, storage,
+    tenant::{EngineSetup, Folders, cache_problem},
 };
 use roost_engine::{Engine, ExportSummary, ExportedTable};
 use roost_protocol::{
@@ -13,9 +12,9 @@ use roost_protocol::{
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
 };
-use roost_store::{Claim, Environment, Hydrated, ObjectStore, Position, SnapshotFolder, stream::Tail};
+use roost_store::{Claim, Environment, ObjectStore, Position, SnapshotFolder};
 use serde::{Deserialize, Serialize};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 /// Version of `metadata.json`.
 const METADATA_VERSION: u32 = 1;
@@ -154,38 +153,11 @@ async fn open(
         .await
         .map_err(|error| problems::of_hydrate(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
-    let file = readable
-        .open(&folders.main, setup.cache_bytes())
-        .await
-        .map_err(|error| problems::of_hydrate(&error))?;
-    let wal = match file.content {
-        Hydrated::Restored { wal, .. } => wal,
-        Hydrated::Empty => 0,
-    };
     let export = cache.join("export");
     let parts = export.join("parts");
     std::fs::create_dir_all(&parts).map_err(|error| cache_problem(&error))?;
-    // DuckDB cannot replay every WAL into a file that it may not write.
-    let access = if wal > 0 { Access::ReadWrite } else { Access::ReadOnly };
-    let tail = Tail::after(position.manifest, wal, None);
-    let names = readable.former_names();
-    let (engine, files) =
-        open_engine((setup, names), folders, (file.pager, access, tail), Some(export), environment).await?;
-    if wal > 0 {
-        checkpoint(&engine, &files).await?;
-    }
+    let (engine, files) = private_copy::open(&readable, setup, folders, Some(export), environment).await?;
     Ok((engine, files, parts))
-}
-
-/// Puts what was replayed into the worker's copy of the file, as whoever takes the branch over does.
-async fn checkpoint(engine: &Engine, files: &LocalFiles) -> Result<(), Problem> {
-    let failed = |error: String| {
-        let detail = format!("the position was replayed, but not checkpointed: {error}");
-        files.damage().found().cloned().unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, detail))
-    };
-    let gate = engine.close_gate(Duration::ZERO).await.map_err(|error| failed(error.to_string()))?;
-    let _window = files.checkpoint().map_err(|error| failed(error.to_string()))?;
-    engine.checkpoint(&gate).await.map_err(|error| failed(error.to_string()))
 }
 
 /// Parts first; what was uploaded must be what was exported.

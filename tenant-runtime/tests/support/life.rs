@@ -133,6 +133,11 @@ impl Life {
         self.served.publisher.publish("asked to").await.map(drop).map_err(|error| error.to_string())
     }
 
+    /// From now on a commit that is held waits until somebody asks for a publish.
+    pub fn leave_publishing_to_others(&self) {
+        self.publishing.abort();
+    }
+
     /// The last publish.
     pub async fn seal(&self) -> Result<(), String> {
         let deadline = self.served.environment.clock.monotonic() + TIMEOUT;

@@ -79,7 +79,7 @@ async fn export(roost: &Roost, file: &Path, cache: &Path) -> Result<f64> {
     };
     let export = Some(cache.join("export"));
     let (engine, _files) = open_engine(
-        &setup,
+        (&setup, &[]),
         folders,
         (opened.pager, Access::ReadOnly, Tail::new(1, None)),
         export,

@@ -16,7 +16,8 @@ pub const KINDS: &[Kind] = &[
     kind("drop schema", 1, |scene| {
         let schema = scene.schema();
         let cascade = if scene.chance(70) { " CASCADE" } else { "" };
-        (schema != "main" && schema != scene.catalog.current).then(|| format!("DROP SCHEMA {schema}{cascade}"))
+        (schema != "main" && schema != scene.catalog.current)
+            .then(|| format!("DROP SCHEMA {schema}{cascade}"))
     }),
     kind("use schema", 2, |scene| Some(format!("USE acme.{}", scene.schema()))),
     kind("create view", 4, |scene| create_view(scene, "CREATE VIEW")),
@@ -33,7 +34,13 @@ pub const KINDS: &[Kind] = &[
     kind("create sequence", 4, |scene| {
         let sequences = &scene.catalog.sequences;
         let name = scene.fresh("q", sequences)?;
-        let options = *scene.pick(&["", "", " START 100", " INCREMENT BY 5", " START 1000 INCREMENT BY -3 MAXVALUE 1000"])?;
+        let options = *scene.pick(&[
+            "",
+            "",
+            " START 100",
+            " INCREMENT BY 5",
+            " START 1000 INCREMENT BY -3 MAXVALUE 1000",
+        ])?;
         Some(format!("CREATE SEQUENCE {name}{options}"))
     }),
     kind("create or replace sequence", 1, |scene| {
@@ -86,7 +93,11 @@ fn query(scene: &mut Scene<'_>) -> Option<String> {
         }
         _ => {
             let (table, column) = scene.column(|_, _| true)?;
-            Some(format!("SELECT {0}, count(*) AS n FROM {1} GROUP BY {0}", column.name, scene.table_name(&table)))
+            Some(format!(
+                "SELECT {0}, count(*) AS n FROM {1} GROUP BY {0}",
+                column.name,
+                scene.table_name(&table)
+            ))
         }
     }
 }
@@ -101,7 +112,8 @@ fn replace_view(scene: &mut Scene<'_>) -> Option<String> {
     let views = &scene.catalog.views;
     let (name, query) = (scene.named(views)?, query(scene)?);
     // One that calls itself says nothing.
-    (!query.contains("FROM v") && !query.contains(".v")).then(|| format!("CREATE OR REPLACE VIEW {name} AS {query}"))
+    (!query.contains("FROM v") && !query.contains(".v"))
+        .then(|| format!("CREATE OR REPLACE VIEW {name} AS {query}"))
 }
 
 /// A new macro, or another one of a name (its first letters say what it is) in the place of the one before.
@@ -147,5 +159,9 @@ fn comment(scene: &mut Scene<'_>) -> Option<String> {
         _ => format!("MACRO TABLE {}", scene.macro_over("mt")?),
     };
     let n = scene.number(100);
-    Some(if n == 0 { format!("COMMENT ON {what} IS NULL") } else { format!("COMMENT ON {what} IS 'comment {n}'") })
+    Some(if n == 0 {
+        format!("COMMENT ON {what} IS NULL")
+    } else {
+        format!("COMMENT ON {what} IS 'comment {n}'")
+    })
 }

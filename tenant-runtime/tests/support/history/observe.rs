@@ -42,10 +42,7 @@ const CATALOG: [(&str, &str); 9] = [
         "concat_ws(' | ', schema_name, sequence_name, start_value, min_value, max_value, increment_by, cycle, comment) \
          FROM duckdb_sequences()",
     ),
-    (
-        "types",
-        "concat_ws(' | ', schema_name, type_name, logical_type, labels, comment) FROM duckdb_types()",
-    ),
+    ("types", "concat_ws(' | ', schema_name, type_name, logical_type, labels, comment) FROM duckdb_types()"),
     (
         "macros",
         "concat_ws(' | ', schema_name, function_name, function_type, parameters, macro_definition, comment) \
@@ -95,8 +92,9 @@ impl Observed {
     }
 
     fn rows(&mut self, connection: &mut Connection, relation: &str) {
-        let sql =
-            format!("SELECT count(*) || ' rows, hash ' || coalesce(sum(hash(\"#\")), 0) FROM {relation} \"#\"");
+        let sql = format!(
+            "SELECT count(*) || ' rows, hash ' || coalesce(sum(hash(\"#\")), 0) FROM {relation} \"#\""
+        );
         let counted = self.ask(connection, &format!("content of {relation}"), &sql);
         let count = counted.and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
         if count.is_some_and(|count| count <= TOLD_ROWS) {
@@ -126,7 +124,8 @@ impl Observed {
             }
             let Key { table, columns, .. } = &key;
             for condition in key.conditions(connection) {
-                let there = format!("SELECT count(*)::VARCHAR FROM (SELECT 1 FROM {table} WHERE {condition})");
+                let there =
+                    format!("SELECT count(*)::VARCHAR FROM (SELECT 1 FROM {table} WHERE {condition})");
                 let scanned = format!("SELECT (count(*) FILTER ({condition}))::VARCHAR FROM {table}");
                 let counts = (texts(connection, &there), texts(connection, &scanned));
                 let (Ok(through), Ok(beside)) = counts else { continue };
@@ -188,7 +187,8 @@ impl Key {
     fn conditions(&self, connection: &mut Connection) -> Vec<String> {
         let Self { table, parts, .. } = self;
         let texts_of = parts.iter().map(|part| format!("({part})::VARCHAR")).collect::<Vec<_>>().join(", ");
-        let present = parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
+        let present =
+            parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
         let literal = |n: usize| format!("'''' || replace(k[{}], '''', '''''') || ''''", n + 1);
         let equals = parts
             .iter()
@@ -203,7 +203,9 @@ impl Key {
         let mut found = texts(connection, &sql).unwrap_or_default();
         if let Some(first) = found.first() {
             // The same with another order of bytes: the last key, which a replay is most likely to lose.
-            let sql = format!("SELECT {equals} FROM (SELECT [{texts_of}] AS k, rowid AS r FROM {table} WHERE {present}) ORDER BY r DESC LIMIT 1");
+            let sql = format!(
+                "SELECT {equals} FROM (SELECT [{texts_of}] AS k, rowid AS r FROM {table} WHERE {present}) ORDER BY r DESC LIMIT 1"
+            );
             let last = texts(connection, &sql).unwrap_or_default();
             let known = first.clone();
             found.extend(last.into_iter().filter(|last| *last != known));

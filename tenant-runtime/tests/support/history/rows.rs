@@ -37,7 +37,11 @@ fn written(scene: &mut Scene<'_>, table: &Table) -> Vec<Column> {
     let all = table.columns.iter().filter(|column| !column.is_generated());
     let chosen: Vec<_> =
         all.filter(|column| (!column.nullable && !column.has_default) || scene.chance(75)).cloned().collect();
-    if chosen.is_empty() { table.columns.iter().filter(|c| !c.is_generated()).take(1).cloned().collect() } else { chosen }
+    if chosen.is_empty() {
+        table.columns.iter().filter(|c| !c.is_generated()).take(1).cloned().collect()
+    } else {
+        chosen
+    }
 }
 
 fn names(columns: &[Column]) -> String {
@@ -122,7 +126,8 @@ fn update(scene: &mut Scene<'_>) -> Option<String> {
     let (table, column) = scene.column(|table, column| {
         !column.is_generated() && !table.keys.iter().any(|key| key.contains(&column.name))
     })?;
-    let (name, set, condition) = (scene.table_name(&table), assigned(scene, &column), condition(scene, &table));
+    let (name, set, condition) =
+        (scene.table_name(&table), assigned(scene, &column), condition(scene, &table));
     Some(format!("UPDATE {name} SET {set} WHERE {condition}"))
 }
 
@@ -130,7 +135,8 @@ fn update_a_key(scene: &mut Scene<'_>) -> Option<String> {
     let (table, column) = scene.column(|table, column| {
         column.is_number() && table.keys.iter().any(|key| key.contains(&column.name))
     })?;
-    let (name, condition, by) = (scene.table_name(&table), condition(scene, &table), 10_000 * (1 + scene.number(4)));
+    let (name, condition, by) =
+        (scene.table_name(&table), condition(scene, &table), 10_000 * (1 + scene.number(4)));
     Some(format!("UPDATE {name} SET {0} = {0} + {by} WHERE {condition}", column.name))
 }
 
@@ -178,7 +184,8 @@ fn merge(scene: &mut Scene<'_>) -> Option<String> {
         .join(", ");
     let (key, names) = (key.join(", "), names(&columns));
     let values = columns.iter().map(|column| format!("s.{}", column.name)).collect::<Vec<_>>().join(", ");
-    let matched = if scene.chance(30) { "DELETE".into() } else { format!("UPDATE SET {0} = s.{0}", column.name) };
+    let matched =
+        if scene.chance(30) { "DELETE".into() } else { format!("UPDATE SET {0} = s.{0}", column.name) };
     Some(format!(
         "MERGE INTO {into} USING (SELECT {source} FROM range({first}, {}) r(i)) s USING ({key}) \
          WHEN MATCHED THEN {matched} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})",

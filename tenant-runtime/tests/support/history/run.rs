@@ -6,14 +6,14 @@ use roost_duckdb::{Connection, EngineError, ErrorKind};
 use roost_engine::Engine;
 use roost_protocol::durability::Durability;
 use roost_store::{
-    Adoption, BranchName, Creation, Environment, Hydrated, MemoryStore, Owner, PinKind, TenantPath, TenantStore,
-    stream::{Lsn, Tail},
+    Adoption, BranchName, Creation, Environment, MemoryStore, Owner, PinKind, TenantPath, TenantStore,
+    stream::Lsn,
 };
 use std::{collections::BTreeMap, fmt, ops::DerefMut, path::Path, sync::Arc, time::Duration};
 use tenant_runtime::{
-    files::Access,
     limits::Sizing,
-    tenant::{EngineSetup, Folders, open_engine},
+    private_copy,
+    tenant::{EngineSetup, Folders},
 };
 use tokio::task::block_in_place;
 
@@ -64,7 +64,17 @@ impl World {
         tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
         let disk = tempfile::tempdir().unwrap();
         let life = Life::open(&tenant, &disk.path().join("first"), durability).await.unwrap();
-        Self { tenant, disk, life, clients: BTreeMap::new(), done: Vec::new(), commits: Vec::new(), dead: false }
+        // Its connections take no write gate: it publishes only where no transaction is open.
+        life.leave_publishing_to_others();
+        Self {
+            tenant,
+            disk,
+            life,
+            clients: BTreeMap::new(),
+            done: Vec::new(),
+            commits: Vec::new(),
+            dead: false,
+        }
     }
 
     /// The connection of this number.
@@ -135,18 +145,14 @@ impl World {
         let pinned = self.tenant.pin(PinKind::Reader, "w", "u", &main, None).await.map_err(failed(STAGE))?;
         let readable = self.tenant.branch(&main).open_position(&pinned.position, &pinned.pin).await;
         let readable = readable.map_err(failed(STAGE))?;
-        let engine = open_to_read(&readable, pinned.position.manifest, self.disk.path()).await;
+        let engine = open_to_read(&readable, self.disk.path()).await;
         let engine = engine.map_err(failed(STAGE))?;
         compare("opened as a worker", expected, &observe(STAGE, &engine)?)
     }
 }
 
 /// As [`tenant_runtime::worker`] does.
-async fn open_to_read(
-    readable: &roost_store::ReadablePosition,
-    manifest: u64,
-    disk: &Path,
-) -> Result<Engine, String> {
+async fn open_to_read(readable: &roost_store::ReadablePosition, disk: &Path) -> Result<Engine, String> {
     let setup = EngineSetup {
         database: "acme".into(),
         sizing: Sizing { memory_bytes: 1 << 30, threads: 2 },
@@ -156,13 +162,7 @@ async fn open_to_read(
         max_sessions: 1,
     };
     let folders = Folders::make(&disk.join("worker")).map_err(|error| error.to_string())?;
-    let file = readable.open(&folders.main, setup.cache_bytes()).await.map_err(|error| error.to_string())?;
-    let wal = match file.content {
-        Hydrated::Restored { wal, .. } => wal,
-        Hydrated::Empty => 0,
-    };
-    let read = (file.pager, Access::ReadOnly, Tail::after(manifest, wal, None));
-    let opened = open_engine(&setup, folders, read, None, Environment::system()).await;
+    let opened = private_copy::open(readable, &setup, folders, None, Environment::system()).await;
     opened.map(|(engine, _)| engine).map_err(|problem| problem.to_string())
 }
 

@@ -57,7 +57,11 @@ impl Scene<'_> {
 
     /// A name of a thing, with its schema if it needs it and sometimes if not.
     pub fn name(&mut self, schema: &str, name: &str) -> String {
-        if schema == self.catalog.current && self.chance(50) { name.into() } else { format!("{schema}.{name}") }
+        if schema == self.catalog.current && self.chance(50) {
+            name.into()
+        } else {
+            format!("{schema}.{name}")
+        }
     }
 
     pub fn table_name(&mut self, table: &Table) -> String {

@@ -47,12 +47,17 @@ pub const KINDS: &[Kind] = &[
         let (table, column) = scene.column(|_, _| true)?;
         let prefix = if column.is_generated() { "g" } else { "c" };
         let to = 1 + scene.number(9);
-        Some(format!("ALTER TABLE {} RENAME COLUMN {} TO {prefix}{to}", scene.table_name(&table), column.name))
+        Some(format!(
+            "ALTER TABLE {} RENAME COLUMN {} TO {prefix}{to}",
+            scene.table_name(&table),
+            column.name
+        ))
     }),
     kind("alter type", 2, |scene| {
         let (table, column) = scene.column(|_, column| !column.is_generated())?;
         let to = *scene.pick(&["BIGINT", "VARCHAR", "INTEGER", "DOUBLE"])?;
-        let using = if scene.chance(30) { format!(" USING ({}::VARCHAR)::{to}", column.name) } else { String::new() };
+        let using =
+            if scene.chance(30) { format!(" USING ({}::VARCHAR)::{to}", column.name) } else { String::new() };
         Some(format!("ALTER TABLE {} ALTER {} TYPE {to}{using}", scene.table_name(&table), column.name))
     }),
     kind("alter type to an enum", 2, |scene| {
@@ -165,8 +170,13 @@ fn create_table(scene: &mut Scene<'_>, create: &str) -> Option<String> {
 }
 
 fn create_child(scene: &mut Scene<'_>) -> Option<String> {
-    let parents: Vec<_> =
-        scene.catalog.tables.iter().filter(|table| table.keys.iter().any(|key| key.len() == 1)).cloned().collect();
+    let parents: Vec<_> = scene
+        .catalog
+        .tables
+        .iter()
+        .filter(|table| table.keys.iter().any(|key| key.len() == 1))
+        .cloned()
+        .collect();
     let parent = scene.pick(&parents)?.clone();
     let key = parent.keys.iter().find(|key| key.len() == 1)?[0].clone();
     let r#type = parent.columns.iter().find(|column| column.name == key)?.r#type.clone();
@@ -185,7 +195,10 @@ fn create_table_as(scene: &mut Scene<'_>, create: &str) -> Option<String> {
     let from = scene.table()?;
     let replaced = scene.table()?;
     let name = if create.contains("REPLACE") { scene.table_name(&replaced) } else { fresh_table(scene)? };
-    Some(format!("{create} {name} AS SELECT * FROM {} LIMIT 1000", scene.table_name(&from)).replace(" LIMIT 1000", ""))
+    Some(
+        format!("{create} {name} AS SELECT * FROM {} LIMIT 1000", scene.table_name(&from))
+            .replace(" LIMIT 1000", ""),
+    )
 }
 
 fn add_column(scene: &mut Scene<'_>, default: u8) -> Option<String> {
@@ -208,9 +221,11 @@ fn add_column(scene: &mut Scene<'_>, default: u8) -> Option<String> {
 
 fn add_primary_key(scene: &mut Scene<'_>) -> Option<String> {
     // A table with generated columns would kill the engine; it is refused elsewhere.
-    let fits = |table: &Table| !table.has_primary_key && !table.columns.iter().any(|column| column.is_generated());
+    let fits =
+        |table: &Table| !table.has_primary_key && !table.columns.iter().any(|column| column.is_generated());
     let (table, column) = scene.column(|table, column| fits(table) && can_be_key(&column.r#type))?;
-    let second = if scene.chance(20) { scene.pick(&table.columns).map(|column| column.name.clone()) } else { None };
+    let second =
+        if scene.chance(20) { scene.pick(&table.columns).map(|column| column.name.clone()) } else { None };
     let columns = match second {
         Some(second) if second != column.name => format!("{}, {second}", column.name),
         _ => column.name,
@@ -221,7 +236,8 @@ fn add_primary_key(scene: &mut Scene<'_>) -> Option<String> {
 fn create_index(scene: &mut Scene<'_>, what: &str) -> Option<String> {
     let (table, column) = scene.column(|_, column| !column.is_generated() && can_be_key(&column.r#type))?;
     let name = format!("i{}", 1 + scene.number(6));
-    let columns: Vec<_> = table.columns.iter().filter(|c| !c.is_generated() && can_be_key(&c.r#type)).cloned().collect();
+    let columns: Vec<_> =
+        table.columns.iter().filter(|c| !c.is_generated() && can_be_key(&c.r#type)).cloned().collect();
     let second = scene.pick(&columns)?.name.clone();
     let over = if column.is_number() && scene.chance(20) {
         format!("({} + 1)", column.name)
