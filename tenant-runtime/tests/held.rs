@@ -88,3 +88,26 @@ async fn a_paused_reader_is_told_to_try_again() {
     let life = open(&tenant, &disk.path().join("2")).await;
     assert_eq!(life.text("SELECT string_agg(i || '-' || j, ',') FROM t").await.unwrap(), "1-7");
 }
+
+/// A reader that nobody can interrupt: not one of the engine's requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_publish_can_keep_is_given_up() {
+    let (tenant, disk) = (tenant().await, tempfile::tempdir().unwrap());
+    let life = open(&tenant, &disk.path().join("1")).await;
+    life.leave_publishing_to_others();
+    life.run("CREATE TABLE t (i INTEGER)").await.unwrap();
+    life.run("INSERT INTO t VALUES (1)").await.unwrap();
+    let mut reader = life.served.engine.connect_for_test().unwrap();
+    tokio::task::block_in_place(|| reader.run("BEGIN; FROM t")).unwrap();
+    let held = life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7");
+    let error = tokio::select! {
+        answered = held => panic!("it is acknowledged: {answered:?}"),
+        error = life.served.publisher.run() => error.to_string(),
+    };
+    assert!(error.contains("given up"), "{error}");
+    drop(reader);
+    life.crash();
+    let life = open(&tenant, &disk.path().join("2")).await;
+    assert_eq!(life.text("SELECT string_agg(COLUMNS(*)::VARCHAR, ',') FROM t").await.unwrap(), "1");
+    life.run("INSERT INTO t VALUES (2)").await.unwrap();
+}
