@@ -85,7 +85,9 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         | TenantError::SourceExpired(_)
         | TenantError::SnapshotNotFound(_)
         | TenantError::SourceTenantNotFound(_) => Reason::SourceNotFound,
-        TenantError::BranchNameTaken { .. } | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
+        TenantError::BranchNameTaken { .. }
+        | TenantError::BranchKept { .. }
+        | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
         TenantError::NothingPublished(_) => Reason::SourceNotReady,
         TenantError::SnapshotExists { .. } => Reason::SnapshotFailed,
         TenantError::SourceUnsupported { .. } | TenantError::TooManyAncestors(_) => Reason::SourceUnsupported,

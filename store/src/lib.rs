@@ -49,6 +49,6 @@ pub use object::{ObjectError, ObjectStore};
 pub use position::{DatedPosition, Position};
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
-    Adoption, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned, Progress, TenantError,
-    TenantStore, WrappedDataKey,
+    Adoption, BranchObject, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned, Progress,
+    TenantError, TenantStore, WrappedDataKey,
 };

@@ -13,7 +13,7 @@ use roost_store::{
     Hydrated, Hydration, KeyError, MemoryStore, OwnedBranch, Owner, PinKind, TakeOverError, Takeover,
     TenantError, TenantPath, TenantStore,
 };
-use support::{Content, Ledger, ModelDatabase, class_keys, environment, owner, path};
+use support::{Content, Ledger, ModelDatabase, branch_object, class_keys, environment, owner, path};
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -109,7 +109,7 @@ async fn a_whole_life_is_encrypted() {
 
     let entry = tenant.snapshot("nightly", "uid", &BranchName::main(), None).await.unwrap();
     let source = BranchSource::Snapshot("nightly".into());
-    tenant.create_branch(&BranchName::new("dev").unwrap(), "uid", &source).await.unwrap();
+    tenant.create_branch(&BranchName::new("dev").unwrap(), branch_object("uid"), &source).await.unwrap();
     let (branched, database) = world.open(&tenant, "dev").await;
     assert_eq!(content(&branched, &world.file()).await, world.state(last));
     database.commit(&[1]);

@@ -53,6 +53,7 @@ fn head() -> Head {
         put_id: PUT_ID,
         branch: BranchName::new("dev").unwrap(),
         uid: Some("uid".into()),
+        object: None,
         lineage: LINEAGE,
         epoch: 4,
         holder: Some(Holder { name: "rt-1".into(), id: "pod-uid".into() }),
@@ -205,6 +206,7 @@ fn json_objects_are_as_documented() {
     // What version 0.1.0 wrote of a branch that was awake.
     let kept = include_bytes!("golden/head.json");
     assert_eq!(json::decode::<Head>(kept).unwrap(), head());
+    golden_document("head-of-object.json", &Head { object: Some("acme-dev".into()), ..head() });
     golden_document("manifest.json", &manifest());
     manifest().check().unwrap();
     golden_document("catalogue.json", &entry());

@@ -15,7 +15,7 @@ use roost_store::{
     TenantError, TenantStore,
 };
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
-use support::{Content, ModelDatabase, owner, path};
+use support::{Content, ModelDatabase, branch_object, owner, path};
 
 #[tokio::test]
 async fn the_past_beyond_the_window_goes_and_its_space_with_it() {
@@ -72,7 +72,7 @@ async fn any_moment_within_the_window_stays_readable() {
         if time >= collected.recoverable_from["main"] {
             let name = BranchName::new(format!("at-{commit}")).unwrap();
             let source = BranchSource::Moment(main.clone(), time);
-            world.tenant().create_branch(&name, name.as_str(), &source).await.unwrap();
+            world.tenant().create_branch(&name, branch_object(name.as_str()), &source).await.unwrap();
             let (owned, _) = world.open(name.as_str()).await;
             let file = world.disk.path().join(name.as_str());
             owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
@@ -90,7 +90,7 @@ async fn what_snapshots_and_branches_keep_stays_until_they_go() {
     let tenant = world.tenant();
     tenant.snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
-    tenant.create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
+    tenant.create_branch(&dev, branch_object("b1"), &BranchSource::Branch(BranchName::main())).await.unwrap();
     world.write("dev", 2).await;
     world.write("main", 3).await;
     for gone in ["nothing", "snapshot", "branch"] {
@@ -126,7 +126,7 @@ async fn a_stream_stays_whole_while_its_manifest_does() {
     owned.seal(&database).await.unwrap();
     world.collect(&policy(NOTHING_OF_THE_PAST)).await;
     let dev = BranchName::new("dev").unwrap();
-    world.tenant().create_branch(&dev, "b", &BranchSource::Position(chosen)).await.unwrap();
+    world.tenant().create_branch(&dev, branch_object("b"), &BranchSource::Position(chosen)).await.unwrap();
     world.open("dev").await;
     let walked = world.walk().await;
     assert!(walked.is_clean(), "{walked:?}");
@@ -237,7 +237,8 @@ async fn a_pin_beside_a_collection_is_kept_or_refused() {
         let (slow, run) = world.begin(Stop::Freeze { request, after_effect: false }, collect).await;
         let frozen = slow.is_stopped();
         let dev = BranchName::new("dev").unwrap();
-        let created = world.tenant().create_branch(&dev, "b", &BranchSource::Position(old)).await;
+        let created =
+            world.tenant().create_branch(&dev, branch_object("b"), &BranchSource::Position(old)).await;
         slow.thaw();
         run.await.unwrap().unwrap();
         let walked = world.walk().await;
@@ -267,7 +268,7 @@ async fn a_pin_whose_maker_died_stops_no_collection() {
         let (slow, run) = world.begin(Stop::Freeze { request, after_effect: false }, collect).await;
         let make = async move |tenant: TenantStore| {
             let dev = BranchName::new("dev").unwrap();
-            tenant.create_branch(&dev, "b", &BranchSource::Position(old)).await
+            tenant.create_branch(&dev, branch_object("b"), &BranchSource::Position(old)).await
         };
         let (_, making) = world.begin(Stop::Kill { request: death, after_effect: true }, make).await;
         making.abort();

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Claim, CopySource, Creation, FolderError, Holder, HydrateError,
-    Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError,
-    Progress, PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover, TenantError,
-    TenantPath, TenantStore, probe,
+    Adoption, BranchName, BranchObject, BranchSource, Claim, CopySource, Creation, FolderError, Head, Holder,
+    HydrateError, Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind,
+    ProbeError, Progress, PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover,
+    TenantError, TenantPath, TenantStore, probe,
 };
-use support::{Content, Ledger, ModelDatabase, environment, owner, path};
+use support::{Content, Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -43,6 +43,16 @@ fn name(name: &str) -> BranchName {
 }
 
 impl World {
+    /// HEAD as releases wrote it that did not record the name of the Branch object.
+    async fn forget_object(&self, branch: &str) -> Head {
+        let key = self.keys(&format!("/branches/{branch}/HEAD")).remove(0);
+        let etag = self.memory.get(&key, 1 << 20).await.unwrap().etag;
+        let head = Head { object: None, ..self.tenant.head(&name(branch)).await.unwrap() };
+        let bytes = roost_store::format::json::encode(&head).into();
+        self.memory.put(&key, bytes, Condition::IfMatch(etag)).await.unwrap();
+        head
+    }
+
     async fn initialize(&self) {
         self.tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
     }
@@ -162,12 +172,12 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     let content = world.filled(&[1, 2, 3]).await;
     let before = world.counted.requests();
     let source = BranchSource::Branch(BranchName::main());
-    let made = world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
+    let made = world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap();
     assert_eq!(world.counted.requests() - before, 5);
-    let again = world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
+    let again = world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap();
     assert_eq!(again.head, made.head);
     assert_eq!(world.keys("/pins/").len(), 1, "the second attempt removed its pin");
-    let taken = world.tenant.create_branch(&name("dev"), "other", &source).await.unwrap_err();
+    let taken = world.tenant.create_branch(&name("dev"), branch_object("other"), &source).await.unwrap_err();
     assert!(matches!(&taken, TenantError::BranchNameTaken { uid: Some(uid), .. } if uid == "uid"), "{taken}");
     let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
     assert_eq!(world.content(&owned).await.unwrap(), content);
@@ -176,7 +186,7 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     assert_eq!(published.uploaded_chunks, 2);
     // A branch of a branch reads packs of both.
     let source = BranchSource::Branch(name("dev"));
-    world.tenant.create_branch(&name("dev2"), "uid2", &source).await.unwrap();
+    world.tenant.create_branch(&name("dev2"), branch_object("uid2"), &source).await.unwrap();
     let (second, database) = world.open("dev2", Takeover::OnlySealed).await;
     assert_eq!(world.content(&second).await.unwrap().commit(), commit);
     let unchanged = second.seal(&database).await.unwrap();
@@ -201,7 +211,7 @@ async fn a_branchs_name_is_free_after_it_and_its_late_requests_find_it_taken() {
     let world = world();
     world.filled(&[1, 2]).await;
     let source = BranchSource::Branch(BranchName::main());
-    let first = world.tenant.create_branch(&name("dev"), "first", &source).await.unwrap().head;
+    let first = world.tenant.create_branch(&name("dev"), branch_object("first"), &source).await.unwrap().head;
     let head = world.keys("/branches/dev/HEAD").remove(0);
     let created = world.memory.contents()[&head].clone();
     world.tenant.delete_branch(&name("dev"), "first").await.unwrap();
@@ -212,16 +222,17 @@ async fn a_branchs_name_is_free_after_it_and_its_late_requests_find_it_taken() {
 
     // One that was deleted before its creation arrived: its pin is gone, so it must not come to be.
     world.tenant.delete_branch(&name("never"), "third").await.unwrap();
-    let late = world.tenant.create_branch(&name("never"), "third", &source).await;
+    let late = world.tenant.create_branch(&name("never"), branch_object("third"), &source).await;
     assert!(matches!(late, Err(TenantError::BranchNotFound(_))), "{late:?}");
-    assert!(world.tenant.create_branch(&name("never"), "fourth", &source).await.is_ok());
+    assert!(world.tenant.create_branch(&name("never"), branch_object("fourth"), &source).await.is_ok());
     world.tenant.delete_branch(&name("never"), "third").await.unwrap();
     assert!(world.tenant.head(&name("never")).await.is_ok());
 
-    let second = world.tenant.create_branch(&name("dev"), "second", &source).await.unwrap().head;
+    let second =
+        world.tenant.create_branch(&name("dev"), branch_object("second"), &source).await.unwrap().head;
     assert!(second.lineage != first.lineage && !second.deleted);
     world.tenant.delete_branch(&name("dev"), "first").await.unwrap();
-    let again = world.tenant.create_branch(&name("dev"), "first", &source).await;
+    let again = world.tenant.create_branch(&name("dev"), branch_object("first"), &source).await;
     assert!(matches!(again, Err(TenantError::BranchNameTaken { .. })), "{again:?}");
     assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), second);
     assert_eq!(world.keys("/pins/branch-dev-").len(), 1);
@@ -232,7 +243,7 @@ async fn the_writer_of_a_deleted_branch_is_told_by_its_next_segment() {
     let world = world();
     world.filled(&[1, 2]).await;
     let source = BranchSource::Branch(BranchName::main());
-    world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
+    world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap();
     let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
     owned.publish(&database).await.unwrap();
     world.tenant.delete_branch(&name("dev"), "uid").await.unwrap();
@@ -246,21 +257,33 @@ async fn a_branch_left_behind_goes_to_the_object_made_again() {
     let world = world();
     world.filled(&[1, 2]).await;
     let from_main = BranchSource::Branch(BranchName::main());
-    world.tenant.create_branch(&name("dev"), "old", &from_main).await.unwrap();
+    world.tenant.create_branch(&name("dev"), branch_object("old"), &from_main).await.unwrap();
     let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
     let commit = database.commit(&[1]);
     owned.seal(&database).await.unwrap();
     let head = world.tenant.head(&name("dev")).await.unwrap();
 
     let elsewhere = BranchSource::Branch(name("other"));
-    let differs = world.tenant.reattach_branch(&name("dev"), "old", "new", &elsewhere).await.unwrap_err();
+    let differs = world
+        .tenant
+        .reattach_branch(&name("dev"), "old", branch_object("new"), &elsewhere)
+        .await
+        .unwrap_err();
     assert!(matches!(differs, TenantError::BranchDiffers { began: Some(_), .. }), "{differs}");
-    let third = world.tenant.reattach_branch(&name("dev"), "older", "new", &from_main).await.unwrap_err();
+    let third = world
+        .tenant
+        .reattach_branch(&name("dev"), "older", branch_object("new"), &from_main)
+        .await
+        .unwrap_err();
     assert!(matches!(third, TenantError::BranchNameTaken { .. }), "{third}");
     assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), head, "what is refused changes nothing");
 
     for _ in 0..2 {
-        let found = world.tenant.reattach_branch(&name("dev"), "old", "new", &from_main).await.unwrap();
+        let found = world
+            .tenant
+            .reattach_branch(&name("dev"), "old", branch_object("new"), &from_main)
+            .await
+            .unwrap();
         assert_eq!((found.head.uid.as_deref(), &found.head.manifest), (Some("new"), &head.manifest));
     }
     assert_eq!(world.keys("/pins/branch-dev-").len(), 1);
@@ -271,6 +294,71 @@ async fn a_branch_left_behind_goes_to_the_object_made_again() {
     world.tenant.delete_branch(&name("dev"), "new").await.unwrap();
     assert!(matches!(world.tenant.head(&name("dev")).await, Err(TenantError::BranchNotFound(_))));
     assert!(world.keys("/pins/").is_empty());
+}
+
+/// Rights are rights on the name of an object: another name does not come to the data, whatever its branchName is.
+#[tokio::test]
+async fn a_branch_left_behind_goes_to_no_object_of_another_name() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let from_main = BranchSource::Branch(BranchName::main());
+    let object = |name, uid| BranchObject { name, uid };
+    world.tenant.create_branch(&name("dev"), object("secret", "old"), &from_main).await.unwrap();
+    let (owned, database) = world.open("dev", Takeover::OnlySealed).await;
+    let commit = database.commit(&[1]);
+    owned.seal(&database).await.unwrap();
+    let head = world.tenant.head(&name("dev")).await.unwrap();
+    assert_eq!(head.object_name(), "secret", "its pods keep the name");
+
+    for other in ["dev", "secret-dev", "secre"] {
+        let taken = world.tenant.create_branch(&name("dev"), object(other, "new"), &from_main).await;
+        assert!(matches!(taken, Err(TenantError::BranchNameTaken { .. })), "{taken:?}");
+        let kept = world.tenant.reattach_branch(&name("dev"), "old", object(other, "new"), &from_main).await;
+        let kept = kept.unwrap_err();
+        assert!(matches!(&kept, TenantError::BranchKept { object, .. } if object == "secret"), "{kept}");
+        assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), head, "what is refused changes nothing");
+    }
+    let found = world.tenant.reattach_branch(&name("dev"), "old", object("secret", "new"), &from_main).await;
+    assert_eq!(found.unwrap().head.object_name(), "secret");
+    let (again, _) = world.open("dev", Takeover::OnlySealed).await;
+    assert_eq!(world.content(&again).await.unwrap().commit(), commit);
+}
+
+/// Releases before recorded no object's name. The branch's own is the one that an object had unless it said otherwise.
+#[tokio::test]
+async fn a_branch_of_an_earlier_release_goes_to_the_object_of_its_own_name() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let from_main = BranchSource::Branch(BranchName::main());
+    world.tenant.create_branch(&name("dev"), branch_object("old"), &from_main).await.unwrap();
+    world.forget_object("dev").await;
+    let object = |name| BranchObject { name, uid: "new" };
+    let other = world.tenant.reattach_branch(&name("dev"), "old", object("other"), &from_main).await;
+    assert!(matches!(other, Err(TenantError::BranchKept { .. })), "{other:?}");
+    let found = world.tenant.reattach_branch(&name("dev"), "old", object("dev"), &from_main).await.unwrap();
+    assert_eq!(found.head.object.as_deref(), Some("dev"), "from now on it is recorded");
+}
+
+/// While its object is there, the name that it has is recorded later.
+#[tokio::test]
+async fn the_object_of_a_branch_of_an_earlier_release_is_recorded() {
+    let world = world();
+    world.filled(&[1, 2]).await;
+    let from_main = BranchSource::Branch(BranchName::main());
+    let object = |name, uid| BranchObject { name, uid };
+    world.tenant.create_branch(&name("dev"), object("acme-dev", "old"), &from_main).await.unwrap();
+    let forgotten = world.forget_object("dev").await;
+    world.tenant.record_object(&name("dev"), object("other", "another")).await.unwrap();
+    assert_eq!(world.tenant.head(&name("dev")).await.unwrap(), forgotten, "it is not that object's");
+    for _ in 0..2 {
+        world.tenant.record_object(&name("dev"), object("acme-dev", "old")).await.unwrap();
+        let head = world.tenant.head(&name("dev")).await.unwrap();
+        assert_eq!(head, Head { put_id: head.put_id, object: Some("acme-dev".into()), ..forgotten.clone() });
+    }
+    world.tenant.record_object(&name("never"), object("acme-never", "old")).await.unwrap();
+    world.tenant.delete_branch(&name("dev"), "old").await.unwrap();
+    world.tenant.record_object(&name("dev"), object("acme-dev", "old")).await.unwrap();
+    assert!(matches!(world.tenant.head(&name("dev")).await, Err(TenantError::BranchNotFound(_))));
 }
 
 #[tokio::test]
@@ -335,11 +423,11 @@ async fn a_condemned_or_missing_source_is_refused_and_leaves_no_pin() {
     let list_key = format!("{}condemned/run", world.tenant.location());
     world.memory.overwrite(&list_key, json::encode(&list));
     let source = BranchSource::Branch(BranchName::main());
-    let refused = world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap_err();
+    let refused = world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap_err();
     assert!(matches!(refused, TenantError::SourceExpired(_)), "{refused}");
     roost_store::ObjectStore::delete(&*world.memory, &list_key).await.unwrap();
     roost_store::ObjectStore::delete(&*world.memory, &manifest).await.unwrap();
-    let refused = world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap_err();
+    let refused = world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap_err();
     assert!(matches!(refused, TenantError::SourceExpired(_)), "{refused}");
     assert!(world.keys("/pins/").is_empty() && world.keys("/branches/dev/").is_empty());
 }
@@ -414,7 +502,7 @@ async fn nothing_is_written_or_deleted_under_another_owners_prefix() {
     world.filled(&[1]).await;
     world.tenant.snapshot("nightly", "uid", &BranchName::main(), None).await.unwrap();
     let source = BranchSource::Branch(BranchName::main());
-    world.tenant.create_branch(&name("dev"), "uid", &source).await.unwrap();
+    world.tenant.create_branch(&name("dev"), branch_object("uid"), &source).await.unwrap();
     let before = world.memory.contents();
     let stranger = Owner { namespace_uid: "other".into(), ..owner() };
     let foreign = || TenantStore::new(world.memory.clone(), path(), stranger.clone(), environment(5).0);
@@ -423,7 +511,7 @@ async fn nothing_is_written_or_deleted_under_another_owners_prefix() {
     for creation in [Creation::NewTenant, Creation::KnownTenant] {
         answers.push(foreign().initialize(creation, &Adoption::default()).await.unwrap_err());
     }
-    answers.push(foreign().create_branch(&name("b"), "uid", &source).await.unwrap_err());
+    answers.push(foreign().create_branch(&name("b"), branch_object("uid"), &source).await.unwrap_err());
     answers.push(foreign().delete_branch(&name("dev"), "uid").await.unwrap_err());
     answers.push(foreign().snapshot("s", "uid", &main, None).await.unwrap_err());
     answers.push(foreign().delete_snapshot("nightly", "uid").await.unwrap_err());

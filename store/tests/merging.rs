@@ -10,7 +10,7 @@ use roost_store::object::fault::Stop;
 use roost_store::reachability::KnownManifests;
 use roost_store::{BranchName, BranchSource, Hydration, OwnedBranch, ShipError, TenantStore};
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
-use support::{Content, ModelDatabase};
+use support::{Content, ModelDatabase, branch_object};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -42,7 +42,7 @@ async fn check_moments(world: &World, when: &str) {
     for (commit, state) in states {
         let name = BranchName::new(format!("at-{commit}-{when}")).unwrap();
         let source = BranchSource::Moment(main.clone(), ModelDatabase::time_of(commit));
-        world.tenant().create_branch(&name, name.as_str(), &source).await.unwrap();
+        world.tenant().create_branch(&name, branch_object(name.as_str()), &source).await.unwrap();
         let (owned, _) = world.open(name.as_str()).await;
         let file = world.disk.path().join(name.as_str());
         owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();

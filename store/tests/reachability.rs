@@ -11,7 +11,7 @@ use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
     TenantPath, TenantStore,
 };
-use support::{Ledger, ModelDatabase, environment, owner, path};
+use support::{Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -75,7 +75,11 @@ async fn older_states_are_history_and_what_a_dropped_branch_wrote_is_left_over()
 
     world.tenant().snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
-    world.tenant().create_branch(&dev, "b1", &BranchSource::Branch(BranchName::main())).await.unwrap();
+    world
+        .tenant()
+        .create_branch(&dev, branch_object("b1"), &BranchSource::Branch(BranchName::main()))
+        .await
+        .unwrap();
     world.write_to(&dev, world.memory.clone(), 2, true).await;
     world.write(world.memory.clone(), 3, true).await;
     let kept = world.walk().await;

@@ -16,7 +16,7 @@ use roost_store::{
     Adoption, BranchName, BranchSource, Creation, Environment, Holder, Hydration, ObjectError, ObjectStore,
     ProbeError, S3Config, S3Credentials, S3Store, Takeover, TenantStore, probe,
 };
-use support::{Content, Ledger, ModelDatabase, owner, path};
+use support::{Content, Ledger, ModelDatabase, branch_object, owner, path};
 
 /// Starts before the test gives up.
 const START_ATTEMPTS: usize = 5;
@@ -231,7 +231,7 @@ async fn life(weed: &Weed) {
     winner.seal(&database).await.unwrap();
     tenant.snapshot("s", "uid", &BranchName::main(), None).await.unwrap();
     let dev = BranchName::new("dev").unwrap();
-    tenant.create_branch(&dev, "uid", &BranchSource::Snapshot("s".into())).await.unwrap();
+    tenant.create_branch(&dev, branch_object("uid"), &BranchSource::Snapshot("s".into())).await.unwrap();
     let owned = tenant.branch(&dev).take_over(&a, Takeover::OnlySealed).await.unwrap();
     let file = disk.path().join("dev");
     owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();

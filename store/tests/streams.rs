@@ -12,7 +12,7 @@ use roost_store::{
     ObjectStore, OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError,
     TenantStore,
 };
-use support::{Content, Ledger, ModelDatabase, environment, owner, path};
+use support::{Content, Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -183,7 +183,7 @@ async fn a_branch_and_a_snapshot_of_a_running_tenant_hold_what_is_durable_then()
     database.commit(&[1]);
     let main = BranchName::main();
     let source = BranchSource::Branch(main.clone());
-    world.tenant.create_branch(&branch("dev"), "uid", &source).await.unwrap();
+    world.tenant.create_branch(&branch("dev"), branch_object("uid"), &source).await.unwrap();
     let entry = world.tenant.snapshot("s", "uid", &main, None).await.unwrap();
     assert!(entry.position.sequence == 1 && entry.last_commit.is_some());
     database.commit(&[2]);
@@ -242,7 +242,7 @@ async fn every_past_moment_can_be_branched() {
     for (number, commit) in commits.iter().enumerate() {
         let moment = BranchSource::Moment(main.clone(), ModelDatabase::time_of(*commit));
         let name = format!("at-{number}");
-        world.tenant.create_branch(&branch(&name), &name, &moment).await.unwrap();
+        world.tenant.create_branch(&branch(&name), branch_object(&name), &moment).await.unwrap();
         let (at, after, _) = world.open(&name).await;
         assert_eq!(world.content(&at).await, world.state(*commit), "moment of commit {commit}");
         // A branch's own past reaches back into its source's.

@@ -18,6 +18,10 @@ pub struct Head {
     /// Uid of the Branch object that it was created for; none for main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// Name of that object: whoever has rights on this name has them on the branch. None for main, and where an earlier
+    /// release made it: see [`Head::object_name`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Its history.
     pub lineage: Lineage,
     /// Grows with every takeover; whoever wrote the highest may write.
@@ -52,6 +56,11 @@ impl Document for Head {
 }
 
 impl Head {
+    /// Name of the Branch object that the branch belongs to. Where none is recorded it is the branch's own, which is what
+    /// an object's branchName is by default.
+    pub fn object_name(&self) -> &str {
+        self.object.as_deref().unwrap_or(self.branch.as_str())
+    }
     /// The state that opening this branch gives: its last publish, else where it starts; none if empty.
     pub fn state(&self) -> Option<&Position> {
         self.manifest.as_ref().or(self.source.as_ref())

@@ -203,6 +203,7 @@ mod tests {
             put_id: PutId::from_bytes([2; 16]),
             branch: main.clone(),
             uid: None,
+            object: None,
             lineage: LINEAGE,
             epoch: 3,
             holder: Some(Holder { name: "rt-1".into(), id: "1".into() }),

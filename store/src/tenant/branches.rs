@@ -1,6 +1,6 @@
 //! Creating and deleting branches.
 
-use super::{BranchSource, CreatedBranch, Pinned, TenantError, TenantStore};
+use super::{BranchObject, BranchSource, CreatedBranch, Pinned, TenantError, TenantStore};
 use crate::bucket::{Settled, WriteError};
 use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
@@ -14,14 +14,15 @@ use crate::stream::{self, SealError};
 const MAX_RACES: usize = 16;
 
 impl TenantStore {
-    /// Creates a branch; at most 5 object operations once ownership is proven. `uid` is the Branch object's:
-    /// a repeat by the same uid finds its own branch.
+    /// Creates a branch; at most 5 object operations once ownership is proven. A repeat for an object
+    /// of the same uid finds its own branch.
     pub async fn create_branch(
         &self,
         name: &BranchName,
-        uid: &str,
+        object: BranchObject<'_>,
         source: &BranchSource,
     ) -> Result<CreatedBranch, TenantError> {
+        let uid = object.uid;
         self.prove_owner().await?;
         if *name == BranchName::main() {
             return Err(TenantError::BranchNameTaken { name: name.clone(), uid: None });
@@ -34,7 +35,7 @@ impl TenantStore {
             position: pinned.position.clone(),
             last_commit: pinned.last_commit,
         });
-        let head = self.new_head(name, Some(uid.to_owned()), start);
+        let head = self.new_head(name, Some(object), start);
         match self.put_new_head(&head, uid).await {
             Ok(Settled::Mine(_)) => Ok(CreatedBranch { head }),
             Ok(Settled::Other(other)) => {
@@ -131,7 +132,7 @@ impl TenantStore {
             if let Some(found) = self.bucket.find::<Head>(&key).await? {
                 return Ok(found);
             }
-            let mark = Head { deleted: true, ..self.new_head(name, Some(uid.to_owned()), None) };
+            let mark = Head { deleted: true, uid: Some(uid.to_owned()), ..self.new_head(name, None, None) };
             match self.bucket.settle(&key, &mark, &Condition::IfAbsent).await? {
                 Settled::Mine(etag) => return Ok((mark, etag)),
                 Settled::Other(Some(found)) => return Ok(found),

@@ -57,6 +57,16 @@ pub enum TenantError {
         /// Uid of the Branch object that has it; none for `main`.
         uid: Option<String>,
     },
+    /// There is a branch of that name that a Branch object of another name left behind. Rights on it are rights on that name.
+    #[error(
+        "the branch name {name} keeps the data of the Branch object {object}, which was deleted; choose another branchName, or name this object {object} to have that data back"
+    )]
+    BranchKept {
+        /// The name.
+        name: BranchName,
+        /// Name of the object that it belongs to.
+        object: String,
+    },
     /// There is a branch of that name that an earlier object left behind, and it began elsewhere.
     #[error(
         "a branch {name} that an earlier Branch object left behind began {}; choose another branchName, or give spec.from as it was",
@@ -154,6 +164,7 @@ impl TenantError {
             | Self::NotEmpty { .. } => Advice::Retry,
             Self::BranchNotFound(_)
             | Self::BranchNameTaken { .. }
+            | Self::BranchKept { .. }
             | Self::BranchDiffers { .. }
             | Self::BeforeHistory { .. }
             | Self::SourceExpired(_)

@@ -88,6 +88,15 @@ pub enum BranchSource {
     Position(DatedPosition),
 }
 
+/// The Branch object that a branch is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchObject<'a> {
+    /// Its name: rights on the branch are rights on this name.
+    pub name: &'a str,
+    /// Its uid: tells it from others of its name.
+    pub uid: &'a str,
+}
+
 /// What a branch was made as.
 #[derive(Debug, Clone)]
 pub struct CreatedBranch {
@@ -210,12 +219,18 @@ impl TenantStore {
     }
 
     /// HEAD of a branch with a history of its own that nobody has opened.
-    fn new_head(&self, branch: &BranchName, uid: Option<String>, source: Option<DatedPosition>) -> Head {
+    fn new_head(
+        &self,
+        branch: &BranchName,
+        object: Option<BranchObject<'_>>,
+        source: Option<DatedPosition>,
+    ) -> Head {
         let last_commit = source.as_ref().and_then(|source| source.last_commit);
         Head {
             put_id: self.put_id(),
             branch: branch.clone(),
-            uid,
+            uid: object.map(|object| object.uid.to_owned()),
+            object: object.map(|object| object.name.to_owned()),
             lineage: Lineage::random(&self.bucket.environment),
             epoch: 0,
             holder: None,

@@ -1,6 +1,6 @@
 //! Data that a deleted object left behind, given to the object that was made again under its name.
 
-use super::{BranchSource, CreatedBranch, TenantError, TenantStore};
+use super::{BranchObject, BranchSource, CreatedBranch, TenantError, TenantStore};
 use crate::bucket::{Settled, WriteError};
 use crate::format::ReadError;
 use crate::format::catalogue::{CatalogueEntry, SnapshotData};
@@ -11,19 +11,20 @@ use crate::object::Condition;
 use crate::position::{DatedPosition, Position};
 
 impl TenantStore {
-    /// Gives the branch that the object `from` left behind to the object `uid`, if it began where `source` would begin.
-    /// Idempotent. The caller knows that `from` is gone for good and that no pod serves the branch.
+    /// Gives the branch that the object with the uid `from` left behind to `object`, if that has the name of the one before
+    /// and the branch began where `source` would begin. Idempotent. The caller knows that `from` is gone for good and that no pod serves the branch.
     ///
     /// # Errors
-    /// [`TenantError::BranchNameTaken`] when a third object has it by now; [`TenantError::BranchDiffers`] when it began
-    /// elsewhere.
+    /// [`TenantError::BranchNameTaken`] when a third object has it by now; [`TenantError::BranchKept`] when it is kept for
+    /// an object of another name; [`TenantError::BranchDiffers`] when it began elsewhere.
     pub async fn reattach_branch(
         &self,
         name: &BranchName,
         from: &str,
-        uid: &str,
+        object: BranchObject<'_>,
         source: &BranchSource,
     ) -> Result<CreatedBranch, TenantError> {
+        let uid = object.uid;
         self.prove_owner().await?;
         let key = self.keys.head(name);
         let Some((head, etag)) = self.bucket.find::<Head>(&key).await?.filter(|(head, _)| !head.deleted)
@@ -38,6 +39,12 @@ impl TenantStore {
         if head.uid.as_deref() != Some(from) {
             return Err(TenantError::BranchNameTaken { name: name.clone(), uid: head.uid });
         }
+        if head.object_name() != object.name {
+            return Err(TenantError::BranchKept {
+                name: name.clone(),
+                object: head.object_name().to_owned(),
+            });
+        }
         let pins = self.pins_of(PinKind::Branch, name.as_str(), from).await?;
         let began = pins.first().map(|(_, pin)| pin.position.clone());
         if !self.begins_there(source, began.as_ref()).await? {
@@ -48,7 +55,8 @@ impl TenantStore {
             let position = DatedPosition { position: pin.position, last_commit: None };
             self.pin_position(PinKind::Branch, name.as_str(), uid, &position).await?;
         }
-        let next = Head { put_id: self.put_id(), uid: Some(uid.to_owned()), ..head };
+        let (name_now, uid_now) = (object.name.to_owned(), uid.to_owned());
+        let next = Head { put_id: self.put_id(), uid: Some(uid_now), object: Some(name_now), ..head };
         match self.bucket.settle(&key, &next, &Condition::IfMatch(etag)).await? {
             Settled::Mine(_) => {}
             Settled::Other(Some((other, _))) if other.uid.as_deref() == Some(uid) => {}
@@ -56,6 +64,26 @@ impl TenantStore {
         }
         self.unpin_all(PinKind::Branch, name.as_str(), from).await?;
         Ok(CreatedBranch { head: next })
+    }
+
+    /// Records which object the branch is of where an earlier release did not record its name. The caller knows that no pod
+    /// serves the branch. What another object has is left alone. Idempotent.
+    pub async fn record_object(
+        &self,
+        name: &BranchName,
+        object: BranchObject<'_>,
+    ) -> Result<(), TenantError> {
+        self.prove_owner().await?;
+        let key = self.keys.head(name);
+        let Some((head, etag)) = self.bucket.find::<Head>(&key).await? else { return Ok(()) };
+        if head.deleted || head.uid.as_deref() != Some(object.uid) || head.object.is_some() {
+            return Ok(());
+        }
+        let next = Head { put_id: self.put_id(), object: Some(object.name.to_owned()), ..head };
+        match self.bucket.settle(&key, &next, &Condition::IfMatch(etag)).await? {
+            Settled::Mine(_) => Ok(()),
+            Settled::Other(_) => Err(WriteError::Other { key }.into()),
+        }
     }
 
     /// Whether a branch that began at `began` (none: empty) is one that `source` would make.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{
-    Content, Ledger, ModelDatabase, Seeded, VirtualClock, class_keys, environment, owner, path,
+    Content, Ledger, ModelDatabase, Seeded, VirtualClock, branch_object, class_keys, environment, owner, path,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -286,7 +286,7 @@ impl Run {
         let tenant = self.tenant(store);
         let branch = BranchName::new(name.clone()).unwrap();
         let source = BranchSource::Branch(BranchName::main());
-        if tenant.create_branch(&branch, &name, &source).await.is_err() {
+        if tenant.create_branch(&branch, branch_object(&name), &source).await.is_err() {
             return self.count("not branched");
         }
         let holder = Holder { name: name.clone(), id: name };

@@ -14,7 +14,12 @@ use async_trait::async_trait;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use database::{Content, Ledger, ModelDatabase};
 use jiff::Timestamp;
-use roost_store::{ClassKeys, Clock, Compute, Environment, Owner, Randomness, TenantPath};
+use roost_store::{BranchObject, ClassKeys, Clock, Compute, Environment, Owner, Randomness, TenantPath};
+
+/// A Branch object named dev.
+pub fn branch_object(uid: &str) -> BranchObject<'_> {
+    BranchObject { name: "dev", uid }
+}
 
 /// Time that moves when somebody looks at it or sleeps.
 #[derive(Debug, Default)]

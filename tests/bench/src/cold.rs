@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use roost_protocol::durability::Durability;
-use roost_store::{BranchName, BranchSource};
+use roost_store::{BranchName, BranchObject, BranchSource};
 use roost_tests::{Roost, cluster::random_suffix};
 use std::time::Instant;
 
@@ -80,7 +80,10 @@ async fn of_size(roost: &Roost, name: &str, bytes: u64) -> Result<Vec<Figure>> {
 async fn branched(tenant: &LocalTenant, source: BranchSource) -> Result<f64> {
     let name = format!("b-{}", random_suffix());
     let begun = Instant::now();
-    tenant.store()?.create_branch(&BranchName::new(name.clone())?, &name, &source).await?;
+    tenant
+        .store()?
+        .create_branch(&BranchName::new(name.clone())?, BranchObject { name: &name, uid: &name }, &source)
+        .await?;
     Ok(millis(begun.elapsed()))
 }
 
