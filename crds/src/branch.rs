@@ -87,13 +87,20 @@ pub struct BranchSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.snapshotName) != (has(self.branchName) || has(self.time))")
-        .message("from names one origin: write either snapshotName, or branchName, time or both")
+        .message("from names one origin: write either snapshotName, or branchName, time or both"),
+    validation = Rule::new("!has(self.branchObject) || (has(self.branchName) && self.branchName != 'main')")
+        .message("branchObject is the Branch object of a branch other than main: write branchName too, or leave branchObject out")
+        .field_path(".branchObject")
 )]
 pub struct BranchOrigin {
     /// This branch of the tenant: its end when the Branch is made, unless there is a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = schema::DNS_LABEL))]
     pub branch_name: Option<String>,
+    /// Name of the Branch object of that branch; branchName if absent. Rights on a branch are rights on this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_SUBDOMAIN))]
+    pub branch_object: Option<String>,
     /// The branch (main if none is named) as it was right after its last commit at or before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
@@ -158,6 +165,9 @@ pub struct BranchStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub expiration_time: Option<Time>,
+    /// Whether the branch in the bucket names this object: only an object of this name finds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_recorded: Option<bool>,
     /// Where its data is and whose it is; enough to delete it without the Tenant or its class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<StorageLocation>,

@@ -36,8 +36,11 @@ use crate::shared::{DeletionPolicy, Position, SnapshotFormat, StorageLocation};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.tenantName == oldSelf.tenantName && has(self.branchName) == has(oldSelf.branchName) && (!has(self.branchName) || self.branchName == oldSelf.branchName) && has(self.format) == has(oldSelf.format) && (!has(self.format) || self.format == oldSelf.format) && has(self.time) == has(oldSelf.time) && (!has(self.time) || self.time == oldSelf.time) && has(self.deletionPolicy) == has(oldSelf.deletionPolicy) && (!has(self.deletionPolicy) || self.deletionPolicy == oldSelf.deletionPolicy)")
-        .message("a Snapshot is immutable but for ttl: create another Snapshot with the fields you want")
+    validation = Rule::new("self.tenantName == oldSelf.tenantName && has(self.branchName) == has(oldSelf.branchName) && (!has(self.branchName) || self.branchName == oldSelf.branchName) && has(self.branchObject) == has(oldSelf.branchObject) && (!has(self.branchObject) || self.branchObject == oldSelf.branchObject) && has(self.format) == has(oldSelf.format) && (!has(self.format) || self.format == oldSelf.format) && has(self.time) == has(oldSelf.time) && (!has(self.time) || self.time == oldSelf.time) && has(self.deletionPolicy) == has(oldSelf.deletionPolicy) && (!has(self.deletionPolicy) || self.deletionPolicy == oldSelf.deletionPolicy)")
+        .message("a Snapshot is immutable but for ttl: create another Snapshot with the fields you want"),
+    validation = Rule::new("!has(self.branchObject) || (has(self.branchName) && self.branchName != 'main')")
+        .message("branchObject is the Branch object of a branch other than main: write branchName too, or leave branchObject out")
+        .field_path(".branchObject")
 )]
 pub struct SnapshotSpec {
     /// Tenant of the same namespace.
@@ -47,6 +50,10 @@ pub struct SnapshotSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40), regex(pattern = schema::DNS_LABEL))]
     pub branch_name: Option<String>,
+    /// Name of the Branch object of that branch; branchName if absent. Rights on a branch are rights on this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::DNS_SUBDOMAIN))]
+    pub branch_object: Option<String>,
     /// Parquet (default): files anyone can read. Native: a pinned position, instant, to restore and branch from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SnapshotFormat>,

@@ -59,6 +59,27 @@ impl Cluster {
         self.post(object, true).await.map(drop)
     }
 
+    /// Whether the server creates the object, under a name that the server makes up; it goes with the namespace.
+    pub async fn try_store(&self, object: &Value) -> Result<(), String> {
+        let mut object = object.clone();
+        object["metadata"] = json!({"generateName": "made-"});
+        self.post(&object, false).await.map(drop)
+    }
+
+    /// Says in the status of a stored Branch that it was made, as the operator does.
+    pub async fn say_made(&self, name: &str) {
+        let position = json!({"branch": name, "lineage": "0", "epoch": 0, "manifest": 0});
+        let patch = Patch::Merge(json!({"status": {"position": position}}));
+        self.api("Branch").patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Gives the namespace a label, or takes it.
+    pub async fn label(&self, key: &str, value: Option<&str>) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let patch = Patch::Merge(json!({"metadata": {"labels": {key: value}}}));
+        namespaces.patch(&self.namespace, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// Whether the server would apply the object, fields that it does not know being errors; nothing is stored.
     pub async fn try_apply(&self, object: &Value) -> Result<(), String> {
         let mut object = typed(object);

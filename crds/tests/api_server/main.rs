@@ -17,7 +17,9 @@
 
 mod cases;
 mod class_cases;
+mod classes;
 mod cluster;
+mod copies;
 mod rights;
 mod samples;
 

@@ -94,7 +94,7 @@ async fn programs_have_the_rights_they_use_and_no_more() {
 }
 
 /// Binds a user of this run to a role, and waits until the server knows.
-async fn bind(cluster: &Cluster, user: &str, kind: &str, role: &str, proof: (&str, &str, &str)) {
+pub async fn bind(cluster: &Cluster, user: &str, kind: &str, role: &str, proof: (&str, &str, &str)) {
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": format!("{user}-{role}")},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},

@@ -90,11 +90,12 @@ impl Reviews {
         user: &UserInfo,
         key: &BranchKey,
     ) -> Result<Verdict<Role>, ReviewError> {
-        let (resource, objects) = if key.is_main() {
-            ("tenants", vec![key.tenant.clone()])
+        let (resource, claims) = if key.is_main() {
+            ("tenants", vec![Claim { object: key.tenant.clone(), made: true }])
         } else {
-            ("branches", self.branch_objects(key).await?)
+            ("branches", self.claims(key).await?)
         };
+        let objects: Vec<_> = claims.iter().map(|claim| claim.object.clone()).collect();
         // Someone without rights is not told whether the branch exists.
         let probed = if objects.is_empty() { vec![key.branch.clone()] } else { objects.clone() };
         let mut role = Role::ReadWrite;
@@ -112,6 +113,11 @@ impl Reviews {
                     key.namespace, key.tenant, key.branch
                 ),
             )));
+        }
+        // A pod of an earlier object may still serve: it is not that of an object that has no branch yet.
+        if claims.iter().all(|claim| !claim.made) {
+            let waits = format!("{key} is not made yet: see the Branch object {}", objects.join(", "));
+            return Ok(Verdict::Denied(Problem::new(ErrorCode::TenantNotReady, waits)));
         }
         Ok(Verdict::Granted { value: role, for_at_most: remaining(token) })
     }
@@ -170,9 +176,9 @@ impl Reviews {
         Ok(status.allowed && status.denied != Some(true))
     }
 
-    /// Names of the Branch objects that stand for this branch: normally one. An object that lost the name to another
+    /// The Branch objects that stand for this branch: normally one. An object that lost the name to another
     /// one does not stand for it; should there be more for a moment, rights on all of them are needed.
-    async fn branch_objects(&self, key: &BranchKey) -> Result<Vec<String>, ReviewError> {
+    async fn claims(&self, key: &BranchKey) -> Result<Vec<Claim>, ReviewError> {
         let api: Api<Branch> = Api::namespaced(self.client.clone(), &key.namespace);
         let params =
             ListParams::default().fields(&format!("spec.tenantName={}", key.tenant)).limit(MAX_BRANCHES);
@@ -182,8 +188,10 @@ impl Reviews {
             .into_iter()
             .filter(|branch| branch.spec.tenant_name == key.tenant && !lost_its_name(branch))
             .filter_map(|branch| {
-                let name = branch.metadata.name?;
-                (branch.spec.branch_name.as_ref().unwrap_or(&name) == &key.branch).then_some(name)
+                let made = branch.status.is_some_and(|status| status.position.is_some());
+                let object = branch.metadata.name?;
+                let named = branch.spec.branch_name.as_ref().unwrap_or(&object) == &key.branch;
+                named.then_some(Claim { object, made })
             })
             .collect())
     }
@@ -198,6 +206,14 @@ impl Reviews {
             Err(_) => Err(ReviewError::Unavailable(format!("no answer within {REVIEW_TIMEOUT:?}"))),
         }
     }
+}
+
+/// An object that stands for a branch.
+struct Claim {
+    /// Its name: what rights are asked on.
+    object: String,
+    /// Whether it has the branch already.
+    made: bool,
 }
 
 fn lost_its_name(branch: &Branch) -> bool {

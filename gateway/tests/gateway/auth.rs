@@ -111,7 +111,10 @@ async fn a_branch_needs_a_right_on_the_object_that_stands_for_it() {
     kubernetes.branch("dev", "acme", None, None);
     kubernetes.branch("other-dev", "other", Some("dev"), None);
     kubernetes.branch("late", "acme", Some("dev"), Some("BranchNameTaken"));
+    // Its branch is that of an object that was deleted, whose pod may still serve.
+    kubernetes.branch("heir", "acme", Some("left"), Some("Initializing"));
     for (user, verb, object) in [
+        ("heir-owner", "connect", "branches/heir"),
         ("owner", "connect", "branches/dev"),
         ("reader", "read", "branches/dev"),
         ("late-owner", "connect", "branches/late"),
@@ -136,6 +139,8 @@ async fn a_branch_needs_a_right_on_the_object_that_stands_for_it() {
         // Whether a branch exists is told only to who could use it.
         ("owner", "acme", "ghost", Err(ErrorCode::Forbidden)),
         ("ghost-owner", "acme", "ghost", Err(ErrorCode::NotFound)),
+        ("heir-owner", "acme", "left", Err(ErrorCode::TenantNotReady)),
+        ("owner", "acme", "left", Err(ErrorCode::Forbidden)),
         // Main is the tenant itself.
         ("alice-token", "acme", "main", Ok(Role::ReadWrite)),
         ("owner", "acme", "main", Err(ErrorCode::Forbidden)),

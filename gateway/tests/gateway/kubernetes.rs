@@ -151,6 +151,10 @@ impl World {
                 if let Some(branch) = branch {
                     object["spec"]["branchName"] = json!(branch);
                 }
+                if reason.is_none() {
+                    let position = json!({"branch": name, "lineage": "0", "epoch": 0, "manifest": 0});
+                    object["status"] = json!({"position": position});
+                }
                 if let Some(reason) = reason {
                     object["status"] = json!({"conditions": [{"type": "Ready", "status": "False", "reason": reason,
                         "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});

@@ -6,11 +6,12 @@ use kube::{
     runtime::events::EventType,
 };
 use roost_crds::{Branch, Position, Reason, StorageLocation, names::BRANCH_FINALIZER};
-use roost_store::{BranchName, BranchSource, CreatedBranch, TenantError, TenantStore};
+use roost_store::{BranchName, BranchObject, BranchSource, CreatedBranch, Head, TenantError, TenantStore};
 
 use super::{
     observe::{Observed, Origin},
     plan::Action,
+    source::{self, Named},
 };
 use crate::{
     elected::Elected,
@@ -31,6 +32,8 @@ pub struct Acted {
     pub changed_object: bool,
     /// The branch's position and where it began.
     pub made: Option<(Position, Option<Position>)>,
+    /// The branch names this object.
+    pub object_recorded: bool,
     /// What failed.
     pub fault: Option<Fault>,
 }
@@ -52,6 +55,7 @@ pub async fn act(
                 expire(api, &observed.branch).await?;
                 acted.changed_object = true;
             }
+            Action::RecordObject => record_object(elected, observed, &mut acted).await,
             Action::Create(origin) => create(elected, observed, &origin, &mut acted).await?,
             Action::Drain(pod) => calls::drain(&elected.context, &pod).await?,
             Action::Erase(_no_pod) => erase(elected, api, observed, &mut acted).await?,
@@ -83,13 +87,7 @@ async fn create(
 ) -> Result<(), ReconcileError> {
     let Some(location) = &observed.location else { return Ok(()) };
     let source = match origin {
-        Origin::Branch(name) => {
-            if let Err(fault) = flush(&elected.context, &location.tenant_uid, name).await? {
-                acted.fault = Some(fault);
-                return Ok(());
-            }
-            BranchName::new(name).map(BranchSource::Branch)
-        }
+        Origin::Branch(name) => BranchName::new(name).map(BranchSource::Branch),
         Origin::Moment(name, time) => BranchName::new(name).map(|name| BranchSource::Moment(name, *time)),
         Origin::Snapshot(name) => Ok(BranchSource::Snapshot(name.clone())),
         Origin::Awaited(fault) => {
@@ -112,20 +110,58 @@ async fn create(
             return Ok(());
         }
     };
-    let uid = observed.branch.uid().unwrap_or_default();
-    let created = match store.create_branch(&name, &uid, &source).await {
-        Err(TenantError::BranchNameTaken { uid: Some(from), .. }) => {
+    // What is there is found or refused. Only what is not there is copied, and only then the right to the source counts.
+    let created = match store.head(&name).await {
+        Ok(head) if head.uid == observed.branch.uid() => Ok(CreatedBranch { head }),
+        Ok(Head { uid: Some(from), .. }) => {
             inherit(elected, observed, location, &store, &name, &source, from).await?
         }
-        created => created.map_err(|error| fault::of_tenant(&error)),
+        Ok(_) | Err(TenantError::BranchNotFound(_)) => {
+            copy(elected, observed, location, &store, &name, &source).await?
+        }
+        Err(error) => Err(fault::of_tenant(&error)),
     };
     match created {
         Ok(created) => {
+            acted.object_recorded = created.head.object.is_some();
             acted.made = Some((head_position(&created.head), created.head.source.as_ref().map(shown)));
         }
         Err(fault) => acted.fault = Some(fault),
     }
     Ok(())
+}
+
+/// Makes the branch of its source, if that is what its author was asked about.
+async fn copy(
+    elected: &Elected,
+    observed: &Observed,
+    location: &StorageLocation,
+    store: &TenantStore,
+    name: &BranchName,
+    source: &BranchSource,
+) -> Result<Result<CreatedBranch, Fault>, ReconcileError> {
+    let context = &elected.context;
+    if let BranchSource::Branch(branch) | BranchSource::Moment(branch, _) = source {
+        let branch = branch.as_str();
+        let from = observed.branch.spec.from.as_ref();
+        let object = from.and_then(|from| from.branch_object.as_deref()).unwrap_or(branch);
+        let named = Named { namespace: &location.namespace, tenant: &location.tenant, branch, object };
+        if let Some(fault) = source::refusal(context, store, named).await? {
+            return Ok(Err(fault));
+        }
+    }
+    if let BranchSource::Branch(branch) = source
+        && let Err(fault) = flush(context, &location.tenant_uid, branch.as_str()).await?
+    {
+        return Ok(Err(fault));
+    }
+    let (own_name, uid) = (observed.branch.name_any(), observed.branch.uid().unwrap_or_default());
+    match store.create_branch(name, BranchObject { name: &own_name, uid: &uid }, source).await {
+        Err(TenantError::BranchNameTaken { uid: Some(from), .. }) => {
+            inherit(elected, observed, location, store, name, source, from).await
+        }
+        created => Ok(created.map_err(|error| fault::of_tenant(&error))),
+    }
 }
 
 /// Takes the branch that the object with the uid `from` left behind, once that object is gone and its pod has left.
@@ -150,12 +186,27 @@ async fn inherit(
         let message = "the pod of an earlier Branch object of this name is leaving";
         return Ok(Err(Fault::new(Reason::Initializing, message)));
     }
-    let uid = observed.branch.uid().unwrap_or_default();
-    let attached = store.reattach_branch(name, &from, &uid, source).await;
+    let (own_name, uid) = (observed.branch.name_any(), observed.branch.uid().unwrap_or_default());
+    let object = BranchObject { name: &own_name, uid: &uid };
+    let attached = store.reattach_branch(name, &from, object, source).await;
     if attached.is_ok() {
         left_behind::tell(context, &observed.branch, "Create").await;
     }
     Ok(attached.map_err(|error| fault::of_tenant(&error)))
+}
+
+/// Whether that fails is no matter of the branch's: it is tried again.
+async fn record_object(elected: &Elected, observed: &Observed, acted: &mut Acted) {
+    let (Some(location), Ok(name)) = (&observed.location, BranchName::new(observed.branch.branch_name()))
+    else {
+        return;
+    };
+    let (own_name, uid) = (observed.branch.name_any(), observed.branch.uid().unwrap_or_default());
+    let Ok(store) = tenant_store(&elected.context, location).await else { return };
+    match store.record_object(&name, BranchObject { name: &own_name, uid: &uid }).await {
+        Ok(()) => acted.object_recorded = true,
+        Err(error) => tracing::warn!(%error, branch = %own_name, "the branch does not name its object yet"),
+    }
 }
 
 /// Deletes the branch if this object made it, and lets the object go.

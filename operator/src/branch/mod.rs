@@ -4,6 +4,7 @@ mod act;
 mod observe;
 mod plan;
 mod report;
+pub(crate) mod source;
 
 pub(crate) use act::expire;
 pub(crate) use observe::data_is_gone;

@@ -9,7 +9,10 @@ use roost_crds::{
 use roost_store::TenantError;
 
 use crate::{
-    class::resolve::{Resolved, resolve},
+    class::{
+        allowed::permitted,
+        resolve::{Resolved, find, resolve},
+    },
     elected::Elected,
     fault::Fault,
     serving::Serving,
@@ -96,6 +99,13 @@ pub async fn observe(elected: &Elected, branch: Branch) -> Result<Observed, Reco
         },
         asked => resolve(tenant_class.or(sticky.as_deref()), asked, &elected.index.classes()),
     };
+    let made = branch.status.as_ref().is_some_and(|status| status.position.is_some());
+    let class = if class.class.as_ref().is_some_and(|class| class.spec.allowed_namespaces.is_some()) {
+        let has = sticky.as_deref().filter(|_| made).and_then(|name| find(name, &elected.index.classes()));
+        permitted(class, has, &namespace, context.namespace(&namespace).await?.labels())
+    } else {
+        class
+    };
     let below = format!("branches/{}/", branch.branch_name());
     let location = match (&tenant_status.location, &class.class) {
         (Some(of_tenant), Some(class)) => Some(locate(class, &identity(of_tenant), &below)),
@@ -110,7 +120,6 @@ pub async fn observe(elected: &Elected, branch: Branch) -> Result<Observed, Reco
     };
     let tenant_uid = location.as_ref().map(|location| location.tenant_uid.clone()).unwrap_or_default();
     let name = branch.branch_name();
-    let made = branch.status.as_ref().is_some_and(|status| status.position.is_some());
     let pod = if made { context.pods.of_branch(&tenant_uid, &name).await? } else { None };
     Ok(Observed {
         serving: look(elected, &tenant_uid, &name, pod).await,

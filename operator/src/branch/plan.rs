@@ -19,6 +19,8 @@ pub enum Action {
     Expire,
     /// Publishes the source if it serves, then creates the branch.
     Create(Origin),
+    /// Has the branch name this object, which an earlier release did not.
+    RecordObject,
     /// Makes its pod leave.
     Drain(Box<PodView>),
     /// Deletes the branch's data, then lets the object go.
@@ -53,6 +55,15 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Vec<Action> {
     {
         actions.push(Action::Create(observed.origin.clone()));
     }
+    let recorded = branch.status.as_ref().is_some_and(|status| status.object_recorded == Some(true));
+    // A pod would lose a race with it, and one of an earlier release would forget the name again.
+    if observed.made()
+        && !recorded
+        && observed.serving.pod.is_none()
+        && matches!(observed.owner, Owner::Ready(_))
+    {
+        actions.push(Action::RecordObject);
+    }
     if observed.mode() == OperatingMode::Suspended
         && let Some(pod) = observed.serving.pod.as_ref().filter(|pod| !pod.leaving && !pod.finished())
     {
@@ -86,7 +97,11 @@ pub(super) mod tests {
         let mut branch: Branch = serde_json::from_value(kind("Branch", whole, fields)).unwrap();
         if made {
             let position = Some(Position { branch: "dev".into(), ..Position::default() });
-            branch.status = Some(roost_crds::BranchStatus { position, ..Default::default() });
+            branch.status = Some(roost_crds::BranchStatus {
+                position,
+                object_recorded: Some(true),
+                ..Default::default()
+            });
         }
         let tenant: Tenant =
             serde_json::from_value(kind("Tenant", json!({"name": "acme", "namespace": "shop"}), json!({})))
@@ -138,6 +153,16 @@ pub(super) mod tests {
             change(&mut seen);
             assert_eq!(plan(&seen, now), []);
         }
+    }
+
+    #[test]
+    fn what_an_earlier_release_made_learns_the_name_of_its_object_once_no_pod_serves_it() {
+        let now = at("2026-11-20T10:00:01Z");
+        let mut seen = observed(json!({}), json!({}), true);
+        seen.branch.status.as_mut().unwrap().object_recorded = None;
+        assert_eq!(plan(&seen, now), [Action::RecordObject]);
+        seen.serving.pod = Some(pod());
+        assert_eq!(plan(&seen, now), []);
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use roost_crds::{
-    BranchStatus, Endpoint, Reason,
-    conditions::{self, Serves},
-};
+use roost_crds::{BranchStatus, Endpoint, Reason, conditions};
 
 use super::{
     act::Acted,
@@ -33,7 +30,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
         observed_generation: Some(generation),
         conditions: conditions::report(
             &before.conditions,
-            Serves::Connections,
+            ladder.serves(),
             verdict.reason,
             &verdict.message,
             generation,
@@ -65,6 +62,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Bra
         } else {
             before.location
         },
+        object_recorded: (acted.object_recorded || before.object_recorded == Some(true)).then_some(true),
         branch_name: Some(name),
     }
 }

@@ -16,7 +16,7 @@ use super::{
     worker,
 };
 use crate::{
-    branch::expire,
+    branch::{expire, source},
     elected::Elected,
     fault::{Fault, of_folder, of_tenant},
     flush::flush,
@@ -159,14 +159,17 @@ async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, 
         return Ok(None);
     };
     let branch = observed.snapshot.spec.branch_name();
-    if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch).await? {
-        return Ok(Some(fault));
-    }
-    // Before a pod is spent on it: is there anything to export?
     let store = match tenant_store(&elected.context, &location).await {
         Ok(store) => store,
         Err(error) => return Ok(Some(open_fault(error)?)),
     };
+    if let Some(fault) = source::refusal(&elected.context, &store, observed.named(&location)).await? {
+        return Ok(Some(fault));
+    }
+    if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch).await? {
+        return Ok(Some(fault));
+    }
+    // Before a pod is spent on it: is there anything to export?
     let name = match BranchName::new(branch) {
         Ok(name) => name,
         Err(error) => return Ok(Some(Fault::new(Reason::InvalidSpec, error.to_string()))),
@@ -189,21 +192,32 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
     let Some(location) = observed.location() else {
         return Ok(Err(Fault::new(Reason::TenantNotReady, "waits for its Tenant")));
     };
-    let branch = observed.snapshot.spec.branch_name();
-    if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch).await? {
-        return Ok(Err(fault));
-    }
-    let branch = match BranchName::new(branch) {
-        Ok(branch) => branch,
-        Err(error) => return Ok(Err(Fault::new(Reason::InvalidSpec, error.to_string()))),
-    };
     let store = match tenant_store(&elected.context, &location).await {
         Ok(store) => store,
         Err(error) => return Ok(Err(open_fault(error)?)),
     };
+    let branch = match BranchName::new(observed.snapshot.spec.branch_name()) {
+        Ok(branch) => branch,
+        Err(error) => return Ok(Err(Fault::new(Reason::InvalidSpec, error.to_string()))),
+    };
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
     let at = observed.snapshot.spec.time.as_ref().map(|time| time.0);
-    let entry = match store.snapshot(&name, &uid, &branch, at).await {
+    let found = match store.find_snapshot(&name).await {
+        Ok(entry) if entry.uid == uid => Ok(entry),
+        Ok(entry) => Err(TenantError::SnapshotExists { name: entry.name, uid: entry.uid }),
+        // Only what is not there is taken, and only then the right to the branch counts.
+        Err(TenantError::SnapshotNotFound(_)) => {
+            if let Some(fault) = source::refusal(&elected.context, &store, observed.named(&location)).await? {
+                return Ok(Err(fault));
+            }
+            if let Err(fault) = flush(&elected.context, &location.tenant_uid, branch.as_str()).await? {
+                return Ok(Err(fault));
+            }
+            store.snapshot(&name, &uid, &branch, at).await
+        }
+        Err(error) => Err(error),
+    };
+    let entry = match found {
         Err(TenantError::SnapshotExists { uid: from, .. })
             if was_left_behind(elected, &location, &from).await? =>
         {

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt as _};
 use roost_crds::{DeletionPolicy, Reason, Snapshot, SnapshotFormat, StorageLocation, Tenant, TenantClass};
 
 use crate::{
-    branch::data_is_gone,
+    branch::{data_is_gone, source::Named},
     elected::Elected,
     fault::Fault,
     pods::{PodView, names},
@@ -50,6 +50,17 @@ impl Observed {
     /// How often it was tried.
     pub fn attempts(&self) -> u32 {
         self.snapshot.status.as_ref().and_then(|status| status.attempts).unwrap_or_default()
+    }
+
+    /// The branch that it is of.
+    pub fn named<'a>(&'a self, location: &'a StorageLocation) -> Named<'a> {
+        let spec = &self.snapshot.spec;
+        Named {
+            namespace: &location.namespace,
+            tenant: &spec.tenant_name,
+            branch: spec.branch_name(),
+            object: spec.branch_object.as_deref().unwrap_or(spec.branch_name()),
+        }
     }
 
     /// Where its data lies: recorded, or to be.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::observe::Observed;
 use crate::{
+    branch::source,
     class::settings,
     data_key::{self, DataKeyError},
     elected::Elected,
@@ -76,6 +77,10 @@ pub async fn grant(
         Ok(store) => store,
         Err(error) => return Ok(Err(open_fault(error)?)),
     };
+    // Asked again: the object may have gone since the pod was started.
+    if let Some(fault) = source::refusal(context, &store, observed.named(location)).await? {
+        return Ok(Err(fault));
+    }
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
     let branch = match BranchName::new(observed.snapshot.spec.branch_name()) {
         Ok(branch) => branch,
