@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
+use crate::selector::NamespaceSelector;
 use crate::{Durability, Duration, Quantity, Reads};
 
 /// Bucket, credentials, shape of pods, and limits of a class of tenants.
@@ -34,6 +35,10 @@ use crate::{Durability, Duration, Quantity, Reads};
 pub struct TenantClassSpec {
     /// Where the data is.
     pub storage: Storage,
+    /// Namespaces whose Tenants and Branches may take this class, by their labels; all if absent. Those that have the class
+    /// already are served on, but are not Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<NamespaceSelector>,
     /// Encrypts the databases of Tenants that are created from now on; those that are there stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

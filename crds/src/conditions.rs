@@ -45,6 +45,8 @@ impl fmt::Display for ConditionType {
 pub enum Serves {
     /// Tenant, Branch.
     Connections,
+    /// Tenant, Branch while nobody could connect whatever the reason is: not made yet, or suspended.
+    NoConnections,
     /// Snapshot, TenantClass.
     Nothing,
 }
@@ -61,8 +63,10 @@ pub fn report(
 ) -> Vec<Condition> {
     let row = reason.row();
     let mut wanted = vec![(ConditionType::Ready, row.ready)];
-    if serves == Serves::Connections {
-        wanted.push((ConditionType::Available, row.available));
+    match serves {
+        Serves::Connections => wanted.push((ConditionType::Available, row.available)),
+        Serves::NoConnections => wanted.push((ConditionType::Available, Truth::False)),
+        Serves::Nothing => {}
     }
     for (kind, holds) in
         [(ConditionType::Reconciling, row.reconciling), (ConditionType::Stalled, row.stalled)]
@@ -143,6 +147,10 @@ mod tests {
         assert_eq!(class.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Reconciling"]);
         assert!(holds(&class, ConditionType::Reconciling) && !holds(&class, ConditionType::Ready));
         assert_eq!(reason_of(&class, ConditionType::Ready), Some("StorageUnreachable"));
+        for (serves, available) in [(Serves::Connections, true), (Serves::NoConnections, false)] {
+            let refused = report(&[], serves, Reason::ClassNotAllowed, "not for it", 1, &now);
+            assert_eq!(holds(&refused, ConditionType::Available), available, "{serves:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod quantity;
 pub mod reasons;
 pub mod resolve;
 mod schema;
+mod selector;
 pub mod settings;
 pub mod shared;
 mod snapshot;
@@ -28,6 +29,7 @@ pub use duration::Duration;
 pub use quantity::Quantity;
 pub use reasons::Reason;
 pub use resolve::MemoryLimit;
+pub use selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use shared::{
     DeletionPolicy, Durability, Endpoint, OperatingMode, Position, Reads, ServingState, SnapshotFormat,
     SnapshotSummary, StorageLocation, WakeFailure,

@@ -140,6 +140,8 @@ reasons! {
 
     /// More than one class is the default.
     ClassAmbiguous => STUCK,
+    /// The class's allowedNamespaces leave this namespace out; what has the class already is served on.
+    ClassNotAllowed => REFUSED,
     /// The new class has another bucket or prefix; the old class goes on serving.
     StorageChangeRefused => REFUSED,
     /// The Secret with the credentials or the CA lacks a key, or holds something else.

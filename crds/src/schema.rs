@@ -69,6 +69,19 @@ pub(crate) fn node_selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Labels with their values.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 63},
+        "x-kubernetes-validations": [{
+            "rule": "self.all(name, name.size() <= 317)",
+            "message": "names of labels have at most 317 characters, such as kubernetes.io/metadata.name"
+        }]
+    })
+}
+
 /// DuckDB settings, by name, out of the allowlist.
 pub(crate) fn settings(_: &mut SchemaGenerator) -> Schema {
     let names: Vec<_> = crate::settings::ALLOWED.iter().map(|setting| setting.name).collect();

@@ -33,6 +33,9 @@ use crate::shared::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40")
         .message("a Tenant's name is a DNS label of at most 40 characters: lower-case letters, digits and hyphens, such as acme-eu"),
+    validation = Rule::new("oldSelf.hasValue() || !(self.metadata.name in ['main', 'memory', 'system', 'temp'])")
+        .message("DuckDB keeps the names main, memory, system and temp for itself, and a Tenant's name is that of its database: name the Tenant otherwise, such as acme-main")
+        .optional_old_self(true),
     validation = Rule::new("!has(self.spec) || !has(self.spec.source) || !has(self.spec.source.pointInTime) || self.spec.source.pointInTime.tenantName != self.metadata.name")
         .message("a Tenant cannot start from itself: to go back, create a Branch with from.time, or another Tenant")
 )]

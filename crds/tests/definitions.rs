@@ -91,3 +91,24 @@ fn generated_files_are_fresh() {
         }
     }
 }
+
+/// An object of a name that was allowed once can still be changed, finalized and deleted.
+#[test]
+fn rules_on_names_that_came_later_let_go_what_is_there() {
+    let mut found = 0;
+    for (_, schema) in schemas() {
+        walk("", &schema, &mut |_, value| {
+            let rules = value.get("x-kubernetes-validations").and_then(Value::as_array);
+            for rule in rules
+                .into_iter()
+                .flatten()
+                .filter(|rule| rule["message"].to_string().contains("DuckDB keeps"))
+            {
+                found += 1;
+                assert_eq!(rule["optionalOldSelf"], true);
+                assert!(rule["rule"].as_str().unwrap().starts_with("oldSelf.hasValue() || "));
+            }
+        });
+    }
+    assert_eq!(found, 1);
+}

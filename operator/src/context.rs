@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
+    api::PartialObjectMeta,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use roost_crds::names::CLUSTER_ID_NAMESPACE;
@@ -111,9 +112,14 @@ impl Context {
     }
 
     /// UID of a namespace.
-    pub async fn namespace_uid(&self, name: &str) -> Result<String, kube::Error> {
+    async fn namespace_uid(&self, name: &str) -> Result<String, kube::Error> {
+        Ok(self.namespace(name).await?.uid().unwrap_or_default())
+    }
+
+    /// A namespace: whose data it is, and by its labels which classes are for it.
+    pub async fn namespace(&self, name: &str) -> Result<PartialObjectMeta<Namespace>, kube::Error> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        Ok(namespaces.get_metadata(name).await?.uid().unwrap_or_default())
+        namespaces.get_metadata(name).await
     }
 
     /// Says what is not routine. A failure to say it is only logged.

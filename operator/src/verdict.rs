@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use roost_crds::{ConditionType, OperatingMode, Reason, ServingState, WakeFailure, reasons::Truth};
+use roost_crds::{
+    ConditionType, OperatingMode, Reason, ServingState, WakeFailure, conditions::Serves, reasons::Truth,
+};
 
 use crate::{class::resolve::Resolved, fault::Fault, serving::Serving, wake_failure};
 
@@ -84,6 +86,12 @@ impl Ladder<'_> {
         // What a script failed at is over once something was published; a pod on its way is no proof yet.
         let over = reason == Reason::RestoreFailed && self.before.published;
         (same_spec && !over).then(|| Fault::new(reason, ready.message.clone()))
+    }
+
+    /// Whether anybody could connect, as far as that does not depend on the verdict.
+    pub fn serves(&self) -> Serves {
+        let closed = self.unmade.is_some() || self.mode == OperatingMode::Suspended;
+        if closed { Serves::NoConnections } else { Serves::Connections }
     }
 
     /// The state that goes with a verdict.

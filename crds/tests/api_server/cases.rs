@@ -138,6 +138,17 @@ pub fn creations() -> Vec<Creation> {
         Refused("32768"),
     );
 
+    for kept in ["main", "memory", "system", "temp"] {
+        case(
+            "a name that DuckDB keeps",
+            tenant(kept, json!({})),
+            Refused("DuckDB keeps the names main, memory"),
+        );
+    }
+    for free in ["acme-main", "mainz", "temporary", "information-schema", "select", "1"] {
+        case("a name that is like one that DuckDB keeps", tenant(free, json!({})), Accepted);
+    }
+
     case("a branch", branch("dev", json!({"tenantName": "acme"})), Accepted);
     case("a branch of nothing", branch("dev", json!({})), Refused("tenantName"));
     case("a branch named 40", branch(CHARS_40, json!({"tenantName": "acme"})), Accepted);
@@ -188,6 +199,17 @@ pub fn creations() -> Vec<Creation> {
         branch("dev", json!({"tenantName": "acme", "from": {}})),
         Refused("write either snapshotName, or branchName"),
     );
+    for (named, answer) in [
+        (json!({"branchName": "b", "branchObject": "acme-b"}), Accepted),
+        (json!({"branchName": "b", "branchObject": "acme.b", "time": "2026-11-20T10:00:00Z"}), Accepted),
+        (json!({"branchName": "b", "branchObject": "B"}), Refused("branchObject")),
+        (json!({"branchName": "b", "branchObject": CHARS_64}), Refused("branchObject")),
+        (json!({"branchName": "main", "branchObject": "b"}), Refused("write branchName too")),
+        (json!({"snapshotName": "s", "branchObject": "b"}), Refused("write branchName too")),
+        (json!({"time": "2026-11-20T10:00:00Z", "branchObject": "b"}), Refused("write branchName too")),
+    ] {
+        case("from an object", branch("dev", json!({"tenantName": "acme", "from": named})), answer);
+    }
     case(
         "from a moment of main",
         branch("dev", json!({"tenantName": "acme", "from": {"time": "2026-11-20T10:00:00.5Z"}})),
@@ -221,6 +243,16 @@ pub fn creations() -> Vec<Creation> {
     );
 
     case("a snapshot", snapshot("s", json!({"tenantName": "acme"})), Accepted);
+    case(
+        "a snapshot of an object's branch",
+        snapshot("s", json!({"tenantName": "acme", "branchName": "b", "branchObject": "acme-b"})),
+        Accepted,
+    );
+    for of in [json!({"branchObject": "b"}), json!({"branchObject": "b", "branchName": "main"})] {
+        let mut spec = of;
+        spec["tenantName"] = json!("acme");
+        case("a snapshot of main's object", snapshot("s", spec), Refused("write branchName too"));
+    }
     case(
         "a snapshot named 63",
         snapshot(CHARS_63, json!({"tenantName": "acme", "format": "Native", "ttl": "720h"})),
@@ -310,6 +342,7 @@ pub fn changes() -> Vec<Change> {
     for (what, parts) in [
         ("another tenant", json!({"tenantName": "other"})),
         ("another branch", json!({"branchName": "dev"})),
+        ("another object", json!({"branchName": "dev", "branchObject": "acme-dev"})),
         ("another format", json!({"format": "Parquet"})),
         ("another moment", json!({"time": "2026-11-20T10:00:00Z"})),
         ("another policy", json!({"deletionPolicy": "Delete"})),

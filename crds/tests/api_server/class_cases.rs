@@ -88,6 +88,48 @@ pub fn classes(case: &mut dyn FnMut(&'static str, Value, Answer)) {
         class(none(), json!({"idle": {"timeout": "60m", "min": "1h", "max": "3600s"}})),
         Accepted,
     );
+    let allowed = |selector: Value| class(json!({}), json!({"allowedNamespaces": selector}));
+    let one = |requirement: Value| json!({"matchExpressions": [requirement]});
+    for selector in [
+        none(),
+        json!({"matchLabels": {"team": "gold", "example.com/tier": ""}}),
+        one(json!({"key": "team", "operator": "In", "values": ["gold"]})),
+        one(json!({"key": "team", "operator": "NotIn", "values": ["gold", "silver"]})),
+        one(json!({"key": "team", "operator": "Exists"})),
+        one(json!({"key": "team", "operator": "DoesNotExist", "values": []})),
+    ] {
+        case("namespaces by their labels", allowed(selector), Accepted);
+    }
+    for operator in ["In", "NotIn"] {
+        let bare = one(json!({"key": "team", "operator": operator}));
+        case("nothing to compare with", allowed(bare), Refused("write values for the former only"));
+    }
+    for (what, selector, refused) in [
+        (
+            "a value that is not looked at",
+            one(json!({"key": "team", "operator": "Exists", "values": ["gold"]})),
+            "write values for the former only",
+        ),
+        (
+            "an operator that is none",
+            one(json!({"key": "team", "operator": "Gt", "values": ["1"]})),
+            "operator",
+        ),
+        (
+            "17 requirements",
+            json!({"matchExpressions": vec![json!({"key": "a", "operator": "Exists"}); 17]}),
+            "16",
+        ),
+        ("65 values", one(json!({"key": "a", "operator": "In", "values": vec!["v"; 65]})), "64"),
+        ("a label's long value", json!({"matchLabels": {"team": CHARS_64}}), "63"),
+        (
+            "a long name of a namespace's label",
+            json!({"matchLabels": {"x".repeat(318): "1"}}),
+            "names of labels have at most 317 characters",
+        ),
+    ] {
+        case(what, allowed(selector), Refused(refused));
+    }
     case(
         "a setting that opens files",
         class(none(), json!({"engine": {"settings": {"enable_external_access": "true"}}})),

@@ -1,6 +1,7 @@
 //! TenantClass: observe, plan, act, report.
 
 mod act;
+pub mod allowed;
 mod plan;
 pub mod resolve;
 pub mod settings;

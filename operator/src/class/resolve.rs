@@ -16,9 +16,14 @@ pub struct Resolved {
     pub fault: Option<Fault>,
 }
 
+/// The class of a name.
+pub fn find(name: &str, classes: &[Arc<TenantClass>]) -> Option<Arc<TenantClass>> {
+    classes.iter().find(|class| class.name_any() == name).cloned()
+}
+
 /// Resolves. `sticky` is the class that status names; `asked` the one of the spec.
 pub fn resolve(sticky: Option<&str>, asked: Option<&str>, classes: &[Arc<TenantClass>]) -> Resolved {
-    let find = |name: &str| classes.iter().find(|class| class.name_any() == name).cloned();
+    let find = |name: &str| find(name, classes);
     let absent = |name: &str| Fault::new(Reason::ClassNotFound, format!("waits for TenantClass {name}"));
     match (sticky, asked) {
         // The default may have changed meanwhile: what was resolved once sticks.

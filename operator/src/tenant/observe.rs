@@ -11,7 +11,10 @@ use roost_store::CopySource;
 use std::sync::Arc;
 
 use crate::{
-    class::resolve::{Resolved, resolve},
+    class::{
+        allowed::permitted,
+        resolve::{Resolved, find, resolve},
+    },
     elected::Elected,
     fault::Fault,
     inputs,
@@ -88,11 +91,14 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
     let sticky = tenant.status.as_ref().and_then(|status| status.class_name.clone());
     let classes = classes(elected, &tenant).await?;
     let class = resolve(sticky.as_deref(), tenant.spec.class_name.as_deref(), &classes);
+    let shop = context.namespace(&namespace).await?;
+    let has = sticky.as_deref().filter(|_| is_made(&tenant)).and_then(|name| find(name, &classes));
+    let class = permitted(class, has, &namespace, shop.labels());
     let identity = TenantIdentity {
         namespace: namespace.clone(),
         name: tenant.name_any(),
         cluster_id: context.cluster_id().await?,
-        namespace_uid: context.namespace_uid(&namespace).await?,
+        namespace_uid: shop.uid().unwrap_or_default(),
         tenant_uid: uid.clone(),
     };
     let pods = context.pods.serving(&uid).await?;

@@ -2,10 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use roost_crds::{
-    Endpoint, Reason, TenantStatus,
-    conditions::{self, Serves},
-};
+use roost_crds::{Endpoint, Reason, TenantStatus, conditions};
 
 use super::{
     act::Acted,
@@ -28,7 +25,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     let state = ladder.state(&verdict);
     let conditions = conditions::report(
         &before.conditions,
-        Serves::Connections,
+        ladder.serves(),
         verdict.reason,
         &verdict.message,
         generation,

@@ -67,6 +67,8 @@ pub struct Records {
     pub snapshots: HashMap<Key, SnapshotRecord>,
     /// Classes, whole: there are few.
     pub classes: BTreeMap<String, Arc<TenantClass>>,
+    /// Namespaces, each by a hash of its labels: a changed one is looked up.
+    pub namespaces: HashMap<String, u64>,
     /// Runtime pods: as many as are active.
     pub pods: HashMap<String, PodView>,
     /// Kinds whose first list was complete.
@@ -78,7 +80,7 @@ pub struct Records {
 pub struct Index(RwLock<Records>);
 
 /// How many watches there are whose first list counts.
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 impl Index {
     /// Reads.

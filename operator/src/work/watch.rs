@@ -1,9 +1,11 @@
 //! The watches: each event is folded into a record, dropped, and turned into keys to look at.
 
+mod namespaces;
+
 use std::{collections::HashSet, fmt::Debug, hash::Hash, sync::Arc};
 
 use futures::{StreamExt as _, future::BoxFuture, pin_mut};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::PartialObjectMeta,
@@ -15,6 +17,8 @@ use roost_crds::{
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+
+use namespaces::NamespaceFold;
 
 use super::{
     index::{BranchRecord, Index, Records, SnapshotRecord, TenantRecord},
@@ -74,6 +78,11 @@ pub async fn watch_all(context: Arc<Context>, index: Arc<Index>, queues: Queues,
             fold(Api::<Branch>::all(client.clone()), &watch.index, BranchFold(&watch)),
             fold(Api::<Snapshot>::all(client.clone()), &watch.index, SnapshotFold(&watch)),
             fold(pods, &watch.index, PodFold(&watch)),
+            fold(
+                Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+                &watch.index,
+                NamespaceFold(&watch)
+            ),
             secrets(Api::namespaced(client.clone(), &own), &watch),
         );
     };

@@ -15,5 +15,6 @@ mod life;
 mod moments;
 mod names;
 mod objects;
+mod rights;
 mod sql;
 mod suspension;
