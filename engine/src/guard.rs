@@ -1,6 +1,7 @@
 //! Which session a plan belongs to, and what that session may do just now: feeds [`crate::policy`].
 use crate::policy::{self, Rules};
 use crate::request::Role;
+use crate::wal::Alterations;
 use roost_duckdb::{
     Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
 };
@@ -37,17 +38,19 @@ pub(crate) struct SessionGuard {
     roles: bool,
     /// The database is being attached: DuckDB replays the WAL on a connection of its own.
     opening: AtomicBool,
+    alterations: Alterations,
     sessions: RwLock<HashMap<ContextId, SessionState>>,
 }
 
 impl SessionGuard {
     /// `policy` and `roles` say whether these walls stand (tests take them down one by one).
-    pub fn new(database: &str, policy: bool, roles: bool) -> Arc<Self> {
+    pub fn new(database: &str, (policy, roles): (bool, bool), alterations: Alterations) -> Arc<Self> {
         Arc::new(Self {
             database: database.to_owned(),
             policy,
             roles,
             opening: AtomicBool::new(true),
+            alterations,
             sessions: RwLock::default(),
         })
     }
@@ -90,6 +93,10 @@ impl SessionGuard {
 }
 
 impl PlanGuard for SessionGuard {
+    fn altering(&self, begins: bool) {
+        self.alterations.note(begins);
+    }
+
     fn judge(&self, caller: Caller, plan: &PlanFacts) -> Result<(), Refusal> {
         if caller.trust == Trust::Own {
             return Ok(());

@@ -25,7 +25,8 @@ pub(crate) struct Opened {
 pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Opened, OpenError> {
     check(config)?;
     let step = |step: &'static str| move |source| OpenError::Engine { step, source };
-    let guard = SessionGuard::new(&config.database_name, walls.has(Wall::Policy), walls.has(Wall::Roles));
+    let walls_of_plans = (walls.has(Wall::Policy), walls.has(Wall::Roles));
+    let guard = SessionGuard::new(&config.database_name, walls_of_plans, config.alterations.clone());
     let witness = Arc::new(AtomicBool::new(false));
     let seen = Arc::new(Witness { inner: vfs, path: config.main_path.clone(), opened: Arc::clone(&witness) });
     let options = start_options(config);
@@ -97,7 +98,7 @@ fn attach(config: &EngineConfig) -> String {
 
 /// Checkpoints the tenant's database from within it: what indexes call is looked for where the connection is.
 pub(crate) fn checkpoint(connection: &mut Connection, database: &str) -> Result<(), EngineError> {
-    connection.use_database(database)?;
+    connection.use_all_of(database)?;
     // CHECKPOINT would call what the tenant may have given this name.
     let done = connection.run(&format!("CALL system.main.checkpoint({})", literal(database)));
     connection.use_database(OWN_PLACE)?;

@@ -1,4 +1,5 @@
 // Instances and connections.
+#include "former_names.hpp"
 #include "shim.hpp"
 
 #include "duckdb/catalog/catalog_search_path.hpp"
@@ -79,7 +80,7 @@ extern "C" roost_failure *roost_connect(roost_database *database, uint64_t id, u
 	return Guarded([&] {
 		auto connection = make_uniq<Connection>(*database->database);
 		auto &context = *connection->context;
-		auto state = context.registered_state->GetOrCreate<ConnectionState>(ConnectionState::KEY, id, trust);
+		auto state = context.registered_state->GetOrCreate<ConnectionState>(ConnectionState::KEY, id, trust, database->guard);
 		// Progress is computed, and never printed.
 		context.config.enable_progress_bar = true;
 		context.config.print_progress_bar = false;
@@ -93,6 +94,14 @@ extern "C" roost_failure *roost_connection_use(roost_connection *connection, roo
 	return Guarded([&] {
 		auto &path = *ClientData::Get(*connection->connection->context).catalog_search_path;
 		path.Set(CatalogSearchEntry(ToString(database), DEFAULT_SCHEMA), CatalogSetPathType::SET_DIRECTLY);
+	});
+}
+
+extern "C" roost_failure *roost_connection_use_all(roost_connection *connection, roost_text database) {
+	return Guarded([&] {
+		auto &context = *connection->connection->context;
+		context.RunFunctionInTransaction(
+		    [&] { roost::PlaceIn(context, Catalog::GetCatalog(context, ToString(database)).Cast<DuckCatalog>()); });
 	});
 }
 

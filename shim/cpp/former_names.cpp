@@ -3,7 +3,10 @@
 #include "former_names.hpp"
 #include "shim.hpp"
 
+#include "duckdb/catalog/catalog_entry/schema_catalog_entry.hpp"
+#include "duckdb/catalog/catalog_search_path.hpp"
 #include "duckdb/catalog/duck_catalog.hpp"
+#include "duckdb/main/client_data.hpp"
 #include "duckdb/main/attached_database.hpp"
 #include "duckdb/planner/extension_callback.hpp"
 #include "duckdb/storage/storage_extension.hpp"
@@ -33,6 +36,8 @@ struct FormerNames : public StorageExtensionInfo {
 	vector<string> names;
 	//! Null before it is attached, and when attaching it has failed.
 	optional_ptr<AttachedDatabase> database;
+	//! It is attached, and its WAL is not replayed yet: the only connections are those of the replay.
+	bool replaying = false;
 };
 
 // The catalog of the attached database, as DuckDB would make it.
@@ -40,6 +45,7 @@ class NamedCatalog : public DuckCatalog {
 public:
 	NamedCatalog(AttachedDatabase &database, FormerNames &former_p) : DuckCatalog(database), former(former_p) {
 		former.database = &database;
+		former.replaying = true;
 	}
 	~NamedCatalog() override {
 		former.database = nullptr;
@@ -47,6 +53,7 @@ public:
 	// It is loaded and its WAL is replayed; nobody uses it yet.
 	void FinalizeLoad(optional_ptr<ClientContext> context) override {
 		DuckCatalog::FinalizeLoad(context);
+		former.replaying = false;
 		if (!former.names.empty()) {
 			roost::RenameColumnQualifiers(*this, former.names);
 		}
@@ -58,19 +65,23 @@ private:
 
 // Makes the names known to each transaction of a connection. DuckDB looks for a database among those that the
 // transaction uses before it asks the instance, so nothing is listed twice. Replay needs the names as well (it binds
-// constraints), on a connection of its own and before the instance has the database.
+// constraints and indexes), on a connection of its own and before the instance has the database; it also needs to be
+// placed in it, to find what these call.
 class KnowsFormerNames : public ClientContextState {
 public:
 	explicit KnowsFormerNames(shared_ptr<FormerNames> former_p) : former(std::move(former_p)) {
 	}
-	void TransactionBegin(MetaTransaction &transaction, ClientContext &) override {
-		if (!former->database) {
+	void TransactionBegin(MetaTransaction &transaction, ClientContext &context) override {
+		if (!former->database || (former->names.empty() && !former->replaying)) {
 			return;
 		}
 		auto database = former->database->shared_from_this();
 		auto &used = transaction.UseDatabase(database);
 		for (auto &name : former->names) {
 			(transaction.*Revealed(UsedDatabases())).emplace(name, used);
+		}
+		if (former->replaying) {
+			roost::PlaceIn(context, used.GetCatalog().Cast<DuckCatalog>());
 		}
 	}
 
@@ -102,6 +113,16 @@ unique_ptr<TransactionManager> MakeTransactionManager(optional_ptr<StorageExtens
 
 } // namespace
 
+void roost::PlaceIn(ClientContext &context, DuckCatalog &catalog) {
+	vector<CatalogSearchEntry> path {CatalogSearchEntry(catalog.GetName(), DEFAULT_SCHEMA)};
+	catalog.ScanSchemas([&](SchemaCatalogEntry &schema) {
+		if (!schema.internal && schema.name != DEFAULT_SCHEMA) {
+			path.emplace_back(catalog.GetName(), schema.name);
+		}
+	});
+	ClientData::Get(context).catalog_search_path->Set(std::move(path), CatalogSetPathType::SET_DIRECTLY);
+}
+
 extern "C" roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count) {
 	return Guarded([&] {
 		auto former = make_shared_ptr<FormerNames>();
@@ -114,8 +135,6 @@ extern "C" roost_failure *roost_database_former_names(roost_database *database, 
 		storage->storage_info = former;
 		auto &config = DBConfig::GetConfig(*database->database->instance);
 		StorageExtension::Register(config, "roost", std::move(storage));
-		if (!former->names.empty()) {
-			ExtensionCallback::Register(config, make_shared_ptr<ConnectionsKnowFormerNames>(std::move(former)));
-		}
+		ExtensionCallback::Register(config, make_shared_ptr<ConnectionsKnowFormerNames>(std::move(former)));
 	});
 }

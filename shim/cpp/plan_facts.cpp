@@ -1,11 +1,14 @@
 // Walks a bound plan and tells Rust what is in it. src/plan_records.rs reads these records: same tags, same fields.
+#include "definition.hpp"
 #include "shim.hpp"
 
 #include "duckdb/catalog/catalog.hpp"
+#include "duckdb/catalog/catalog_entry/index_catalog_entry.hpp"
 #include "duckdb/catalog/catalog_entry/schema_catalog_entry.hpp"
 #include "duckdb/catalog/catalog_entry/table_catalog_entry.hpp"
 #include "duckdb/function/lambda_functions.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
+#include "duckdb/parser/constraints/check_constraint.hpp"
 #include "duckdb/parser/expression/function_expression.hpp"
 #include "duckdb/parser/parsed_data/alter_table_info.hpp"
 #include "duckdb/parser/parsed_data/attach_info.hpp"
@@ -46,6 +49,9 @@ enum Tag : uint8_t {
 	UNKNOWN = 10,
 	MACRO_IN_INDEX = 11,
 	KEY_BESIDE_GENERATED = 12,
+	TYPE_IN_INDEX = 13,
+	MACRO_UNDER_INDEX = 14,
+	TEMPORARY_IN_CHECK = 15,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -133,8 +139,9 @@ private:
 	// For what DuckDB binds only when it executes it (defaults and USING of ALTER, generated columns).
 	void WalkParsed(const ParsedExpression &expression);
 	void WalkColumn(const ColumnDefinition &column);
-	// An index keeps its expressions as they were written: they are bound again wherever the index is loaded.
-	void WalkIndexed(const ParsedExpression &expression);
+	void RecordStored(CreateIndexInfo &index, Catalog &catalog);
+	void RecordStored(CheckConstraint &check);
+	void RecordStored(const string &macro, Catalog &catalog);
 };
 
 void Walker::WalkExpression(Expression &expression) {
@@ -201,17 +208,89 @@ void Walker::WalkParsed(const ParsedExpression &expression) {
 	                                            [&](const ParsedExpression &child) { WalkParsed(child); });
 }
 
-void Walker::WalkIndexed(const ParsedExpression &expression) {
-	if (expression.GetExpressionClass() == ExpressionClass::FUNCTION) {
-		auto &call = expression.Cast<FunctionExpression>();
-		EntryLookupInfo wanted(CatalogType::SCALAR_FUNCTION_ENTRY, call.function_name);
-		auto found = Catalog::GetEntry(context, call.catalog, call.schema, wanted, OnEntryNotFound::RETURN_NULL);
-		if (found && found->type == CatalogType::MACRO_ENTRY) {
-			Record(MACRO_IN_INDEX, {found->ParentCatalog().GetName(), found->ParentSchema().name, found->name});
+// An entry that a function or type of this name may be.
+static optional_ptr<CatalogEntry> Find(ClientContext &context, const string &catalog, CatalogType type, const string &name) {
+	EntryLookupInfo wanted(type, name);
+	return Catalog::GetEntry(context, catalog, DEFAULT_SCHEMA, wanted, OnEntryNotFound::RETURN_NULL);
+}
+
+static bool HasMacro(ClientContext &context, Catalog &catalog, const string &name) {
+	bool found = false;
+	for (auto &schema : catalog.GetSchemas(context)) {
+		schema.get().Scan(context, CatalogType::MACRO_ENTRY, [&](CatalogEntry &entry) {
+			found |= entry.type == CatalogType::MACRO_ENTRY && !entry.internal && StringUtil::CIEquals(entry.name, name);
+		});
+	}
+	return found;
+}
+
+static bool IsUserType(const LogicalType &type) {
+	if (!type.IsUnbound()) {
+		return type.HasAlias();
+	}
+	try {
+		auto bound = UnboundType::TryDefaultBind(type);
+		return bound.IsUnbound() || bound.id() == LogicalTypeId::INVALID || bound.HasAlias();
+	} catch (const std::exception &) {
+		return true;
+	}
+}
+
+// An index keeps its expressions as they were written, and binds them wherever it is loaded: what they call must be the
+// same everywhere. `x.f()` and `f(x)` are told apart only by binding, so names alone decide.
+void Walker::RecordStored(CreateIndexInfo &index, Catalog &catalog) {
+	roost::Definition definition;
+	for (auto &expression : index.parsed_expressions) {
+		definition.Add(*expression);
+	}
+	for (auto &call : definition.functions) {
+		auto &name = call.get().function_name;
+		if (!Find(context, SYSTEM_CATALOG, CatalogType::SCALAR_FUNCTION_ENTRY, name) || HasMacro(context, catalog, name)) {
+			Record(MACRO_IN_INDEX, {call.get().catalog, call.get().schema, name});
 		}
 	}
-	ParsedExpressionIterator::EnumerateChildren(expression,
-	                                            [&](const ParsedExpression &child) { WalkIndexed(child); });
+	for (auto &cast : definition.casts) {
+		if (IsUserType(cast.get().cast_type)) {
+			Record(TYPE_IN_INDEX, {"", "", cast.get().cast_type.ToString()});
+		}
+	}
+}
+
+// A constraint outlives the session whose temporary macro or type it was written with.
+void Walker::RecordStored(CheckConstraint &check) {
+	roost::Definition definition;
+	definition.Add(*check.expression);
+	for (auto &call : definition.functions) {
+		auto &name = call.get().function_name;
+		auto entry = Find(context, TEMP_CATALOG, CatalogType::SCALAR_FUNCTION_ENTRY, name);
+		if (entry && entry->ParentCatalog().IsTemporaryCatalog()) {
+			Record(TEMPORARY_IN_CHECK, {TEMP_CATALOG, DEFAULT_SCHEMA, name});
+		}
+	}
+	for (auto &cast : definition.casts) {
+		auto name = cast.get().cast_type.ToString();
+		auto entry = IsUserType(cast.get().cast_type) ? Find(context, TEMP_CATALOG, CatalogType::TYPE_ENTRY, name) : nullptr;
+		if (entry && entry->ParentCatalog().IsTemporaryCatalog()) {
+			Record(TEMPORARY_IN_CHECK, {TEMP_CATALOG, DEFAULT_SCHEMA, name});
+		}
+	}
+}
+
+// A new macro is called by the indexes that call something of its name.
+void Walker::RecordStored(const string &macro, Catalog &catalog) {
+	for (auto &schema : catalog.GetSchemas(context)) {
+		schema.get().Scan(context, CatalogType::INDEX_ENTRY, [&](CatalogEntry &entry) {
+			roost::Definition definition;
+			for (auto &expression : entry.Cast<IndexCatalogEntry>().parsed_expressions) {
+				definition.Add(*expression);
+			}
+			for (auto &call : definition.functions) {
+				if (StringUtil::CIEquals(call.get().function_name, macro)) {
+					Record(MACRO_UNDER_INDEX, {catalog.GetName(), schema.get().name, entry.name});
+				}
+			}
+		});
+	}
 }
 
 void Walker::WalkColumn(const ColumnDefinition &column) {
@@ -266,6 +345,11 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	auto &base = info.Base();
 	for (auto &column : base.columns.Logical()) {
 		WalkColumn(column);
+	}
+	for (auto &constraint : base.constraints) {
+		if (constraint->type == ConstraintType::CHECK && !base.temporary) {
+			RecordStored(constraint->Cast<CheckConstraint>());
+		}
 	}
 	if (info.query) {
 		WalkPlan(*info.query);
@@ -328,6 +412,9 @@ void Walker::RecordTransaction(const TransactionInfo &info, const string &kind) 
 }
 
 void Walker::RecordExecute(const PreparedStatementData &prepared, const string &kind) {
+	if (auto state = roost::ConnectionState::Get(context)) {
+		state->executes_alter = prepared.statement_type == StatementType::ALTER_STATEMENT;
+	}
 	vector<string> fields {kind, std::to_string(static_cast<int>(prepared.statement_type))};
 	for (auto &entry : prepared.properties.modified_databases) {
 		fields.push_back(entry.first);
@@ -373,9 +460,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 			auto &table = create.table;
 			Record(KEY_BESIDE_GENERATED, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
 		}
-		for (auto &expression : create.info->parsed_expressions) {
-			WalkIndexed(*expression);
-		}
+		RecordStored(*create.info, create.table.ParentCatalog());
 		return WalkAll(create.unbound_expressions);
 	}
 	case LogicalOperatorType::LOGICAL_CREATE_SCHEMA:
@@ -384,6 +469,9 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	case LogicalOperatorType::LOGICAL_CREATE_MACRO:
 	case LogicalOperatorType::LOGICAL_CREATE_TYPE: {
 		auto &create = static_cast<LogicalCreate &>(op);
+		if (create.info->type == CatalogType::MACRO_ENTRY && create.schema && !create.info->temporary) {
+			RecordStored(NameOf(*create.info), create.schema->ParentCatalog());
+		}
 		return RecordCreate(*create.info, kind, create.schema);
 	}
 	case LogicalOperatorType::LOGICAL_CREATE_SECRET: {

@@ -59,6 +59,8 @@ struct roost_guard {
 	int32_t (*judge)(void *self, void *facts, void *slot, uint64_t context, uint8_t trust);
 	// Frees `facts` without a verdict: the walk failed.
 	void (*discard)(void *facts);
+	// A transaction runs its first ALTER, or the transaction that did ends.
+	void (*altering)(void *self, bool begins);
 	void (*drop)(void *self);
 };
 
@@ -70,6 +72,8 @@ bool roost_database_invalidated(roost_database *database, void *into, roost_text
 void roost_library_version(void *into, roost_text_sink sink);
 roost_failure *roost_connect(roost_database *database, uint64_t id, uint8_t trust, roost_connection **out);
 roost_failure *roost_connection_use(roost_connection *connection, roost_text database);
+// The same, with all its schemas in the search path.
+roost_failure *roost_connection_use_all(roost_connection *connection, roost_text database);
 void roost_connection_free(roost_connection *connection);
 bool roost_connection_in_transaction(roost_connection *connection);
 roost_interrupt *roost_connection_interrupt(roost_connection *connection);

@@ -5,6 +5,7 @@
 #include "duckdb.hpp"
 #include "duckdb/common/error_data.hpp"
 #include "duckdb/main/client_context_state.hpp"
+#include "duckdb/main/prepared_statement_data.hpp"
 #include "duckdb/planner/planner_extension.hpp"
 
 struct roost_failure {
@@ -51,47 +52,6 @@ struct CallbackSlot {
 	[[noreturn]] void Throw() const;
 };
 
-// Who a connection is, for as long as its ClientContext lives.
-class ConnectionState : public duckdb::ClientContextState {
-public:
-	static constexpr const char *KEY = "roost";
-
-	ConnectionState(uint64_t id_p, uint8_t trust_p) : id(id_p), trust(trust_p) {
-	}
-
-	const uint64_t id;
-	const uint8_t trust;
-	//! Type of the client's statement that is being prepared or executed.
-	std::atomic<uint8_t> statement {0};
-	//! Whether the running statement is planned: bound, judged and optimised. Until then nothing may write; the binder
-	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
-	std::atomic<bool> planned {false};
-
-	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
-	bool CanRequestRebind() override {
-		return true;
-	}
-	// A query begins before it is bound.
-	void QueryBegin(duckdb::ClientContext &) override {
-		planned = false;
-	}
-	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &,
-	                                          duckdb::PreparedStatementMode) override {
-		planned = true;
-		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
-	}
-	// What is executed as it was prepared is planned; what is bound again will be.
-	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &,
-	                                          duckdb::RebindQueryInfo rebind) override {
-		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
-		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
-	}
-
-	static duckdb::shared_ptr<ConnectionState> Get(duckdb::ClientContext &context) {
-		return context.registered_state->Get<ConnectionState>(KEY);
-	}
-};
-
 // Rust's PlanGuard, owned by DuckDB's configuration.
 struct GuardInfo : public duckdb::PlannerExtensionInfo {
 	explicit GuardInfo(const roost_guard &guard_p) : guard(guard_p) {
@@ -101,6 +61,85 @@ struct GuardInfo : public duckdb::PlannerExtensionInfo {
 		guard.drop(guard.self);
 	}
 	const roost_guard guard;
+};
+
+// Who a connection is, for as long as its ClientContext lives.
+class ConnectionState : public duckdb::ClientContextState {
+public:
+	static constexpr const char *KEY = "roost";
+
+	ConnectionState(uint64_t id_p, uint8_t trust_p, duckdb::shared_ptr<GuardInfo> guard_p)
+	    : id(id_p), trust(trust_p), guard(std::move(guard_p)) {
+	}
+	~ConnectionState() override {
+		EndAltering();
+	}
+
+	const uint64_t id;
+	const uint8_t trust;
+	//! Type of the client's statement that is being prepared or executed.
+	std::atomic<uint8_t> statement {0};
+	//! Whether the running statement is planned: bound, judged and optimised. Until then nothing may write; the binder
+	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
+	std::atomic<bool> planned {false};
+	//! Whether EXECUTE runs an ALTER, as its plan says.
+	std::atomic<bool> executes_alter {false};
+
+	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
+	bool CanRequestRebind() override {
+		return true;
+	}
+	// A query begins before it is bound.
+	void QueryBegin(duckdb::ClientContext &) override {
+		planned = false;
+	}
+	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &prepared,
+	                                          duckdb::PreparedStatementMode mode) override {
+		planned = true;
+		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE) {
+			BeginAltering(prepared);
+		}
+		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
+	}
+	// What is executed as it was prepared is planned; what is bound again will be.
+	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &info,
+	                                          duckdb::RebindQueryInfo rebind) override {
+		BeginAltering(info.prepared_statement);
+		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
+		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
+	}
+
+	void TransactionCommit(duckdb::MetaTransaction &, duckdb::ClientContext &) override {
+		EndAltering();
+	}
+	void TransactionRollback(duckdb::MetaTransaction &, duckdb::ClientContext &,
+	                         duckdb::optional_ptr<duckdb::ErrorData>) override {
+		EndAltering();
+	}
+
+	static duckdb::shared_ptr<ConnectionState> Get(duckdb::ClientContext &context) {
+		return context.registered_state->Get<ConnectionState>(KEY);
+	}
+
+private:
+	const duckdb::shared_ptr<GuardInfo> guard;
+	//! The transaction has run an ALTER. DuckDB renames a table for everybody before that is committed: what others
+	//! commit meanwhile is logged under a name that nobody may ever commit.
+	std::atomic<bool> altering {false};
+
+	void BeginAltering(const duckdb::PreparedStatementData &prepared) {
+		auto type = prepared.statement_type;
+		auto alters = type == duckdb::StatementType::ALTER_STATEMENT ||
+		              (type == duckdb::StatementType::EXECUTE_STATEMENT && executes_alter);
+		if (alters && !altering.exchange(true)) {
+			guard->guard.altering(guard->guard.self, true);
+		}
+	}
+	void EndAltering() {
+		if (altering.exchange(false)) {
+			guard->guard.altering(guard->guard.self, false);
+		}
+	}
 };
 
 // The extension's callback: records the plan's facts, has them judged, throws what is refused.

@@ -41,6 +41,13 @@ impl Connection {
         unsafe { ffi::check(ffi::roost_connection_use(self.raw(), database)) }
     }
 
+    /// The same, with all schemas of the database in the search path, `main` first.
+    pub fn use_all_of(&mut self, database: &str) -> Result<(), EngineError> {
+        let database = Text::name(database)?;
+        // SAFETY: the connection is live, the text is borrowed for the call.
+        unsafe { ffi::check(ffi::roost_connection_use_all(self.raw(), database)) }
+    }
+
     /// Parses `sql` into its statements. Nothing is bound or run, except that a PRAGMA is judged
     /// ([`crate::Stage::Parsed`]) and then replaced by the SQL that DuckDB defines for it, if any. DuckDB also
     /// replaces others: `ALTER TABLE ... ADD COLUMN c DEFAULT nextval('s')` becomes BEGIN, ALTER, UPDATE, ALTER,

@@ -111,6 +111,7 @@ pub struct GuardTable {
     pub record: unsafe extern "C" fn(*mut c_void, u8, *const Text, usize),
     pub judge: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, u64, u8) -> Status,
     pub discard: unsafe extern "C" fn(*mut c_void),
+    pub altering: unsafe extern "C" fn(*mut c_void, bool),
     pub drop: unsafe extern "C" fn(*mut c_void),
 }
 
@@ -180,6 +181,7 @@ unsafe extern "C" {
         out: *mut *mut RawConnection,
     ) -> *mut Failure;
     pub fn roost_connection_use(connection: *mut RawConnection, database: Text) -> *mut Failure;
+    pub fn roost_connection_use_all(connection: *mut RawConnection, database: Text) -> *mut Failure;
     pub fn roost_connection_free(connection: *mut RawConnection);
     pub fn roost_connection_in_transaction(connection: *mut RawConnection) -> bool;
     pub fn roost_connection_interrupt(connection: *mut RawConnection) -> *mut RawInterrupt;

@@ -17,6 +17,7 @@ pub fn guard_table(guard: SharedGuard) -> GuardTable {
         record,
         judge,
         discard,
+        altering,
         drop: drop_guard,
     }
 }
@@ -68,6 +69,12 @@ unsafe extern "C" fn judge(
 unsafe extern "C" fn discard(facts: *mut c_void) {
     // SAFETY: C++ passes, for the last time, what `begin` made.
     drop(unsafe { Box::from_raw(facts.cast::<PlanFacts>()) });
+}
+
+unsafe extern "C" fn altering(this: *mut c_void, begins: bool) {
+    // SAFETY: C++ passes our own table.
+    let guard = unsafe { &*this.cast::<SharedGuard>() };
+    let _: Result<(), _> = catch_unwind(AssertUnwindSafe(|| guard.altering(begins)));
 }
 
 unsafe extern "C" fn drop_guard(this: *mut c_void) {

@@ -27,6 +27,10 @@ pub trait PlanGuard: Send + Sync + 'static {
     /// Judges a plan after it is bound and before it can run, at each bind: `prepare`, and also a rebind
     /// inside `execute_stream` or SQL's EXECUTE. `Err` stops the statement with a Permission error.
     fn judge(&self, context: Caller, plan: &PlanFacts) -> Result<(), Refusal>;
+
+    /// A transaction runs its first ALTER, or one that ran any ends (after its commit). DuckDB renames a table for
+    /// everybody before that is committed.
+    fn altering(&self, _begins: bool) {}
 }
 
 /// Who asks for a verdict.
@@ -112,8 +116,14 @@ pub struct PlanFacts {
     pub modified_databases: Vec<String>,
     /// Databases that the statement reads.
     pub read_databases: Vec<String>,
-    /// Macros that the expressions of a new index call.
+    /// What the expressions of a new index call that is, or may become, a macro.
     pub macros_in_indexes: Vec<QualifiedName>,
+    /// Types of users' own that the expressions of a new index cast to.
+    pub types_in_indexes: Vec<QualifiedName>,
+    /// Indexes whose expressions call something of a new macro's name.
+    pub indexes_over_macro: Vec<QualifiedName>,
+    /// Temporary macros and types in the constraints of a table that is not temporary.
+    pub temporaries_in_checks: Vec<QualifiedName>,
     /// Tables with generated columns that a key is added to.
     pub keys_beside_generated: Vec<QualifiedName>,
     /// Types of expressions, operators or infos that the walker does not know. Not empty = refuse.
@@ -138,6 +148,9 @@ impl PlanFacts {
             modified_databases: Vec::new(),
             read_databases: Vec::new(),
             macros_in_indexes: Vec::new(),
+            types_in_indexes: Vec::new(),
+            indexes_over_macro: Vec::new(),
+            temporaries_in_checks: Vec::new(),
             keys_beside_generated: Vec::new(),
             unknown: Vec::new(),
         }

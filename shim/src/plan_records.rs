@@ -32,6 +32,9 @@ fn apply(facts: &mut PlanFacts, tag: u8, fields: &[String]) -> Option<()> {
         10 => facts.unknown.push(text(0)?),
         11 => facts.macros_in_indexes.push(name(fields, 0)?),
         12 => facts.keys_beside_generated.push(name(fields, 0)?),
+        13 => facts.types_in_indexes.push(name(fields, 0)?),
+        14 => facts.indexes_over_macro.push(name(fields, 0)?),
+        15 => facts.temporaries_in_checks.push(name(fields, 0)?),
         20.. => {
             let detail = detail(tag, fields)?;
             if let OperatorDetail::Setting(change) = &detail {

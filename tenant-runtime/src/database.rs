@@ -14,12 +14,14 @@ use roost_engine::{
 };
 use roost_store::{
     ChunkSet, Environment, Freeze, Frozen, LocalDatabase, LocalError, pager::PagerCounts, step::stepped,
+    stream::Lsn,
 };
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// How long transactions that write may hold a publish up before they are rolled back.
 pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
@@ -78,6 +80,11 @@ impl ServedDatabase {
             failing_since: Mutex::default(),
             environment,
         }
+    }
+
+    /// The last commit, as it changes.
+    pub fn commits(&self) -> watch::Receiver<Lsn> {
+        self.files.commits()
     }
 
     /// Waits until a commit is held, unless one was since the last call.

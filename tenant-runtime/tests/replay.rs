@@ -28,7 +28,7 @@ struct Case {
     refused: &'static [&'static str],
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     Case {
         name: "an index, then a bulk load, then a row",
         before: &[],
@@ -125,6 +125,43 @@ const CASES: [Case; 9] = [
         then: &["SELECT nextval('s')", "CREATE OR REPLACE SEQUENCE s START 100", "SELECT nextval('s')"],
         told: &[("SELECT nextval('s')::VARCHAR", "101")],
         refused: &[],
+    },
+    Case {
+        name: "a CHECK that calls a macro, and what binds it again",
+        before: &[
+            "CREATE SCHEMA o",
+            "CREATE MACRO o.norm(x) AS x + 1",
+            "CREATE MACRO norm(x) AS x + 1",
+            "CREATE TABLE p (i INTEGER PRIMARY KEY CHECK (norm(i) > 0))",
+            "CREATE TABLE c (i INTEGER REFERENCES p (i))",
+            "USE o; CREATE TABLE o.q (i INTEGER PRIMARY KEY CHECK (o.norm(i) > 0)); \
+             CREATE TABLE o.d (i INTEGER REFERENCES o.q (i))",
+        ],
+        then: &[
+            "ALTER TABLE c ALTER i SET DEFAULT 1",
+            "COMMENT ON COLUMN p.i IS 'a key'",
+            "INSERT INTO p VALUES (1)",
+            "DROP TABLE c",
+            "DROP TABLE o.d",
+            "INSERT INTO p VALUES (2)",
+        ],
+        told: &[("SELECT count(*)::VARCHAR FROM p", "2")],
+        refused: &["INSERT INTO p VALUES (-5)", "FROM c"],
+    },
+    Case {
+        name: "a table that is renamed and comes back",
+        before: &["CREATE TABLE t (i INTEGER)"],
+        then: &[
+            "INSERT INTO t VALUES (1)",
+            "BEGIN; CREATE TABLE n AS FROM t; ALTER TABLE t RENAME TO o; ALTER TABLE n RENAME TO t; COMMIT",
+            "INSERT INTO t VALUES (2)",
+            "INSERT INTO o VALUES (3)",
+        ],
+        told: &[
+            ("SELECT string_agg(i::VARCHAR, ',' ORDER BY i) FROM t", "1,2"),
+            ("SELECT string_agg(i::VARCHAR, ',' ORDER BY i) FROM o", "1,3"),
+        ],
+        refused: &["FROM n"],
     },
     Case {
         name: "a schema with a type of its own",
@@ -239,6 +276,72 @@ async fn an_index_over_a_macro_is_refused_and_one_that_is_there_opens() {
     }
     run_all(&life, &["CREATE UNIQUE INDEX i ON u (lower(email))", "INSERT INTO u VALUES ('b')"]).await;
     life.seal().await.unwrap();
+}
+
+/// What a name means must not change under an index, nor with the session that wrote a constraint.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_means_the_same_everywhere() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(
+        &life,
+        &[
+            "CREATE TYPE mood AS ENUM ('sad', 'glad')",
+            "CREATE TABLE u (email VARCHAR, m VARCHAR)",
+            "CREATE UNIQUE INDEX i ON u (lower(email))",
+            "CREATE TABLE fine (i INTEGER, CHECK (abs(i) < 10 AND i::BIGINT > -3))",
+            "CREATE MACRO upper(x) AS x",
+        ],
+    )
+    .await;
+    for (sql, told) in [
+        ("CREATE INDEX j ON u ((m::mood))", "cannot cast to"),
+        ("CREATE MACRO lower(x) AS x", "Drop the index first"),
+        ("CREATE OR REPLACE MACRO main.LOWER(x) AS x", "Drop the index first"),
+        ("CREATE SCHEMA s; CREATE MACRO s.lower(x) AS x", "Drop the index first"),
+        (
+            "CREATE TEMP MACRO mine(x) AS x; CREATE TABLE c (i INTEGER CHECK (mine(i) > 0))",
+            "which is temporary",
+        ),
+    ] {
+        let error = life.run(sql).await.unwrap_err();
+        assert!(error.contains(told), "{sql}: {error}");
+    }
+    run_all(&life, &["CREATE TEMP MACRO mine(x) AS x; CREATE TEMP TABLE c (i INTEGER CHECK (mine(i) > 0))"])
+        .await;
+}
+
+/// DuckDB renames a table for everybody before that is committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_commit_while_a_table_is_being_renamed_opens_again() {
+    for (end, name, rows) in [(None, "t", "0"), (Some("ROLLBACK"), "t", "1"), (Some("COMMIT"), "u", "1")] {
+        let mut bucket = Bucket::new().await;
+        let life = Arc::new(bucket.life(Durability::Synchronous).await);
+        run_all(&life, &["CREATE TABLE t (i INTEGER)"]).await;
+        life.publish().await.unwrap();
+        let before = life.served.shipper.committed();
+        let mut renaming = life.served.engine.connect_for_test().unwrap();
+        tokio::task::block_in_place(|| {
+            renaming.run("BEGIN").unwrap();
+            renaming.run("ALTER TABLE t RENAME TO u").unwrap();
+        });
+        let writer = Arc::clone(&life);
+        let writing = tokio::spawn(async move { writer.run("INSERT INTO t VALUES (1)").await });
+        let mut commits = life.served.database.commits();
+        commits.wait_for(|last| *last > before).await.unwrap();
+        if let Some(end) = end {
+            tokio::task::block_in_place(|| renaming.run(end)).unwrap();
+            writing.await.unwrap().unwrap();
+        } else {
+            writing.abort();
+        }
+        life.crash();
+        drop(renaming);
+        let life = bucket.life(Durability::Synchronous).await;
+        assert_eq!(life.text("SELECT table_name FROM duckdb_tables()").await.unwrap(), name, "{end:?}");
+        let count = format!("SELECT count(*)::VARCHAR FROM {name}");
+        assert_eq!(life.text(&count).await.unwrap(), rows, "{end:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

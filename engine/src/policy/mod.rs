@@ -67,8 +67,36 @@ fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
         return refuse(
             "macro-in-index",
             format!(
-                "An index cannot call the macro {}: the engine would not find it again when it loads the index. \
-                 Write the macro's expression into the index instead",
+                "An index cannot call {}, which is the name of a macro: the engine would not find it again when it loads \
+                 the index. Write the macro's expression into the index instead",
+                name.name
+            ),
+        );
+    }
+    if let Some(name) = plan.types_in_indexes.first() {
+        return refuse(
+            "type-in-index",
+            format!(
+                "An index cannot cast to {}: the engine would not find that type again when it loads the index. Index \
+                 the column as it is, or cast to a built-in type",
+                name.name
+            ),
+        );
+    }
+    if let Some(name) = plan.indexes_over_macro.first() {
+        return refuse(
+            "macro-over-index",
+            format!(
+                "The index {name} calls something of this name, which would be the macro from then on. Drop the index \
+                 first, or choose another name for the macro"
+            ),
+        );
+    }
+    if let Some(name) = plan.temporaries_in_checks.first() {
+        return refuse(
+            "temporary-in-check",
+            format!(
+                "A CHECK cannot use {}, which is temporary: the table outlives it. Create it without TEMP",
                 name.name
             ),
         );
@@ -172,6 +200,9 @@ mod tests {
             (PlanFacts { copy_functions: vec!["csv".into()], ..plan() }, Some("copy")),
             (PlanFacts { paths: vec!["/x".into()], ..plan() }, Some("path")),
             (PlanFacts { macros_in_indexes: vec![named("norm")], ..plan() }, Some("macro-in-index")),
+            (PlanFacts { types_in_indexes: vec![named("mood")], ..plan() }, Some("type-in-index")),
+            (PlanFacts { indexes_over_macro: vec![named("i")], ..plan() }, Some("macro-over-index")),
+            (PlanFacts { temporaries_in_checks: vec![named("m")], ..plan() }, Some("temporary-in-check")),
             (PlanFacts { keys_beside_generated: vec![named("t")], ..plan() }, Some("key-beside-generated")),
             (create("Table", "acme"), None),
             (create("Table", "temp"), None),

@@ -31,19 +31,13 @@ const fn proof(record: Record) -> Proof {
         | Record::DeleteTuple
         | Record::UpdateTuple
         | Record::RowGroupData
-        | Record::Alter(Alteration::Comment | Alteration::ColumnComment) => Proof::Always,
+        | Record::Alter(Alteration::Comment) => Proof::Always,
         // Rows are logged under the name that their table had when the commit began to be written.
-        Record::Alter(
-            Alteration::RenameTable
-            | Alteration::RenameView
-            | Alteration::SetDefault
-            | Alteration::SetNotNull
-            | Alteration::DropNotNull,
-        ) => Proof::WithoutUpdates,
+        Record::Alter(Alteration::RenameTable | Alteration::RenameView) => Proof::WithoutUpdates,
         // Failed once:
         // - a transaction that took a value of a sequence may commit after that is dropped or replaced;
         // - a type is not found again in a schema that is as new, and a column of an enum not at all;
-        // - what calls a macro (CHECK, USING) is bound where the macro is not found;
+        // - every other ALTER of a table binds its CHECKs again, and what these call may not be found where replay is;
         // - an index is built again from rows that have changed since.
         // Not shown: the rest. FLUSH says nothing of what was changed.
         Record::DropSequence
@@ -58,6 +52,10 @@ const fn proof(record: Record) -> Proof {
             | Alteration::RenameColumn
             | Alteration::RemoveColumn
             | Alteration::ColumnType
+            | Alteration::SetDefault
+            | Alteration::SetNotNull
+            | Alteration::DropNotNull
+            | Alteration::ColumnComment
             | Alteration::AddConstraint
             | Alteration::AddField
             | Alteration::RemoveField
@@ -83,6 +81,8 @@ pub enum Doubt {
     Record(Record),
     /// A record for which it is not proven in a commit that updates or deletes rows.
     BesideUpdates(Record),
+    /// Another transaction that has altered something is open.
+    BesideAlteration,
     /// A record that cannot be read.
     Unreadable,
     /// No record at all.
@@ -94,6 +94,7 @@ pub enum Doubt {
 pub(super) struct Contents {
     records: u64,
     updates: bool,
+    alters: bool,
     /// The first record that must not be beside updates.
     sensitive: Option<Record>,
     doubt: Option<Doubt>,
@@ -106,6 +107,7 @@ impl Contents {
 
     pub fn add(&mut self, record: Record) {
         self.records += 1;
+        self.alters |= matches!(record, Record::Alter(_));
         self.updates |= matches!(record, Record::UpdateTuple | Record::DeleteTuple);
         match proof(record) {
             Proof::Always => {}
@@ -123,6 +125,11 @@ impl Contents {
 
     pub fn doubt(&mut self, doubt: Doubt) {
         self.doubt.get_or_insert(doubt);
+    }
+
+    /// Whether ALTER is a part of it.
+    pub fn alters(&self) -> bool {
+        self.alters
     }
 
     pub fn verdict(self) -> Verdict {

@@ -1,7 +1,9 @@
 //! Reads the log as it is appended to, in whatever pieces that comes. It keeps the first bytes of a record, no more.
+use super::alterations::Alterations;
 use super::fields::{Fields, Unread};
 use super::proof::{Contents, Doubt, Verdict};
 use super::record::Record;
+use crate::mutation::{Mutation, broken};
 
 /// Bytes of a record's frame: its size and its checksum.
 const FRAME_BYTES: usize = 16;
@@ -39,13 +41,23 @@ pub struct WalReader {
     contents: Contents,
     /// Of the commits that have ended since the last [`Self::commit`].
     ended: Option<Verdict>,
+    /// Whether one of them altered something.
+    altered: bool,
+    alterations: Alterations,
 }
 
 impl WalReader {
-    /// Of a log of so many bytes; they were read before.
-    pub fn after(length: u64) -> Self {
+    /// Of a log of so many bytes, which were read before; `alterations` are those of its database.
+    pub fn after(length: u64, alterations: Alterations) -> Self {
         let next = if length == 0 { Next::Header } else { Next::Frame };
-        Self { next, begun: Vec::new(), contents: Contents::default(), ended: None }
+        Self {
+            next,
+            begun: Vec::new(),
+            contents: Contents::default(),
+            ended: None,
+            altered: false,
+            alterations,
+        }
     }
 
     /// More was appended.
@@ -65,25 +77,33 @@ impl WalReader {
     pub fn commit(&mut self) -> Verdict {
         let whole = matches!(self.next, Next::Frame) && self.begun.is_empty() && self.contents.is_empty();
         let ended = self.ended.take();
+        // A transaction that ends here is still open itself.
+        let own = usize::from(std::mem::take(&mut self.altered));
+        let beside = self.alterations.count() > own;
         if !whole {
             self.next = Next::Unknown;
             return Contents::unreadable().verdict();
         }
-        ended.unwrap_or_else(|| Contents::default().verdict())
+        match ended.unwrap_or_else(|| Contents::default().verdict()) {
+            Verdict::Proven if beside && !broken(Mutation::ShipWhatIsNotProven) => {
+                Verdict::Held(Doubt::BesideAlteration)
+            }
+            verdict => verdict,
+        }
     }
 
     /// What was appended since the last commit was taken back.
     pub fn taken_back(&mut self, length: u64) {
-        *self = if matches!(self.next, Next::Unknown) && length > 0 {
-            Self { next: Next::Unknown, ..Self::after(length) }
-        } else {
-            Self::after(length)
-        };
+        let lost = matches!(self.next, Next::Unknown) && length > 0;
+        *self = Self::after(length, self.alterations.clone());
+        if lost {
+            self.next = Next::Unknown;
+        }
     }
 
     /// A part of a commit was taken back: nothing is known any more.
     pub fn lost(&mut self) {
-        *self = Self { next: Next::Unknown, ..Self::after(0) };
+        *self = Self { next: Next::Unknown, ..Self::after(0, self.alterations.clone()) };
     }
 
     fn header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
@@ -142,7 +162,9 @@ impl WalReader {
     }
 
     fn end_of_commit(&mut self) {
-        let verdict = std::mem::take(&mut self.contents).verdict();
+        let contents = std::mem::take(&mut self.contents);
+        self.altered |= contents.alters();
+        let verdict = contents.verdict();
         // One that is held holds those that are synced with it.
         match self.ended {
             Some(Verdict::Held(_)) => {}
@@ -195,6 +217,10 @@ mod tests {
     const HEADER: &str = "640062 650002 660010 dd0165d101a6019d0159b101d1017b194a5701cd018c0176 670000 ffff";
     const RENAME: &str = "6400 14 6500 01 6400 00 c800 01 c900 0461636d65 ca00 046d61696e cb00 0174 cc00 00 2c01 02 9001 0175 ffff ffff";
 
+    fn reader_after(length: u64) -> WalReader {
+        WalReader::after(length, Alterations::default())
+    }
+
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex.replace(' ', "")).unwrap()
     }
@@ -222,7 +248,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_do_not_matter(piece in 1_usize..200) {
-            let mut reader = WalReader::after(0);
+            let mut reader = reader_after(0);
             let first = [bytes(HEADER), log(&[INSERT, FLUSH])].concat();
             prop_assert_eq!(read(&mut reader, &first, piece), Verdict::Proven);
             let rename = Record::Alter(Alteration::RenameTable);
@@ -237,7 +263,7 @@ mod tests {
         #[test]
         fn no_bytes_break_it(noise in proptest::collection::vec(any::<u8>(), 0..400), piece in 1_usize..50) {
             for length in [0, 1_000] {
-                read(&mut WalReader::after(length), &noise, piece);
+                read(&mut reader_after(length), &noise, piece);
             }
         }
 
@@ -245,7 +271,7 @@ mod tests {
         fn a_commit_that_is_cut_is_held(end in 0_usize..1_000, piece in 1_usize..50) {
             let whole = log(&[INSERT, RENAME, FLUSH]);
             let cut = &whole[..end % whole.len()];
-            prop_assert!(matches!(read(&mut WalReader::after(1), cut, piece), Verdict::Held(_)));
+            prop_assert!(matches!(read(&mut reader_after(1), cut, piece), Verdict::Held(_)));
         }
     }
 
@@ -261,13 +287,13 @@ mod tests {
             (vec![0; 64], unreadable),
             (log(&["640007 ffff", FLUSH]), unreadable),
         ] {
-            assert_eq!(read(&mut WalReader::after(1), &log, 9), expected, "{log:?}");
+            assert_eq!(read(&mut reader_after(1), &log, 9), expected, "{log:?}");
         }
     }
 
     #[test]
     fn once_lost_it_holds_all_until_the_log_begins_anew() {
-        let mut reader = WalReader::after(0);
+        let mut reader = reader_after(0);
         assert_eq!(read(&mut reader, &[0; 300], 300), Verdict::Held(Doubt::Unreadable));
         assert_eq!(read(&mut reader, &log(&[INSERT, FLUSH]), 9), Verdict::Held(Doubt::Unreadable));
         reader.taken_back(300);
@@ -278,8 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn what_others_commit_beside_an_open_alteration_is_held() {
+        let alterations = Alterations::default();
+        let mut reader = WalReader::after(1, alterations.clone());
+        let (insert, rename) = (log(&[INSERT, FLUSH]), log(&[RENAME, FLUSH]));
+        let held = Verdict::Held(Doubt::BesideAlteration);
+        alterations.note(true);
+        assert_eq!(read(&mut reader, &insert, 9), held);
+        assert_eq!(read(&mut reader, &rename, 9), Verdict::Proven, "its own commit");
+        alterations.note(true);
+        assert_eq!(read(&mut reader, &rename, 9), held);
+        alterations.note(false);
+        alterations.note(false);
+        assert_eq!(read(&mut reader, &insert, 9), Verdict::Proven);
+    }
+
+    #[test]
     fn a_commit_that_failed_leaves_nothing() {
-        let mut reader = WalReader::after(1);
+        let mut reader = reader_after(1);
         reader.appended(&log(&[UPDATE, RENAME])[..50]);
         reader.taken_back(1);
         assert_eq!(read(&mut reader, &log(&[INSERT, FLUSH]), 9), Verdict::Proven);

@@ -13,7 +13,7 @@ use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, I
 use roost_engine::{
     OpenFlags, Vfs, VfsError, VfsFile,
     mutation::{Mutation, broken},
-    wal::Verdict,
+    wal::{Alterations, Verdict},
 };
 use roost_store::{
     ChunkSet, DatabaseId, Environment,
@@ -132,6 +132,7 @@ struct Shared {
     commits: watch::Sender<Lsn>,
     /// Told when a commit waits for a publish.
     held: Notify,
+    alterations: Alterations,
     environment: Environment,
 }
 
@@ -172,6 +173,7 @@ impl LocalFiles {
             changes: Mutex::new(Changes { tail, first_commit: None, held_since: None, held: 0 }),
             commits,
             held: Notify::new(),
+            alterations: Alterations::default(),
             environment,
         }))
     }
@@ -189,6 +191,11 @@ impl LocalFiles {
         self.0.pager.note_first_reads();
         self.0.attached.store(true, SeqCst);
         Ok(())
+    }
+
+    /// What the engine tells of transactions that alter tables.
+    pub fn alterations(&self) -> Alterations {
+        self.0.alterations.clone()
     }
 
     /// Damage that reading the database file met.

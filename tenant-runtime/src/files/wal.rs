@@ -32,11 +32,8 @@ impl WalFile {
         let path = files.path_of(DatabaseFile::Wal);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let size = file.metadata()?.len();
-        Ok(Self {
-            files,
-            file,
-            extent: Mutex::new(Extent { size, committed: size, reader: WalReader::after(size) }),
-        })
+        let reader = WalReader::after(size, files.alterations());
+        Ok(Self { files, file, extent: Mutex::new(Extent { size, committed: size, reader }) })
     }
 
     fn extent(&self) -> std::sync::MutexGuard<'_, Extent> {

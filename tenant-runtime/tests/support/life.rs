@@ -150,7 +150,7 @@ impl Life {
     }
 
     /// The process is gone, with all that is not in the bucket.
-    pub fn crash(self) {
+    pub fn crash(&self) {
         self.shipping.abort();
         self.publishing.abort();
     }
