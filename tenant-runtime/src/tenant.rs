@@ -243,7 +243,7 @@ pub fn cache_problem(error: &io::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("the cache folder cannot be used: {error}"))
 }
 
-/// Opens the engine over the database file and its WAL, known also by the names of the tenants that it was copied from.
+/// Opens the engine over the database file and its WAL; `former_names` are those of the tenants that it was copied from.
 /// `export` is the folder that a worker may write to.
 pub async fn open_engine(
     (setup, former_names): (&EngineSetup, &[String]),
