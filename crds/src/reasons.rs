@@ -96,6 +96,8 @@ reasons! {
     Draining => SERVED,
     /// The snapshot is complete.
     Completed => CLOSED,
+    /// The snapshot is complete: an earlier Snapshot object of its name took it.
+    Reattached => CLOSED,
     /// The class is usable.
     Ready => CLOSED,
     /// operatingMode is Suspended.
@@ -164,6 +166,8 @@ reasons! {
     DataCorrupt => STUCK,
     /// The source is of a kind that cannot be restored.
     SourceUnsupported => STUCK,
+    /// The data that an earlier Tenant of this name left behind came from another source.
+    SourceDiffers => STUCK,
     /// The init script or the restore failed.
     RestoreFailed => STUCK,
     /// Pods fail again and again.

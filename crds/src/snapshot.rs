@@ -62,7 +62,7 @@ pub struct SnapshotSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub time: Option<Time>,
-    /// How long after its completion the object is deleted; never if absent.
+    /// How long after its completion, or after its creation if that is later, the object is deleted; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
     /// Retain (default) leaves the data in the bucket when the object is deleted; Delete deletes it.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use roost_crds::Snapshot;
 
 use crate::work::Requeue;
 
@@ -12,6 +13,13 @@ pub fn expiration(from: Option<&Time>, ttl: Option<&roost_crds::Duration>) -> Op
     let seconds = i64::try_from(ttl?.as_secs()).unwrap_or(i64::MAX);
     let end = from?.0.as_second().saturating_add(seconds);
     Some(Time(Timestamp::from_second(end).unwrap_or(Timestamp::MAX)))
+}
+
+/// The moment that a snapshot's ttl is over: counted from its completion, but not from before there was this object.
+pub fn of_completed(snapshot: &Snapshot, completion: Option<&Time>) -> Option<Time> {
+    let made = snapshot.metadata.creation_timestamp.as_ref();
+    let from = completion.map(|completion| made.filter(|made| made.0 > completion.0).unwrap_or(completion));
+    expiration(from, snapshot.spec.ttl.as_ref())
 }
 
 /// Whether it has come.

@@ -88,6 +88,8 @@ pub fn of_tenant(error: &TenantError) -> Fault {
         TenantError::BranchNameTaken { .. }
         | TenantError::BranchKept { .. }
         | TenantError::BranchDiffers { .. } => Reason::BranchNameTaken,
+        TenantError::SourceDiffers { .. } => Reason::SourceDiffers,
+        TenantError::ScriptUnknown { .. } => Reason::InputsNotFound,
         TenantError::NothingPublished(_) => Reason::SourceNotReady,
         TenantError::SnapshotExists { .. } => Reason::SnapshotFailed,
         TenantError::SourceUnsupported { .. } | TenantError::TooManyAncestors(_) => Reason::SourceUnsupported,

@@ -11,6 +11,11 @@ const MAX_SCRIPT_BYTES: usize = 32 * 1024;
 /// Name of the operator's ServiceAccount.
 const SERVICE_ACCOUNT: &str = "roost-operator";
 
+/// BLAKE3 of an init script, in hexadecimal: what the bucket and status know it by.
+pub fn script_hash(script: &str) -> String {
+    blake3::hash(script.as_bytes()).to_hex().to_string()
+}
+
 /// The text of an init script. The outer error is a passing failure of the API server.
 pub async fn init_script(
     context: &Context,

@@ -38,6 +38,7 @@ pub use format::catalogue::{CatalogueEntry, SnapshotData};
 pub use format::head::Head;
 pub use format::manifest::Manifest;
 pub use format::pin::PinKind;
+pub use format::tenant::DataSource;
 pub use format::{FormatError, ReadError};
 pub use identity::{BranchName, DatabaseId, Holder, Lineage, Owner, TenantPath};
 pub use local::{Freeze, Frozen, LocalDatabase, LocalError};

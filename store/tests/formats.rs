@@ -12,7 +12,7 @@ use roost_store::format::pack::{self, PackBuilder};
 use roost_store::format::page::{self, ChunkEntry, ObjectName, Page};
 use roost_store::format::pin::{Condemned, Pin, PinKind};
 use roost_store::format::segment::{self, CarriedChunk, ChunkPlace, Commit, Seal, Segment, Slot, StoredWal};
-use roost_store::format::tenant::{Stage, TenantRecord};
+use roost_store::format::tenant::{DataSource, Stage, TenantRecord};
 use roost_store::identity::{ObjectId, PutId};
 use roost_store::position::{StreamEnd, StreamId};
 use roost_store::snapshot_folder::FolderOwner;
@@ -94,12 +94,25 @@ fn entry() -> CatalogueEntry {
         put_id: PUT_ID,
         name: "nightly".into(),
         uid: "uid".into(),
+        taken_by: None,
         data: SnapshotData::Native { pin: "pins/snapshot-nightly-x".into() },
         position: position(),
         last_commit: None,
         size: 12_288,
         created: time(),
     }
+}
+
+/// What data may come from, and what the golden files of such tenants are called.
+fn sources() -> [(DataSource, &'static str); 4] {
+    let (tenant, name) = ("acme".to_owned(), "nightly".to_owned());
+    let snapshot = DataSource::Snapshot { tenant: Some(tenant.clone()), name, position: Some(position()) };
+    [
+        (DataSource::Empty, "tenant-of-nothing.json"),
+        (DataSource::InitScript { hash: Some("00".repeat(32)) }, "tenant-of-script.json"),
+        (snapshot, "tenant-of-snapshot.json"),
+        (DataSource::Moment { tenant, time: time() }, "tenant-of-moment.json"),
+    ]
 }
 
 fn small_page() -> Page {
@@ -210,6 +223,8 @@ fn json_objects_are_as_documented() {
     golden_document("manifest.json", &manifest());
     manifest().check().unwrap();
     golden_document("catalogue.json", &entry());
+    let kept = CatalogueEntry { taken_by: Some("earlier".into()), ..entry() };
+    golden_document("catalogue-reattached.json", &kept);
     let pin = Pin {
         put_id: PUT_ID,
         kind: PinKind::Branch,
@@ -228,6 +243,7 @@ fn json_objects_are_as_documented() {
         adopted_from: None,
         restoring: None,
         former_names: Vec::new(),
+        source: None,
         data_key: None,
     };
     golden_document("tenant.json", &record);
@@ -235,6 +251,9 @@ fn json_objects_are_as_documented() {
         "tenant-copied.json",
         &TenantRecord { former_names: vec!["acme".into()], ..record.clone() },
     );
+    for (source, file) in sources() {
+        golden_document(file, &TenantRecord { source: Some(source), ..record.clone() });
+    }
     golden_document("tenant-encrypted.json", &TenantRecord { data_key: Some("2026:00".into()), ..record });
     golden_document("owner.json", &FolderOwner { put_id: PUT_ID, owner: owner(), uid: "uid".into() });
 }

@@ -150,6 +150,12 @@ async fn copy(
             return Ok(Err(fault));
         }
     }
+    if let BranchSource::Branch(from) = source
+        && observed.awaits_script()
+        && let Err(error) = store.check_published(from).await
+    {
+        return Ok(Err(fault::of_tenant(&error)));
+    }
     if let BranchSource::Branch(branch) = source
         && let Err(fault) = flush(context, &location.tenant_uid, branch.as_str()).await?
     {

@@ -68,6 +68,16 @@ impl Observed {
         self.branch.status.as_ref().is_some_and(|status| status.position.is_some())
     }
 
+    /// Whether its Tenant has an init script, which runs in the first wake: what is copied before would be empty for ever.
+    pub fn awaits_script(&self) -> bool {
+        match &self.owner {
+            Owner::Ready(tenant) => {
+                tenant.spec.source.as_ref().is_some_and(|source| source.init_script.is_some())
+            }
+            Owner::Lacking(_) => false,
+        }
+    }
+
     /// Its own mode, or its tenant's if that is stricter.
     pub fn mode(&self) -> OperatingMode {
         match &self.owner {

@@ -1,5 +1,6 @@
 //! Does what was planned for a Snapshot.
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use roost_crds::{
     Position, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
@@ -48,11 +49,17 @@ pub struct Summary {
     pub largest_tables: Vec<TableSize>,
     /// Version of DuckDB.
     pub engine_version: Option<String>,
+    /// When all files were there.
+    pub completed_at: Option<Timestamp>,
 }
 
 /// A finished snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
+    /// When it was complete; now, if nothing says so.
+    pub completed: Option<Timestamp>,
+    /// Whether an earlier object took it.
+    pub by_another: bool,
     /// The moment it holds.
     pub position: Option<Position>,
     /// What it holds.
@@ -174,12 +181,8 @@ async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, 
         Ok(name) => name,
         Err(error) => return Ok(Some(Fault::new(Reason::InvalidSpec, error.to_string()))),
     };
-    match store.head(&name).await {
-        Ok(head) if head.state().is_none() => {
-            return Ok(Some(of_tenant(&TenantError::NothingPublished(name))));
-        }
-        Ok(_) => {}
-        Err(error) => return Ok(Some(of_tenant(&error))),
+    if let Err(error) = store.check_published(&name).await {
+        return Ok(Some(of_tenant(&error)));
     }
     if let Some(fault) = own_folder(elected, observed, &location, &store, &name).await? {
         return Ok(Some(fault));
@@ -231,6 +234,8 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
     };
     Ok(match entry {
         Ok(entry) => Ok(Taken {
+            completed: Some(entry.created),
+            by_another: entry.taken_by.is_some(),
             position: Some(serving::shown(&entry.position)),
             summary: Summary { size: Some(entry.size), ..Summary::default() },
         }),
@@ -258,15 +263,18 @@ async fn conclude(
             bounded(ending.snapshot.clone().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default());
         let position =
             ending.position.clone().and_then(|p| serde_json::from_value::<roost_store::Position>(p).ok());
+        let mut by_another = false;
         if let (Some(store), Some(position), Some(location)) = (&store, &position, &location) {
             let taken = DatedPosition { position: position.clone(), last_commit: None };
             let size = summary.size.unwrap_or_default();
-            if let Err(error) = store.record_parquet(&name, &uid, &taken, &location.path, size).await {
+            match store.record_parquet(&name, &uid, &taken, &location.path, size).await {
+                Ok(entry) => by_another = entry.taken_by.is_some(),
                 // The folder is complete and says everything; the catalogue only lists it.
-                tracing::warn!(%error, snapshot = %name, "not recorded in the catalogue");
+                Err(error) => tracing::warn!(%error, snapshot = %name, "not recorded in the catalogue"),
             }
         }
-        acted.taken = Some(Taken { position: position.as_ref().map(serving::shown), summary });
+        let position = position.as_ref().map(serving::shown);
+        acted.taken = Some(Taken { completed: summary.completed_at, by_another, position, summary });
     } else {
         let why = match (ending.and_then(|ending| ending.problem.as_ref()), &pod.stage) {
             (Some(problem), _) => problem.to_string(),

@@ -45,7 +45,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Action {
         };
     }
     let status = snapshot.status.clone().unwrap_or_default();
-    let end = expiry::expiration(status.completion_time.as_ref(), snapshot.spec.ttl.as_ref());
+    let end = expiry::of_completed(snapshot, status.completion_time.as_ref());
     if expiry::is_over(end.as_ref(), now) {
         return Action::Expire;
     }

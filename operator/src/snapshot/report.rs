@@ -7,7 +7,7 @@ use roost_crds::{
 };
 
 use super::{
-    act::Acted,
+    act::{Acted, Taken},
     observe::{Observed, Source},
     plan::MAX_ATTEMPTS,
 };
@@ -20,9 +20,13 @@ pub fn report(observed: &Observed, acted: &Acted, now: &Time) -> SnapshotStatus 
     let generation = snapshot.metadata.generation.unwrap_or_default();
     let attempts = observed.attempts() + u32::from(acted.attempt_failed);
     let (state, verdict) = verdict(observed, acted, &before, attempts);
-    let completion = acted.taken.as_ref().map(|_| now.clone()).or(before.completion_time);
     let started = acted.taken.is_some() || observed.worker.is_some();
     let taken = acted.taken.clone();
+    let completed = |taken: &Taken| taken.completed.map_or_else(|| now.clone(), Time);
+    let completion = taken.as_ref().map(completed).or(before.completion_time);
+    // Of what an earlier object took nobody knows when work on it began.
+    let by_another = taken.as_ref().is_some_and(|taken| taken.by_another);
+    let start_time = before.start_time.or_else(|| started.then(|| now.clone())).filter(|_| !by_another);
     let summary = taken.as_ref().map(|taken| taken.summary.clone()).unwrap_or_default();
     SnapshotStatus {
         observed_generation: Some(generation),
@@ -47,8 +51,8 @@ pub fn report(observed: &Observed, acted: &Acted, now: &Time) -> SnapshotStatus 
         } else {
             summary.largest_tables
         },
-        start_time: before.start_time.or_else(|| started.then(|| now.clone())),
-        expiration_time: expiry::expiration(completion.as_ref(), snapshot.spec.ttl.as_ref()),
+        start_time,
+        expiration_time: expiry::of_completed(snapshot, completion.as_ref()),
         completion_time: completion,
         engine_version: summary.engine_version.or(before.engine_version),
         attempts: (attempts > 0).then_some(attempts),
@@ -70,7 +74,7 @@ fn verdict(
             Source::Lacking(fault) if fault.reason == Reason::TenantDeleted => {
                 (SnapshotState::Failed, fault.clone())
             }
-            _ => (SnapshotState::Succeeded, Fault::new(Reason::Completed, "complete")),
+            _ => (SnapshotState::Succeeded, complete(acted, before)),
         };
     }
     if before.state == Some(SnapshotState::Failed)
@@ -101,16 +105,33 @@ fn verdict(
     }
 }
 
+/// That it is complete, and whose work that was.
+fn complete(acted: &Acted, before: &SnapshotStatus) -> Fault {
+    let told =
+        before.conditions.iter().find(|c| c.type_ == "Ready" && c.reason == Reason::Reattached.as_str());
+    match (&acted.taken, told) {
+        (Some(Taken { by_another: true, completed, .. }), _) => {
+            let when = completed.map(|time| format!(" at {time}")).unwrap_or_default();
+            let message = format!("complete; an earlier Snapshot object of this name took it{when}");
+            Fault::new(Reason::Reattached, message)
+        }
+        (None, Some(told)) => Fault::new(Reason::Reattached, told.message.clone()),
+        _ => Fault::new(Reason::Completed, "complete"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::plan::{Action, plan};
     use super::{
         super::{
-            act::{Summary, Taken},
+            act::Summary,
             plan::tests::{observed, worker},
         },
         *,
     };
     use crate::pods::Stage;
+    use jiff::Timestamp;
     use roost_crds::ConditionType;
     use serde_json::json;
 
@@ -125,7 +146,8 @@ mod tests {
     #[test]
     fn a_complete_snapshot_stays_complete() {
         let mut seen = observed(json!({"format": "Native", "ttl": "1h"}), json!({}));
-        let taken = Taken { position: None, summary: Summary { size: Some(12_288), ..Summary::default() } };
+        let summary = Summary { size: Some(12_288), ..Summary::default() };
+        let taken = Taken { summary, ..Taken::default() };
         let first = report(&seen, &Acted { taken: Some(taken), ..Acted::default() }, &now());
         assert_eq!(show(&first), ("Completed", SnapshotState::Succeeded));
         assert_eq!(first.location.as_ref().unwrap().path, "prod/tenants/shop/acme/catalogue/s");
@@ -137,6 +159,26 @@ mod tests {
         assert_eq!(show(&report(&seen, &Acted::default(), &later)).0, "Completed");
         seen.source = Source::Lacking(Fault::new(Reason::TenantDeleted, "gone"));
         assert_eq!(show(&report(&seen, &Acted::default(), &later)), ("TenantDeleted", SnapshotState::Failed));
+    }
+
+    #[test]
+    fn what_an_earlier_object_took_keeps_its_time_and_is_told() {
+        let made = json!({"creationTimestamp": "2026-11-20T09:59:00Z"});
+        let mut seen = observed(json!({"format": "Native", "ttl": "1h"}), made);
+        let completed: Timestamp = "2026-10-01T08:00:00Z".parse().unwrap();
+        let taken = Taken { completed: Some(completed), by_another: true, ..Taken::default() };
+        let first = report(&seen, &Acted { taken: Some(taken), ..Acted::default() }, &now());
+        assert_eq!(show(&first), ("Reattached", SnapshotState::Succeeded));
+        let ready = first.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!(ready.status, "True");
+        assert!(ready.message.contains("2026-10-01T08:00:00Z"), "{}", ready.message);
+        assert_eq!((first.completion_time.clone(), first.start_time.clone()), (Some(Time(completed)), None));
+        // Not at once: somebody has just asked for it.
+        assert_eq!(first.expiration_time.as_ref().unwrap().0.to_string(), "2026-11-20T10:59:00Z");
+        seen.snapshot.status = Some(first.clone());
+        assert_eq!(plan(&seen, now().0), Action::Nothing);
+        let later = Time("2026-11-20T10:30:00Z".parse().unwrap());
+        assert_eq!(report(&seen, &Acted::default(), &later), first);
     }
 
     #[test]

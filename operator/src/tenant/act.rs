@@ -44,14 +44,20 @@ pub async fn act(
             }
             Action::Initialize(creation, adoption) => {
                 make(elected, observed, &mut acted, async |store| {
-                    store.initialize(creation, &adoption).await
+                    store.initialize_from(&observed.origin, creation, &adoption).await.map(Some)
+                })
+                .await?;
+            }
+            Action::Reattach(adoption) => {
+                make(elected, observed, &mut acted, async |store| {
+                    store.reattach(&observed.origin, &adoption).await
                 })
                 .await?;
             }
             Action::Restore { tenant, what, adoption } => {
                 let progress = |_| {};
                 make(elected, observed, &mut acted, async |store| {
-                    store.source_copy(&tenant, &what, &adoption, &progress).await
+                    store.source_copy(&tenant, &what, &adoption, &progress).await.map(Some)
                 })
                 .await?;
             }
@@ -71,7 +77,7 @@ async fn make(
     elected: &Elected,
     observed: &Observed,
     acted: &mut Acted,
-    step: impl AsyncFnOnce(roost_store::TenantStore) -> Result<Initialized, TenantError>,
+    step: impl AsyncFnOnce(roost_store::TenantStore) -> Result<Option<Initialized>, TenantError>,
 ) -> Result<(), ReconcileError> {
     let Some(class) = &observed.class.class else { return Ok(()) };
     let location = locate(class, &observed.identity, "");
@@ -83,7 +89,8 @@ async fn make(
         }
     };
     match step(store).await {
-        Ok(found) => {
+        Ok(None) => {}
+        Ok(Some(found)) => {
             if let Some(owner) = &found.adopted_from {
                 let note = format!("the data at {} was taken over from {owner}", location.path);
                 elected
@@ -95,9 +102,19 @@ async fn make(
             acted.made = Some((head_position(&found.head), location));
             acted.encryption_key = found.wrapped_by;
         }
-        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+        Err(error) => acted.fault = Some(refusal(&error, observed)),
     }
     Ok(())
+}
+
+/// Why the data cannot be had. Of a script that is needed to compare it, the input that lacks.
+fn refusal(error: &TenantError, observed: &Observed) -> Fault {
+    match (error, &observed.script) {
+        (TenantError::ScriptUnknown { .. }, Some(Err(lacking))) => {
+            Fault::new(lacking.reason, format!("{}; {error}", lacking.message))
+        }
+        _ => fault::of_tenant(error),
+    }
 }
 
 /// Has the class's current key wrap the tenant's data key.

@@ -7,7 +7,7 @@ use roost_crds::{
     names::MAIN_BRANCH,
 };
 use roost_protocol::{command::Order, grant::TenantIdentity};
-use roost_store::CopySource;
+use roost_store::{BranchName, CopySource, DataSource};
 use std::sync::Arc;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     inputs,
     pods::{PodView, Stage, calls},
     serving::Serving,
+    whereabouts::{locate, tenant_store},
     work::{Key, ReconcileError},
 };
 
@@ -53,6 +54,10 @@ pub struct Observed {
     pub identity: TenantIdentity,
     /// What it starts from.
     pub source: Source,
+    /// The same as the bucket knows it, as far as it is known.
+    pub origin: DataSource,
+    /// Whether an earlier Tenant of its name left data behind, looked for while its source is awaited.
+    pub kept: bool,
     /// Its init script, if it has one.
     pub script: Option<Result<String, Fault>>,
     /// Pods of all its branches.
@@ -109,6 +114,8 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
         class,
         identity,
         source: Source::Empty,
+        origin: DataSource::Empty,
+        kept: false,
         script: None,
         pods,
         serving,
@@ -127,8 +134,42 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
         {
             observed.script = Some(inputs::init_script(context, &namespace, script).await?);
         }
+        observed.origin = origin(&observed);
+        if matches!(observed.source, Source::Awaited(_)) {
+            observed.kept = is_kept(elected, &observed).await;
+        }
     }
     Ok(observed)
+}
+
+/// What the spec names.
+fn origin(observed: &Observed) -> DataSource {
+    let named = observed.tenant.spec.source.clone().unwrap_or_default();
+    if let Some(moment) = named.point_in_time {
+        return DataSource::Moment { tenant: moment.tenant_name, time: moment.time.0 };
+    }
+    if let Some(snapshot) = named.snapshot {
+        let tenant = match &observed.source {
+            Source::Copy { tenant, .. } => Some(tenant.clone()),
+            _ => None,
+        };
+        return DataSource::Snapshot { tenant, name: snapshot.name, position: None };
+    }
+    if named.init_script.is_none() {
+        return DataSource::Empty;
+    }
+    let script = observed.script.as_ref().and_then(|script| script.as_ref().ok());
+    DataSource::InitScript { hash: script.map(|script| inputs::script_hash(script)) }
+}
+
+/// Whether there is data where the Tenant's is to be; any doubt is no.
+async fn is_kept(elected: &Elected, observed: &Observed) -> bool {
+    let Some(class) = &observed.class.class else { return false };
+    let location = locate(class, &observed.identity, "");
+    match tenant_store(&elected.context, &location).await {
+        Ok(store) => store.head(&BranchName::main()).await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// The classes to choose from. Those of a Tenant that is about to be made are read anew: which of them is the default, its
@@ -192,8 +233,32 @@ fn judge_source(name: &str, snapshot: Option<&Snapshot>) -> Source {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::plan::tests::observed, *};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    #[test]
+    fn the_bucket_knows_a_source_by_what_the_spec_names() {
+        let seen = |source: serde_json::Value| observed(json!({"source": source}), json!({}), false);
+        assert_eq!(origin(&observed(json!({}), json!({}), false)), DataSource::Empty);
+        let mut script = seen(json!({"initScript": {"sql": "select 1"}}));
+        assert_eq!(origin(&script), DataSource::InitScript { hash: None }, "it was not read");
+        script.script = Some(Ok("select 1".into()));
+        let hash = Some(inputs::script_hash("select 1"));
+        assert_eq!(origin(&script), DataSource::InitScript { hash });
+        let mut snapshot = seen(json!({"snapshot": {"name": "s"}}));
+        let named = |tenant: Option<&str>| DataSource::Snapshot {
+            tenant: tenant.map(str::to_owned),
+            name: "s".into(),
+            position: None,
+        };
+        assert_eq!(origin(&snapshot), named(None));
+        snapshot.source = Source::Copy { tenant: "old".into(), what: CopySource::Snapshot("s".into()) };
+        assert_eq!(origin(&snapshot), named(Some("old")));
+        let time = "2026-11-20T09:00:00Z";
+        let moment = seen(json!({"pointInTime": {"tenantName": "old", "time": time}}));
+        assert_eq!(origin(&moment), DataSource::Moment { tenant: "old".into(), time: time.parse().unwrap() });
+    }
 
     #[test]
     fn only_what_has_passed_can_be_started_from() {

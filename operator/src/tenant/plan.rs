@@ -23,6 +23,8 @@ pub enum Action {
     Finalizer(bool),
     /// Finds or makes the data.
     Initialize(Creation, Adoption),
+    /// Finds the data that was kept, without its source.
+    Reattach(Adoption),
     /// Fills the new tenant from another one.
     Restore {
         /// The other one.
@@ -60,6 +62,7 @@ pub fn plan(observed: &Observed) -> Vec<Action> {
             Source::Copy { tenant, what } => {
                 actions.push(Action::Restore { tenant: tenant.clone(), what: what.clone(), adoption });
             }
+            Source::Awaited(_) if observed.kept => actions.push(Action::Reattach(adoption)),
             Source::Awaited(_) => {}
         }
     }
@@ -148,6 +151,8 @@ pub(super) mod tests {
             class: Resolved { class: Some(Arc::new(class)), fault: None },
             identity,
             source: Source::Empty,
+            origin: roost_store::DataSource::Empty,
+            kept: false,
             script: None,
             pods: Vec::new(),
             serving: Serving::default(),
@@ -207,6 +212,8 @@ pub(super) mod tests {
         let mut waits = observed(json!({"source": {"snapshot": {"name": "s"}}}), json!({}), false);
         waits.source = Source::Awaited(Fault::new(Reason::SourceNotFound, "waits"));
         assert_eq!(plan(&waits), []);
+        waits.kept = true;
+        assert_eq!(plan(&waits), [Action::Reattach(Adoption::default())], "the source is not needed again");
         let what = CopySource::Snapshot("s".into());
         waits.source = Source::Copy { tenant: "old".into(), what };
         assert!(matches!(plan(&waits).as_slice(), [Action::Restore { tenant, .. }] if tenant == "old"));

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     class::settings,
     fault::Fault,
+    inputs,
     verdict::{Before, Ladder},
 };
 
@@ -35,7 +36,7 @@ pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> Ten
     let published =
         observed.published() || facts.position.as_ref().is_some_and(|position| position.manifest > 0);
     let script_hash = match &observed.script {
-        Some(Ok(script)) if published => Some(blake3::hash(script.as_bytes()).to_hex().to_string()),
+        Some(Ok(script)) if published => Some(inputs::script_hash(script)),
         _ => None,
     };
     TenantStatus {

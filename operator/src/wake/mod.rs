@@ -9,6 +9,7 @@ mod flight_test;
 mod limits;
 mod room;
 pub mod runtimes;
+mod script;
 pub mod server;
 mod service;
 mod target;

@@ -12,7 +12,7 @@ use roost_protocol::{
 };
 use uuid::Uuid;
 
-use super::{cluster::api_failed, target::Target, world::Runtimes};
+use super::{cluster::api_failed, script, target::Target, world::Runtimes};
 use crate::{
     class::settings,
     context::Context,
@@ -50,6 +50,9 @@ impl Runtimes for RealRuntimes {
             data_key::unwrapped(context, spec, &storage, &state.identity, state.encryption_key.as_deref())
                 .await;
         let data_key = data_key.map_err(|error| problem(error.problem()))?;
+        if let Some(script) = &state.init_script {
+            script::note(context, &storage, &state.identity, script).await.map_err(problem)?;
+        }
         let trusted = context.trusted().map_err(|error| internal(&error))?;
         let grant = Grant {
             version: PROTOCOL_VERSION,

@@ -33,6 +33,9 @@ pub struct CatalogueEntry {
     pub name: String,
     /// Uid of the Snapshot object, or of the scheduled run.
     pub uid: String,
+    /// Uid of the one that took it, if another has it by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
     /// Where the data is.
     pub data: SnapshotData,
     /// What was taken.

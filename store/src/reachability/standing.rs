@@ -226,6 +226,7 @@ mod tests {
             put_id: PutId::from_bytes([4; 16]),
             name: "nightly".into(),
             uid: "s1".into(),
+            taken_by: None,
             data: SnapshotData::Native { pin: "pins/snapshot-nightly-1".into() },
             position: position.clone(),
             last_commit: None,

@@ -4,6 +4,7 @@ use crate::advice::Advice;
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
 use crate::format::ReadError;
+use crate::format::tenant::DataSource;
 use crate::identity::{BranchName, InvalidName, Owner};
 use crate::position::Position;
 
@@ -43,6 +44,30 @@ pub enum TenantError {
     /// The tenant is being restored from a snapshot, and that has not ended.
     #[error("the restore from snapshot {0} has not finished")]
     RestoreUnfinished(String),
+    /// The prefix holds data of an earlier Tenant that came from something else. Nothing was written.
+    #[error(
+        "the data at {location} that an earlier Tenant of this name left behind came from {kept}, and this Tenant asks \
+         for {asked}{}; to begin anew, choose another name for the Tenant",
+        way_to(.kept, .asked)
+    )]
+    SourceDiffers {
+        /// The prefix.
+        location: String,
+        /// What the data came from.
+        kept: Box<DataSource>,
+        /// What the Tenant asks for.
+        asked: Box<DataSource>,
+    },
+    /// The prefix holds data that came from an init script, and the Tenant's own is not known. Nothing was written.
+    #[error(
+        "the data at {location} came from initScript with the BLAKE3 hash {hash}, and this Tenant's script cannot be compared with it"
+    )]
+    ScriptUnknown {
+        /// The prefix.
+        location: String,
+        /// The hash of the script that the data came from.
+        hash: String,
+    },
     /// The tenant that another one is to be filled from has no data.
     #[error("there is no data of a Tenant {0} in this namespace, under the class's bucket and prefix")]
     SourceTenantNotFound(String),
@@ -143,6 +168,29 @@ pub enum TenantError {
     Write(#[from] WriteError),
 }
 
+/// What is to be done to have the data that was kept. Two snapshots may have had the same name.
+fn way_to(kept: &DataSource, asked: &DataSource) -> String {
+    match kept {
+        DataSource::Snapshot { name, .. } if kept.agrees(asked) => format!(
+            ", which has been taken anew since; to have that data, first delete the newer Snapshot {name} with \
+             deletionPolicy Delete"
+        ),
+        kept => format!("; to have that data, delete this Tenant and create it with {}", writing(kept)),
+    }
+}
+
+/// The spec of a Tenant that gets the data.
+fn writing(kept: &DataSource) -> String {
+    match kept {
+        DataSource::Empty => "no spec.source".into(),
+        DataSource::InitScript { .. } => "the initScript that it had".into(),
+        DataSource::Snapshot { name, .. } => format!("source: {{snapshot: {{name: {name}}}}}"),
+        DataSource::Moment { tenant, time } => {
+            format!("source: {{pointInTime: {{tenantName: {tenant}, time: \"{time}\"}}}}")
+        }
+    }
+}
+
 fn holder(uid: Option<&str>) -> String {
     uid.map(|uid| format!(" by the Branch object with uid {uid}")).unwrap_or_default()
 }
@@ -172,6 +220,8 @@ impl TenantError {
             | Self::SnapshotNotFound(_)
             | Self::SourceTenantNotFound(_)
             | Self::SourceUnsupported { .. }
+            | Self::SourceDiffers { .. }
+            | Self::ScriptUnknown { .. }
             | Self::MainBranch
             | Self::TooManyAncestors(_)
             | Self::InvalidName(_) => Advice::FixInput,

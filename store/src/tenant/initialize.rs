@@ -6,7 +6,7 @@ use super::{Adoption, Creation, Initialized, TenantError, TenantStore};
 use crate::bucket::Settled;
 use crate::encryption::wrapped_by;
 use crate::format::head::Head;
-use crate::format::tenant::{Stage, TenantRecord};
+use crate::format::tenant::{DataSource, Stage, TenantRecord};
 use crate::identity::{BranchName, Owner};
 use crate::object::{Condition, ETag};
 
@@ -35,17 +35,36 @@ impl Claimed {
     }
 }
 
+/// The names that data which is copied has had.
+async fn former_names(copied: Option<&Copied<'_>>) -> Result<Vec<String>, TenantError> {
+    match copied {
+        Some(copied) => copied.source.names_for_a_copy().await,
+        None => Ok(Vec::new()),
+    }
+}
+
 impl TenantStore {
-    /// Claims the prefix and creates main's HEAD (epoch 0, sealed, never published), or finds both. Idempotent.
-    ///
-    /// Data of an earlier Tenant of the same cluster and namespace is re-attached; other data only as
-    /// `adoption` names. Nothing is written when data is missing or owned elsewhere.
+    /// [`Self::initialize_from`] nothing: a database that begins empty.
     pub async fn initialize(
         &self,
         creation: Creation,
         adoption: &Adoption,
     ) -> Result<Initialized, TenantError> {
-        let claimed = self.claim(creation, adoption, None).await?;
+        self.initialize_from(&DataSource::Empty, creation, adoption).await
+    }
+
+    /// Claims the prefix and creates main's HEAD (epoch 0, sealed, never published), or finds both. Idempotent. `source` is
+    /// one that begins empty.
+    ///
+    /// Data of an earlier Tenant of the same cluster and namespace is re-attached if it came from `source`; other data only
+    /// as `adoption` names. Nothing is written when data is missing, owned elsewhere or of another source.
+    pub async fn initialize_from(
+        &self,
+        source: &DataSource,
+        creation: Creation,
+        adoption: &Adoption,
+    ) -> Result<Initialized, TenantError> {
+        let claimed = self.claim(creation, adoption, source, None).await?;
         if let Some(snapshot) = &claimed.record.restoring
             && claimed.record.stage == Stage::Creating
         {
@@ -73,6 +92,7 @@ impl TenantStore {
         &self,
         creation: Creation,
         adoption: &Adoption,
+        source: &DataSource,
         copied: Option<&Copied<'_>>,
     ) -> Result<Claimed, TenantError> {
         let key = self.keys.tenant();
@@ -80,7 +100,7 @@ impl TenantStore {
         for _ in 0..MAX_RACES {
             let found = self.bucket.find::<TenantRecord>(&key).await?;
             let (next, condition) = match found {
-                None => (self.first_record(creation, copied).await?, Condition::IfAbsent),
+                None => (self.first_record(creation, source, copied).await?, Condition::IfAbsent),
                 Some((record, _)) if record.stage == Stage::Deleting => {
                     let ours = record.owner.same_namespace(&self.owner);
                     return Err(if ours { self.being_deleted() } else { self.owned_elsewhere(record) });
@@ -91,7 +111,7 @@ impl TenantStore {
                     return Ok(Claimed { record, etag, adopted_from });
                 }
                 Some((record, etag)) => {
-                    let taken = self.adopted(record, adoption).await?;
+                    let taken = self.adopted(record, adoption, source, copied).await?;
                     adopted_from =
                         taken.adopted_from.clone().filter(|from| !from.same_namespace(&self.owner));
                     (taken, Condition::IfMatch(etag))
@@ -108,6 +128,7 @@ impl TenantStore {
     async fn first_record(
         &self,
         creation: Creation,
+        source: &DataSource,
         copied: Option<&Copied<'_>>,
     ) -> Result<TenantRecord, TenantError> {
         if creation == Creation::KnownTenant {
@@ -123,10 +144,6 @@ impl TenantStore {
         {
             return Err(TenantError::OwnerUnknown { location: self.keys.root().to_owned() });
         }
-        let former_names = match copied {
-            Some(copied) => copied.source.names_for_a_copy().await?,
-            None => Vec::new(),
-        };
         Ok(TenantRecord {
             put_id: self.put_id(),
             owner: self.owner.clone(),
@@ -134,13 +151,20 @@ impl TenantStore {
             created: self.bucket.environment.clock.now(),
             adopted_from: None,
             restoring: copied.map(|copied| copied.label.clone()),
-            former_names,
+            former_names: former_names(copied).await?,
+            source: Some(source.clone()),
             data_key: self.new_data_key()?,
         })
     }
 
-    /// The record of another owner as ours, if that owner is one that we may take over from.
-    async fn adopted(&self, record: TenantRecord, adoption: &Adoption) -> Result<TenantRecord, TenantError> {
+    /// The record of another owner as ours, if that owner is one that we may take over from, and its data is what we ask for.
+    async fn adopted(
+        &self,
+        record: TenantRecord,
+        adoption: &Adoption,
+        source: &DataSource,
+        copied: Option<&Copied<'_>>,
+    ) -> Result<TenantRecord, TenantError> {
         let from = &record.owner;
         let named =
             adoption.from.as_ref().is_some_and(|(c, n)| *c == from.cluster_id && *n == from.namespace_uid);
@@ -149,9 +173,22 @@ impl TenantStore {
             return Err(self.owned_elsewhere(record));
         }
         let key = self.keys.head(&BranchName::main());
-        if record.stage == Stage::Created && self.bucket.find::<Head>(&key).await?.is_none() {
+        let head = self.bucket.find::<Head>(&key).await?.map(|(head, _)| head);
+        if record.stage == Stage::Created && head.is_none() {
             return Err(TenantError::DataMissing { key });
         }
+        let record = match &head {
+            // A Tenant that names whose data it takes, and no source, takes it whatever it came from.
+            Some(_) if named && *source == DataSource::Empty => record,
+            Some(head) => self.of_source(record, source, head).await?,
+            // Nothing came of it.
+            None => TenantRecord {
+                source: Some(source.clone()),
+                restoring: copied.map(|copied| copied.label.clone()),
+                former_names: former_names(copied).await?,
+                ..record
+            },
+        };
         let adopted_from = if recreated { record.adopted_from } else { Some(record.owner) };
         Ok(TenantRecord { put_id: self.put_id(), owner: self.owner.clone(), adopted_from, ..record })
     }

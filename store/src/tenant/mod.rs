@@ -25,6 +25,7 @@ mod pins;
 mod reattach;
 mod restore;
 mod snapshots;
+mod source;
 
 pub use data_key::WrappedDataKey;
 pub use deletion::MAX_DELETE_ROUNDS;

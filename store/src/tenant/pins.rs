@@ -35,6 +35,15 @@ impl TenantStore {
         self.pin_position(kind, name, uid, &source).await
     }
 
+    /// Refuses a branch that was never published: what is copied from it now would stay empty, whatever runs in its first
+    /// wake.
+    pub async fn check_published(&self, branch: &BranchName) -> Result<(), TenantError> {
+        match self.head(branch).await?.state() {
+            Some(_) => Ok(()),
+            None => Err(TenantError::NothingPublished(branch.clone())),
+        }
+    }
+
     /// What opening a branch now would give; none if it is empty.
     pub(super) async fn last_durable(
         &self,

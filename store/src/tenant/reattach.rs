@@ -140,7 +140,8 @@ impl TenantStore {
                 SnapshotData::Native { pin: pinned.pin }
             }
         };
-        let next = CatalogueEntry { put_id: self.put_id(), uid: uid.to_owned(), data, ..entry };
+        let (uid, taken_by) = (uid.to_owned(), entry.taken_by.or(Some(entry.uid)));
+        let next = CatalogueEntry { put_id: self.put_id(), uid, taken_by, data, ..entry };
         match self.bucket.settle(&key, &next, &Condition::IfMatch(etag)).await? {
             Settled::Mine(_) => {}
             Settled::Other(_) => return Err(WriteError::Other { key }.into()),

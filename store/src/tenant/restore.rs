@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::initialize::Copied;
-use super::{Adoption, Creation, Initialized, Progress, TenantError, TenantStore};
+use super::{Adoption, Creation, Initialized, Pinned, Progress, TenantError, TenantStore};
 use crate::branch::read::{self, LoadedState, Restored};
 use crate::branch::upload::{Made, Maker, Placed, UploadError};
 use crate::bucket::Settled;
@@ -17,7 +17,7 @@ use crate::format::catalogue::SnapshotData;
 use crate::format::head::Head;
 use crate::format::manifest::Manifest;
 use crate::format::pin::PinKind;
-use crate::format::tenant::{Stage, TenantRecord};
+use crate::format::tenant::{DataSource, Stage, TenantRecord};
 use crate::identity::{BranchName, Lineage, ObjectId, TenantPath};
 use crate::object::{Condition, ObjectError};
 use crate::position::{DatedPosition, StreamId};
@@ -40,6 +40,16 @@ pub enum CopySource {
 }
 
 impl CopySource {
+    /// As `tenant.json` says what the data came from.
+    fn recorded(&self, tenant: &str) -> DataSource {
+        match self {
+            Self::Snapshot(name) => {
+                DataSource::Snapshot { tenant: Some(tenant.to_owned()), name: name.clone(), position: None }
+            }
+            Self::Moment(time) => DataSource::Moment { tenant: tenant.to_owned(), time: *time },
+        }
+    }
+
     /// As `tenant.json` says what is under way.
     fn label(&self, tenant: &str) -> String {
         match self {
@@ -65,7 +75,8 @@ impl TenantStore {
             Self::new(self.bucket.store.clone(), path, self.owner.clone(), self.bucket.environment.clone())
                 .with_class_keys(self.class_keys.clone());
         let copied = Copied { label: what.label(source_tenant), source: &source };
-        let claimed = self.claim(Creation::NewTenant, adoption, Some(&copied)).await?;
+        let recorded = what.recorded(source_tenant);
+        let mut claimed = self.claim(Creation::NewTenant, adoption, &recorded, Some(&copied)).await?;
         let main = BranchName::main();
         let key = self.keys.head(&main);
         if let Some((head, _)) = self.bucket.find::<Head>(&key).await? {
@@ -75,11 +86,17 @@ impl TenantStore {
         if claimed.record.stage != Stage::Creating {
             return Err(TenantError::DataMissing { key });
         }
-        let (source, state, pin) = source.open_source(what, &self.owner.tenant_uid).await?;
+        let (source, state, Pinned { pin, position: taken, .. }) =
+            source.open_source(what, &self.owner.tenant_uid).await?;
         let copied = self.unlocked(&claimed.record)?.copy(&source, &state, progress).await;
         // The pin goes in either case; a retry makes its own.
         source.bucket.delete(&source.keys.relative(&pin)).await.map_err(ReadError::from)?;
         let head = copied?;
+        if let Some(DataSource::Snapshot { position, .. }) = &mut claimed.record.source {
+            *position = Some(taken);
+        }
+        // Its copy may have taken long: a Tenant made again meanwhile may want another source.
+        self.find_own().await?;
         let head = match self.bucket.settle(&key, &head, &Condition::IfAbsent).await? {
             Settled::Other(Some((other, _))) => other,
             _ => head,
@@ -103,7 +120,7 @@ impl TenantStore {
         &self,
         what: &CopySource,
         reader_uid: &str,
-    ) -> Result<(Self, LoadedState, String), TenantError> {
+    ) -> Result<(Self, LoadedState, Pinned), TenantError> {
         let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
         let (record, _) = found.ok_or_else(|| TenantError::SourceTenantNotFound(self.path.tenant.clone()))?;
         if !record.owner.same_namespace(&self.owner) {
@@ -120,7 +137,7 @@ impl TenantStore {
         };
         let pinned = self.pin_position(PinKind::Reader, name, reader_uid, &dated).await?;
         let state = read::load(&self.bucket, &self.keys, &pinned.position).await?;
-        Ok((source, state, pinned.pin))
+        Ok((source, state, pinned))
     }
 
     async fn kept_by_snapshot(&self, name: &str) -> Result<DatedPosition, TenantError> {

@@ -68,6 +68,7 @@ impl TenantStore {
             put_id: self.put_id(),
             name: name.to_owned(),
             uid: uid.to_owned(),
+            taken_by: None,
             data,
             position: taken.position.clone(),
             last_commit: taken.last_commit,

@@ -58,8 +58,12 @@ impl World {
     }
 
     pub async fn open(&self, branch: &str) -> (OwnedBranch, ModelDatabase) {
+        self.open_in(&self.tenant(), branch).await
+    }
+
+    pub async fn open_in(&self, tenant: &TenantStore, branch: &str) -> (OwnedBranch, ModelDatabase) {
         let holder = Holder { name: "pod".into(), id: "pod".into() };
-        let branch = self.tenant().branch(&BranchName::new(branch).unwrap());
+        let branch = tenant.branch(&BranchName::new(branch).unwrap());
         let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
         let file = self.disk.path().join(format!("{:?}", std::time::Instant::now()));
         owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
@@ -71,7 +75,12 @@ impl World {
 
     /// Opens a branch, ships a bulk load, publishes, changes `chunk`, and seals: two manifests with a stream between.
     pub async fn write(&self, branch: &str, chunk: u64) {
-        let (owned, database) = self.open(branch).await;
+        self.write_in(&self.tenant(), branch, chunk).await;
+    }
+
+    /// The same in another tenant.
+    pub async fn write_in(&self, tenant: &TenantStore, branch: &str, chunk: u64) {
+        let (owned, database) = self.open_in(tenant, branch).await;
         database.commit(&[1, 2]);
         owned.publish(&database).await.unwrap();
         let free = database.free();

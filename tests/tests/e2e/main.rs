@@ -16,5 +16,6 @@ mod moments;
 mod names;
 mod objects;
 mod rights;
+mod sources;
 mod sql;
 mod suspension;
