@@ -67,14 +67,7 @@ async fn a_copy_and_what_is_made_of_it_know_the_names_that_the_data_had() {
     assert_eq!(former_names(&again, &main).await, ["beta", "gamma", "acme"]);
 
     let dev = BranchName::new("dev").unwrap();
-    gamma
-        .create_branch(
-            &dev,
-            roost_store::BranchObject { name: "dev", uid: "uid" },
-            &BranchSource::Branch(main.clone()),
-        )
-        .await
-        .unwrap();
+    gamma.create_branch(&dev, branch_object("uid"), &BranchSource::Branch(main.clone())).await.unwrap();
     assert_eq!(former_names(&gamma, &dev).await, ["acme", "beta"]);
     let pinned = gamma.pin(PinKind::Reader, "export", "uid", &main, None).await.unwrap();
     let reader = gamma.branch(&main).open_position(&pinned.position, &pinned.pin).await.unwrap();
