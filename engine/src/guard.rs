@@ -3,7 +3,7 @@ use crate::policy::{self, Rules};
 use crate::request::Role;
 use crate::wal::Alterations;
 use roost_duckdb::{
-    Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
+    Altering, Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,8 +93,8 @@ impl SessionGuard {
 }
 
 impl PlanGuard for SessionGuard {
-    fn altering(&self, begins: bool) {
-        self.alterations.note(begins);
+    fn altering(&self, what: Altering) {
+        self.alterations.note(what);
     }
 
     fn judge(&self, caller: Caller, plan: &PlanFacts) -> Result<(), Refusal> {

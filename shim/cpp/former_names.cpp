@@ -36,8 +36,6 @@ struct FormerNames : public StorageExtensionInfo {
 	vector<string> names;
 	//! Null before it is attached, and when attaching it has failed.
 	optional_ptr<AttachedDatabase> database;
-	//! It is attached, and its WAL is not replayed yet: the only connections are those of the replay.
-	bool replaying = false;
 };
 
 // The catalog of the attached database, as DuckDB would make it.
@@ -45,7 +43,6 @@ class NamedCatalog : public DuckCatalog {
 public:
 	NamedCatalog(AttachedDatabase &database, FormerNames &former_p) : DuckCatalog(database), former(former_p) {
 		former.database = &database;
-		former.replaying = true;
 	}
 	~NamedCatalog() override {
 		former.database = nullptr;
@@ -53,7 +50,6 @@ public:
 	// It is loaded and its WAL is replayed; nobody uses it yet.
 	void FinalizeLoad(optional_ptr<ClientContext> context) override {
 		DuckCatalog::FinalizeLoad(context);
-		former.replaying = false;
 		if (!former.names.empty()) {
 			roost::RenameColumnQualifiers(*this, former.names);
 		}
@@ -72,7 +68,9 @@ public:
 	explicit KnowsFormerNames(shared_ptr<FormerNames> former_p) : former(std::move(former_p)) {
 	}
 	void TransactionBegin(MetaTransaction &transaction, ClientContext &context) override {
-		if (!former->database || (former->names.empty() && !former->replaying)) {
+		// DuckDB's own connections replay the WAL and bind indexes for a checkpoint.
+		auto own = !roost::ConnectionState::Get(context);
+		if (!former->database || (former->names.empty() && !own)) {
 			return;
 		}
 		auto database = former->database->shared_from_this();
@@ -80,7 +78,7 @@ public:
 		for (auto &name : former->names) {
 			(transaction.*Revealed(UsedDatabases())).emplace(name, used);
 		}
-		if (former->replaying) {
+		if (own) {
 			roost::PlaceIn(context, used.GetCatalog().Cast<DuckCatalog>());
 		}
 	}

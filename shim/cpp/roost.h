@@ -51,6 +51,7 @@ struct roost_vfs {
 };
 
 // plan_facts.cpp: Rust's PlanGuard. A plan arrives as records, each a tag (src/plan_records.rs) and texts.
+enum roost_altering : uint8_t { roost_altering_begins = 0, roost_altering_committed = 1, roost_altering_rolled_back = 2 };
 struct roost_guard {
 	void *self;
 	void *(*begin)(void *self, uint8_t stage, uint8_t statement);
@@ -60,7 +61,7 @@ struct roost_guard {
 	// Frees `facts` without a verdict: the walk failed.
 	void (*discard)(void *facts);
 	// A transaction runs its first ALTER, or the transaction that did ends.
-	void (*altering)(void *self, bool begins);
+	void (*altering)(void *self, uint8_t what);
 	void (*drop)(void *self);
 };
 

@@ -72,7 +72,7 @@ public:
 	    : id(id_p), trust(trust_p), guard(std::move(guard_p)) {
 	}
 	~ConnectionState() override {
-		EndAltering();
+		EndAltering(roost_altering_rolled_back);
 	}
 
 	const uint64_t id;
@@ -110,11 +110,11 @@ public:
 	}
 
 	void TransactionCommit(duckdb::MetaTransaction &, duckdb::ClientContext &) override {
-		EndAltering();
+		EndAltering(roost_altering_committed);
 	}
 	void TransactionRollback(duckdb::MetaTransaction &, duckdb::ClientContext &,
 	                         duckdb::optional_ptr<duckdb::ErrorData>) override {
-		EndAltering();
+		EndAltering(roost_altering_rolled_back);
 	}
 
 	static duckdb::shared_ptr<ConnectionState> Get(duckdb::ClientContext &context) {
@@ -132,12 +132,12 @@ private:
 		auto alters = type == duckdb::StatementType::ALTER_STATEMENT ||
 		              (type == duckdb::StatementType::EXECUTE_STATEMENT && executes_alter);
 		if (alters && !altering.exchange(true)) {
-			guard->guard.altering(guard->guard.self, true);
+			guard->guard.altering(guard->guard.self, roost_altering_begins);
 		}
 	}
-	void EndAltering() {
+	void EndAltering(roost_altering how) {
 		if (altering.exchange(false)) {
-			guard->guard.altering(guard->guard.self, false);
+			guard->guard.altering(guard->guard.self, how);
 		}
 	}
 };

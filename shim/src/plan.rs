@@ -28,9 +28,20 @@ pub trait PlanGuard: Send + Sync + 'static {
     /// inside `execute_stream` or SQL's EXECUTE. `Err` stops the statement with a Permission error.
     fn judge(&self, context: Caller, plan: &PlanFacts) -> Result<(), Refusal>;
 
-    /// A transaction runs its first ALTER, or one that ran any ends (after its commit). DuckDB renames a table for
-    /// everybody before that is committed.
-    fn altering(&self, _begins: bool) {}
+    /// A transaction runs its first ALTER, or one that ran any has ended. DuckDB renames a table for everybody before
+    /// that is committed.
+    fn altering(&self, _what: Altering) {}
+}
+
+/// What becomes of a transaction that alters something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Altering {
+    /// It runs its first ALTER.
+    Begins,
+    /// It was committed.
+    Committed,
+    /// It was rolled back, or failed to commit.
+    RolledBack,
 }
 
 /// Who asks for a verdict.

@@ -111,6 +111,11 @@ impl ServedDatabase {
         }
     }
 
+    /// It is not known whether a checkpoint would be possible: the bucket does not take what comes before it.
+    pub fn bucket_is_late(&self) {
+        *self.failing() = None;
+    }
+
     /// Whether a commit has waited for a publish for so long that readers of an older state must go.
     fn readers_must_go(&self) -> bool {
         let now = self.environment.clock.monotonic();
@@ -168,6 +173,7 @@ impl ServedDatabase {
     async fn freeze_behind(&self, gate: &ClosedGate, purpose: Freeze) -> Result<Frozen, LocalError> {
         let drained = tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.drained());
         let Ok(_turn) = stepped("drain", "", drained).await else {
+            self.bucket_is_late();
             return Err(LocalError::retryable(
                 "commits could not be shipped in time, so nothing was checkpointed",
             ));

@@ -167,6 +167,7 @@ impl Publisher {
         }
         // While the bucket takes nothing, a publish would hold writers back in vain.
         if tokio::time::timeout(SHIPPING_PATIENCE, self.shipper.caught_up()).await.is_err() {
+            self.database.bucket_is_late();
             let late = LocalError::retryable("commits could not be shipped in time, so nothing is published");
             return Err(late.into());
         }

@@ -57,6 +57,7 @@ const fn proof(record: Record) -> Proof {
             | Alteration::DropNotNull
             | Alteration::ColumnComment
             | Alteration::AddConstraint
+            | Alteration::ForeignKey
             | Alteration::AddField
             | Alteration::RemoveField
             | Alteration::RenameField,

@@ -79,7 +79,7 @@ impl WalReader {
         let ended = self.ended.take();
         // A transaction that ends here is still open itself.
         let own = usize::from(std::mem::take(&mut self.altered));
-        let beside = self.alterations.count() > own;
+        let beside = self.alterations.beside(own);
         if !whole {
             self.next = Next::Unknown;
             return Contents::unreadable().verdict();
@@ -213,6 +213,7 @@ mod tests {
     use super::super::record::Alteration;
     use super::*;
     use proptest::prelude::*;
+    use roost_duckdb::Altering;
 
     const HEADER: &str = "640062 650002 660010 dd0165d101a6019d0159b101d1017b194a5701cd018c0176 670000 ffff";
     const RENAME: &str = "6400 14 6500 01 6400 00 c800 01 c900 0461636d65 ca00 046d61696e cb00 0174 cc00 00 2c01 02 9001 0175 ffff ffff";
@@ -309,13 +310,15 @@ mod tests {
         let mut reader = WalReader::after(1, alterations.clone());
         let (insert, rename) = (log(&[INSERT, FLUSH]), log(&[RENAME, FLUSH]));
         let held = Verdict::Held(Doubt::BesideAlteration);
-        alterations.note(true);
+        alterations.note(Altering::Begins);
         assert_eq!(read(&mut reader, &insert, 9), held);
         assert_eq!(read(&mut reader, &rename, 9), Verdict::Proven, "its own commit");
-        alterations.note(true);
+        alterations.note(Altering::Begins);
         assert_eq!(read(&mut reader, &rename, 9), held);
-        alterations.note(false);
-        alterations.note(false);
+        alterations.note(Altering::Committed);
+        assert_eq!(read(&mut reader, &insert, 9), held);
+        alterations.note(Altering::RolledBack);
+        assert_eq!(read(&mut reader, &insert, 9), held, "it may have been logged before");
         assert_eq!(read(&mut reader, &insert, 9), Verdict::Proven);
     }
 
