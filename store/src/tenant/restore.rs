@@ -110,7 +110,7 @@ impl TenantStore {
         let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
         let mut names = found.map(|(record, _)| record.former_names).unwrap_or_default();
         names.retain(|name| *name != self.path.tenant);
-        names.push(self.path.tenant.to_string());
+        names.push(self.path.tenant.clone());
         names.drain(..names.len().saturating_sub(MAX_FORMER_NAMES));
         Ok(names)
     }
