@@ -15,6 +15,7 @@ mod life;
 use history::{
     History,
     run::{make, run},
+    shrink::shrink,
     statements::kinds,
 };
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ async fn one() {
     let path = std::env::var("ROOST_HISTORY").expect("ROOST_HISTORY names a file");
     let history: History = std::fs::read_to_string(path).unwrap().parse().unwrap();
     if let Err(failure) = run(&history).await {
+        if std::env::var_os("ROOST_SHRINK").is_some() {
+            let (history, failure) = shrink(history, failure).await;
+            panic!("shrunk:\n{history}\n{failure}");
+        }
         panic!("{failure}");
     }
 }
@@ -51,10 +56,15 @@ async fn many() {
         }
         if let Err(failure) = ran.result {
             failures += 1;
+            let (mut history, mut failure) = (ran.history, failure);
+            if std::env::var_os("ROOST_SHRINK").is_some() {
+                (history, failure) = shrink(history, failure).await;
+                println!("-- seed {seed}, shrunk:\n{history}");
+            }
             let cut: String = failure.to_string().chars().take(1000).collect();
             println!("-- seed {seed}: {cut}");
             let path = format!("/tmp/f/{seed}.sql");
-            std::fs::write(&path, ran.history.to_string()).unwrap();
+            std::fs::write(&path, history.to_string()).unwrap();
         }
     }
     for (kind, (done, failed)) in counts {

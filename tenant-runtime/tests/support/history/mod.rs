@@ -7,6 +7,7 @@ pub mod objects;
 pub mod observe;
 pub mod rows;
 pub mod run;
+pub mod shrink;
 pub mod statements;
 pub mod tables;
 pub mod values;

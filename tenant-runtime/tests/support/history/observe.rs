@@ -74,6 +74,10 @@ impl Observed {
             let sql =
                 format!("SELECT {select} WHERE database_name = current_database(){internal} ORDER BY 1");
             observed.ask(connection, what, &sql);
+            // The name of a type is quoted or not, in the same expression.
+            if let Some(text) = observed.0.get_mut(what) {
+                *text = text.replace('"', "");
+            }
         }
         for relation in relations(connection)? {
             observed.rows(connection, &relation);

@@ -31,6 +31,16 @@ pub struct Failure {
     pub what: String,
 }
 
+impl Failure {
+    /// The kind of failure: two of a kind have the same cause, as far as can be told.
+    pub fn class(&self) -> String {
+        let first = self.what.lines().next().unwrap_or_default();
+        let first = first.split("WAL file").last().unwrap_or_default();
+        let letters = first.chars().filter(|letter| !letter.is_ascii_digit()).take(60);
+        format!("{} {}", self.stage, letters.collect::<String>())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.stage, self.what)
@@ -94,6 +104,9 @@ impl World {
             Step::Sql(number, sql) => block_in_place(|| self.client(*number).run(sql)),
         };
         if let Err(error) = &outcome {
+            if std::env::var_os("ROOST_TELL").is_some() {
+                println!("-- {step}\n--   {error}");
+            }
             self.dead |= matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal);
         }
         let last = self.life.served.shipper.committed();
@@ -117,6 +130,8 @@ impl World {
 
     /// Kills the process and compares what opens next with what the last durable commit left.
     pub async fn kill(mut self) -> Result<(), Failure> {
+        let t = std::time::Instant::now();
+        macro_rules! lap { ($x:expr) => { if std::env::var_os("LAP").is_some() { eprintln!("{} {:?}", $x, t.elapsed()); } } }
         let held = self.is_held().await?;
         self.life.stop_shipping();
         let durable = self.life.served.branch.durable();
@@ -128,13 +143,18 @@ impl World {
         } else {
             observe("the state before", &self.life.served.engine)?
         };
+        lap!("observed");
         self.read_as_a_worker(&expected).await?;
+        lap!("worker");
         let next = Life::open(&self.tenant, &self.disk.path().join("next"), Durability::Synchronous).await;
         let next = next.map_err(failed("opening"))?;
+        lap!("opened");
         same("opened", &expected, &next)?;
+        lap!("compared");
         next.publish().await.map_err(failed("publish after opening"))?;
         next.crash();
         let last = Life::open(&self.tenant, &self.disk.path().join("last"), Durability::Synchronous).await;
+        lap!("opened again");
         same("opened again", &expected, &last.map_err(failed("opening again"))?)
     }
 
@@ -202,12 +222,14 @@ async fn undisturbed(steps: &[Step]) -> Result<Observed, Failure> {
 
 /// Runs a history to its end.
 pub async fn run(history: &History) -> Result<(), Failure> {
+    let t = std::time::Instant::now();
     let mut world = World::new(Durability::Synchronous).await;
+    if std::env::var_os("LAP").is_some() { eprintln!("new {:?}", t.elapsed()); }
     for step in &history.0 {
-        if let Err(error) = world.take(step).await? {
-            println!("-- {step}\n--   {error}");
-        }
+        // What does not succeed is part of it.
+        let _ = world.take(step).await?;
     }
+    if std::env::var_os("LAP").is_some() { eprintln!("steps {:?}", t.elapsed()); }
     world.kill().await
 }
 
