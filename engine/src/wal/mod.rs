@@ -13,4 +13,6 @@ mod record;
 pub use alterations::Alterations;
 pub use proof::{Doubt, Verdict};
 pub use reader::WalReader;
+#[cfg(feature = "test-walls")]
+pub use reader::records;
 pub use record::{Alteration, Record};

@@ -185,6 +185,19 @@ impl WalReader {
     }
 }
 
+/// The records of a whole log, in their order.
+#[cfg(feature = "test-walls")]
+pub fn records(log: &[u8]) -> Vec<Record> {
+    let (mut found, mut at) = (Vec::new(), read_header(log).unwrap_or(log.len()));
+    while let Some(size) = log.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let from = at + FRAME_BYTES;
+        at = from + usize::try_from(u64::from_le_bytes(*size)).unwrap_or(log.len());
+        let record = log.get(from..at.min(log.len())).map(Record::read);
+        found.extend(record.and_then(Result::ok));
+    }
+    found
+}
+
 /// Length of the header that the log begins with.
 fn read_header(bytes: &[u8]) -> Result<usize, Unread> {
     let mut fields = Fields::new(bytes);

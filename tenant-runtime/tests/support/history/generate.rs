@@ -4,8 +4,8 @@
 use super::{
     Step,
     catalog::Catalog,
-    run::{Failure, World},
     statements::{Kind, Scene, kinds},
+    world::{Failure, World},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::collections::BTreeMap;

@@ -2,17 +2,25 @@
 //! must be what the last durable commit left.
 
 pub mod catalog;
+pub mod child;
 pub mod generate;
 pub mod objects;
 pub mod observe;
 pub mod rows;
 pub mod run;
+pub mod sequences;
 pub mod shrink;
 pub mod statements;
 pub mod tables;
 pub mod values;
+pub mod world;
 
 use std::{fmt, str::FromStr};
+
+/// If it is set, what is not proven to replay is left to a replay all the same.
+pub const TABLE_OFF: &str = "ROOST_TEST_TABLE_OFF";
+/// If it is set, errors of statements are told.
+pub const TELL: &str = "ROOST_TEST_TELL";
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]

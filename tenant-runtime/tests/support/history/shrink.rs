@@ -1,31 +1,36 @@
 //! Makes a history that fails shorter, as long as it fails in the same way.
 
-use super::{
-    History,
-    run::{Failure, run},
-};
+use super::{History, child::Task};
+use std::path::Path;
+
+/// A history that fails.
+pub struct Failing {
+    pub history: History,
+    /// The kind of failure.
+    pub class: String,
+    /// All of it.
+    pub what: String,
+}
 
 /// Leaves steps out: first many at a time, at last one by one.
-pub async fn shrink(history: History, failure: Failure) -> (History, Failure) {
-    let (mut history, mut failure) = (history, failure);
-    let mut size = (history.0.len() / 2).max(1);
+pub fn shrink(mut failing: Failing, folder: &Path, table_off: bool) -> Failing {
+    let mut size = (failing.history.0.len() / 2).max(1);
     loop {
-        let mut at = history.0.len();
-        let mut shorter = false;
+        let (mut at, mut shorter) = (failing.history.0.len(), false);
         while at > 0 {
             let from = at.saturating_sub(size);
-            let mut fewer = history.clone();
-            fewer.0.drain(from..at);
-            if let Err(found) = run(&fewer).await
-                && found.class() == failure.class()
+            let mut history = failing.history.clone();
+            history.0.drain(from..at);
+            if let Some((class, what)) = Task::failure_of(&history, folder, table_off)
+                && class == failing.class
             {
-                (history, failure, shorter) = (fewer, found, true);
+                (failing, shorter) = (Failing { history, class, what }, true);
             }
             at = from;
         }
-        match size {
-            1 if !shorter => return (history, failure),
-            _ => size = (size / 2).max(1),
+        if size == 1 && !shorter {
+            return failing;
         }
+        size = (size / 2).max(1);
     }
 }

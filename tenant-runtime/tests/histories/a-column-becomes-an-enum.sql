@@ -1,0 +1,7 @@
+-- The type is not found in a replay.
+-- fails if shipped: Type with name mood does not exist
+1> CREATE TYPE mood AS ENUM ('sad', 'happy')
+1> CREATE TABLE t (i INT, m VARCHAR)
+1> INSERT INTO t VALUES (1, 'sad')
+publish
+1> ALTER TABLE t ALTER m TYPE mood

@@ -1,0 +1,10 @@
+-- SIGSEGV at every wake until 1.5.5.
+1> CREATE TABLE t (i BIGINT, b VARCHAR)
+1> CREATE INDEX x ON t (i)
+1> INSERT INTO t SELECT i, 'k' || i FROM range(100) r(i)
+1> ALTER TABLE t ADD COLUMN c BIGINT
+1> INSERT INTO t VALUES (1000, 'a', 1)
+1> CREATE INDEX y ON t (c)
+1> UPDATE t SET c = i
+1> INSERT INTO t VALUES (1001, 'b', 2)
+1> DELETE FROM t WHERE i % 2 = 0

@@ -1,0 +1,98 @@
+//! Sequences: a value that was in a commit is never handed out again. Which others are lost is not promised.
+
+use super::observe::texts;
+use roost_duckdb::Connection;
+use std::collections::BTreeMap;
+
+/// A sequence as a connection sees it.
+#[derive(Clone, Debug)]
+struct Seen {
+    id: i64,
+    name: String,
+    increment: i64,
+    /// The value that was handed out last; none if there was none.
+    last: Option<i64>,
+}
+
+fn read(connection: &mut Connection) -> Result<Vec<Seen>, String> {
+    let sql = "SELECT concat_ws(' ', sequence_oid, increment_by, schema_name || '.' || sequence_name, last_value) \
+               FROM duckdb_sequences() WHERE database_name = current_database() AND NOT cycle ORDER BY 1";
+    let rows = texts(connection, sql).map_err(|error| error.to_string())?;
+    let parsed = rows.iter().map(|row| {
+        let mut parts = row.split(' ');
+        let (id, increment) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let name = parts.next()?.to_owned();
+        Some(Seen { id, name, increment, last: parts.next().and_then(|last| last.parse().ok()) })
+    });
+    parsed.collect::<Option<_>>().ok_or_else(|| format!("no sequences: {rows:?}"))
+}
+
+/// Values that were handed out, by the id of their sequence.
+type Values = BTreeMap<i64, i64>;
+
+/// What each transaction took.
+#[derive(Debug, Default)]
+pub struct Taken {
+    known: Values,
+    open: BTreeMap<u8, Values>,
+    committed: Values,
+}
+
+impl Taken {
+    /// A connection ran a statement that succeeded. What it committed is told later.
+    pub fn note(&mut self, number: u8, connection: &mut Connection) {
+        let seen = read(connection).unwrap_or_default();
+        for (id, last) in seen.iter().filter_map(|seen| Some((seen.id, seen.last?))) {
+            if self.known.insert(id, last) != Some(last) {
+                self.open.entry(number).or_default().insert(id, last);
+            }
+        }
+        if !connection.in_transaction() {
+            self.committed.extend(self.open.remove(&number).unwrap_or_default());
+        }
+    }
+
+    /// What this connection took is rolled back, or was taken by a statement that failed.
+    pub fn forget(&mut self, number: u8, connection: &mut Connection) {
+        self.open.remove(&number);
+        let seen = read(connection).unwrap_or_default();
+        self.known.extend(seen.iter().filter_map(|seen| Some((seen.id, seen.last?))));
+    }
+
+    /// The ends between which each sequence must be where the commits are replayed, by name.
+    pub fn bounds(&self, connection: &mut Connection) -> Result<Vec<Bounds>, String> {
+        let bounds = |seen: Seen| Bounds {
+            least: self.committed.get(&seen.id).copied(),
+            most: seen.last,
+            increment: seen.increment,
+            name: seen.name,
+        };
+        Ok(read(connection)?.into_iter().map(bounds).collect())
+    }
+}
+
+/// Where a sequence must be.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    name: String,
+    increment: i64,
+    least: Option<i64>,
+    most: Option<i64>,
+}
+
+/// The sequences of another database that are not within their bounds.
+pub fn out_of_bounds(bounds: &[Bounds], connection: &mut Connection) -> Result<Vec<String>, String> {
+    let found = read(connection)?;
+    // Steps from the first value on; a sequence that was not used has made none.
+    let steps = |value: Option<i64>, increment: i64| {
+        value.map_or(i64::MIN, |value| if increment < 0 { -value } else { value })
+    };
+    let wrong = bounds.iter().filter_map(|bounds| {
+        let Bounds { name, increment, least, most } = bounds;
+        let last = found.iter().find(|seen| seen.name == *name)?.last;
+        let at = steps(last, *increment);
+        let within = at >= steps(*least, *increment) && at <= steps(*most, *increment);
+        (!within).then(|| format!("sequence {name} is at {last:?}, not from {least:?} to {most:?}"))
+    });
+    Ok(wrong.collect())
+}
