@@ -75,6 +75,7 @@ async fn a_copy_and_what_is_made_of_it_know_the_names_that_the_data_had() {
 
     // Its Tenant was deleted and is there again.
     let recreated = world.tenant("gamma", "another uid");
-    recreated.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
+    let what = CopySource::Snapshot("for-gamma".into());
+    recreated.source_copy("beta", &what, &Adoption::default(), &|_| {}).await.unwrap();
     assert_eq!(former_names(&recreated, &main).await, ["acme", "beta"]);
 }
