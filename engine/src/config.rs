@@ -1,5 +1,5 @@
 //! What an engine is opened with, and the bounds that hold in it.
-use crate::wal::Alterations;
+use crate::wal::Renames;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,8 +37,8 @@ pub struct EngineConfig {
     /// Names of the tenants that the database was copied from: what was written under them (`"acme"."main"."t"` in a
     /// view) finds the database as well.
     pub former_names: Vec<String>,
-    /// Told of transactions that alter tables: to be asked by whoever reads the WAL.
-    pub alterations: Alterations,
+    /// Told of transactions that rename tables: to be asked by whoever reads the WAL.
+    pub renames: Renames,
     /// The database file, under `roost://` (`roost://main`).
     pub main_path: String,
     /// DuckDB's memory limit, in bytes.
@@ -67,7 +67,7 @@ impl EngineConfig {
         Self {
             database_name: database_name.into(),
             former_names: Vec::new(),
-            alterations: Alterations::default(),
+            renames: Renames::default(),
             main_path: "roost://main".into(),
             memory_limit_bytes: 1 << 30,
             threads: 2,

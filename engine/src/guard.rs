@@ -1,9 +1,9 @@
 //! Which session a plan belongs to, and what that session may do just now: feeds [`crate::policy`].
 use crate::policy::{self, Rules};
 use crate::request::Role;
-use crate::wal::Alterations;
+use crate::wal::Renames;
 use roost_duckdb::{
-    Altering, Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, TransactionAction, Trust,
+    Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, Renaming, TransactionAction, Trust,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,19 +38,19 @@ pub(crate) struct SessionGuard {
     roles: bool,
     /// The database is being attached: DuckDB replays the WAL on a connection of its own.
     opening: AtomicBool,
-    alterations: Alterations,
+    renames: Renames,
     sessions: RwLock<HashMap<ContextId, SessionState>>,
 }
 
 impl SessionGuard {
     /// `policy` and `roles` say whether these walls stand (tests take them down one by one).
-    pub fn new(database: &str, (policy, roles): (bool, bool), alterations: Alterations) -> Arc<Self> {
+    pub fn new(database: &str, (policy, roles): (bool, bool), renames: Renames) -> Arc<Self> {
         Arc::new(Self {
             database: database.to_owned(),
             policy,
             roles,
             opening: AtomicBool::new(true),
-            alterations,
+            renames,
             sessions: RwLock::default(),
         })
     }
@@ -93,8 +93,8 @@ impl SessionGuard {
 }
 
 impl PlanGuard for SessionGuard {
-    fn altering(&self, what: Altering) {
-        self.alterations.note(what);
+    fn renaming(&self, what: Renaming) {
+        self.renames.note(what);
     }
 
     fn judge(&self, caller: Caller, plan: &PlanFacts) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@ use crate::config::EngineConfig;
 use crate::error::OpenError;
 use crate::guard::SessionGuard;
 use crate::lockdown::{self, Wall, Walls};
+use crate::mutation::{Mutation, broken};
 use crate::policy;
 use roost_duckdb::{Connection, Database, EngineError, OpenFlags, Trust, Vfs, VfsError, VfsFile};
 use std::sync::Arc;
@@ -26,14 +27,18 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> R
     check(config)?;
     let step = |step: &'static str| move |source| OpenError::Engine { step, source };
     let walls_of_plans = (walls.has(Wall::Policy), walls.has(Wall::Roles));
-    let guard = SessionGuard::new(&config.database_name, walls_of_plans, config.alterations.clone());
+    let guard = SessionGuard::new(&config.database_name, walls_of_plans, config.renames.clone());
     let witness = Arc::new(AtomicBool::new(false));
     let seen = Arc::new(Witness { inner: vfs, path: config.main_path.clone(), opened: Arc::clone(&witness) });
     let options = start_options(config);
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let instance =
         Database::open_in_memory(&options, seen, Arc::clone(&guard) as _).map_err(step("start"))?;
-    instance.define_storage(&other_names(config)).map_err(step("learn the database's former names"))?;
+    // What DuckDB by itself cannot replay, it does not find either.
+    let place = !broken(Mutation::ShipWhatIsNotProven);
+    instance
+        .define_storage(&other_names(config), place)
+        .map_err(step("learn the database's former names"))?;
     let mut own = instance.connect(Trust::Own).map_err(step("connect"))?;
     for setting in STORAGE_SETTINGS {
         own.run(setting).map_err(step("take the storage settings"))?;

@@ -36,6 +36,7 @@ struct FormerNames : public StorageExtensionInfo {
 	vector<string> names;
 	//! Null before it is attached, and when attaching it has failed.
 	optional_ptr<AttachedDatabase> database;
+	bool place = true;
 };
 
 // The catalog of the attached database, as DuckDB would make it.
@@ -69,7 +70,7 @@ public:
 	}
 	void TransactionBegin(MetaTransaction &transaction, ClientContext &context) override {
 		// DuckDB's own connections replay the WAL and bind indexes for a checkpoint.
-		auto own = !roost::ConnectionState::Get(context);
+		auto own = former->place && !roost::ConnectionState::Get(context);
 		if (!former->database || (former->names.empty() && !own)) {
 			return;
 		}
@@ -121,9 +122,11 @@ void roost::PlaceIn(ClientContext &context, DuckCatalog &catalog) {
 	ClientData::Get(context).catalog_search_path->Set(std::move(path), CatalogSetPathType::SET_DIRECTLY);
 }
 
-extern "C" roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count) {
+extern "C" roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count,
+                                                      bool place) {
 	return Guarded([&] {
 		auto former = make_shared_ptr<FormerNames>();
+		former->place = place;
 		for (size_t i = 0; i < count; i++) {
 			former->names.push_back(ToString(names[i]));
 		}

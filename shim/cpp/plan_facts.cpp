@@ -363,6 +363,11 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	}
 	auto &table = static_cast<AlterTableInfo &>(info);
 	switch (table.alter_table_type) {
+	case AlterTableType::RENAME_TABLE:
+		if (auto state = roost::ConnectionState::Get(context)) {
+			state->renames = true;
+		}
+		break;
 	case AlterTableType::ADD_COLUMN:
 		WalkColumn(static_cast<AddColumnInfo &>(table).new_column);
 		break;
@@ -413,7 +418,7 @@ void Walker::RecordTransaction(const TransactionInfo &info, const string &kind) 
 
 void Walker::RecordExecute(const PreparedStatementData &prepared, const string &kind) {
 	if (auto state = roost::ConnectionState::Get(context)) {
-		state->executes_alter = prepared.statement_type == StatementType::ALTER_STATEMENT;
+		state->renames = state->renames || prepared.statement_type == StatementType::ALTER_STATEMENT;
 	}
 	vector<string> fields {kind, std::to_string(static_cast<int>(prepared.statement_type))};
 	for (auto &entry : prepared.properties.modified_databases) {
@@ -580,6 +585,9 @@ namespace roost {
 void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 	auto &guard = static_cast<GuardInfo &>(*input.info).guard;
 	Case judged(input.context, guard, 1);
+	if (auto state = roost::ConnectionState::Get(input.context)) {
+		state->renames = false;
+	}
 	Walker walker(input.context, guard, judged.Facts());
 	if (statement.plan) {
 		walker.WalkPlan(*statement.plan);

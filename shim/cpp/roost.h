@@ -51,7 +51,12 @@ struct roost_vfs {
 };
 
 // plan_facts.cpp: Rust's PlanGuard. A plan arrives as records, each a tag (src/plan_records.rs) and texts.
-enum roost_altering : uint8_t { roost_altering_begins = 0, roost_altering_committed = 1, roost_altering_rolled_back = 2 };
+enum roost_renaming : uint8_t {
+	roost_renaming_begins = 0,
+	roost_renaming_failed = 1,
+	roost_renaming_committed = 2,
+	roost_renaming_rolled_back = 3
+};
 struct roost_guard {
 	void *self;
 	void *(*begin)(void *self, uint8_t stage, uint8_t statement);
@@ -60,8 +65,8 @@ struct roost_guard {
 	int32_t (*judge)(void *self, void *facts, void *slot, uint64_t context, uint8_t trust);
 	// Frees `facts` without a verdict: the walk failed.
 	void (*discard)(void *facts);
-	// A transaction runs its first ALTER, or the transaction that did ends.
-	void (*altering)(void *self, uint8_t what);
+	// A transaction renames its first table, a rename has failed, or the transaction ends.
+	void (*renaming)(void *self, uint8_t what);
 	void (*drop)(void *self);
 };
 
@@ -82,8 +87,9 @@ void roost_interrupt_fire(roost_interrupt *handle);
 bool roost_interrupt_progress(roost_interrupt *handle, double *percentage, uint64_t *rows, uint64_t *total);
 void roost_interrupt_free(roost_interrupt *handle);
 
-// former_names.cpp. For databases attached with TYPE roost; call it before connecting.
-roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count);
+// former_names.cpp. For databases attached with TYPE roost; call it before connecting. `place`: DuckDB's own connections
+// are placed in the database.
+roost_failure *roost_database_former_names(roost_database *database, const roost_text *names, size_t count, bool place);
 
 // portable_script.cpp. `script` holds CREATE statements; the sink gets it without these names of databases.
 roost_failure *roost_portable_script(roost_text script, const roost_text *names, size_t count, void *into,

@@ -72,7 +72,7 @@ public:
 	    : id(id_p), trust(trust_p), guard(std::move(guard_p)) {
 	}
 	~ConnectionState() override {
-		EndAltering(roost_altering_rolled_back);
+		EndRenaming(roost_renaming_rolled_back);
 	}
 
 	const uint64_t id;
@@ -82,8 +82,8 @@ public:
 	//! Whether the running statement is planned: bound, judged and optimised. Until then nothing may write; the binder
 	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
 	std::atomic<bool> planned {false};
-	//! Whether EXECUTE runs an ALTER, as its plan says.
-	std::atomic<bool> executes_alter {false};
+	//! Whether the statement that was bound last renames a table, or may: it executes an ALTER.
+	std::atomic<bool> renames {false};
 
 	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
 	bool CanRequestRebind() override {
@@ -93,28 +93,33 @@ public:
 	void QueryBegin(duckdb::ClientContext &) override {
 		planned = false;
 	}
-	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &prepared,
+	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &,
 	                                          duckdb::PreparedStatementMode mode) override {
 		planned = true;
 		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE) {
-			BeginAltering(prepared);
+			BeginRenaming();
 		}
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
 	}
 	// What is executed as it was prepared is planned; what is bound again will be.
-	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &info,
+	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &,
 	                                          duckdb::RebindQueryInfo rebind) override {
-		BeginAltering(info.prepared_statement);
+		BeginRenaming();
 		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
 	}
 
+	void QueryEnd(duckdb::ClientContext &, duckdb::optional_ptr<duckdb::ErrorData> error) override {
+		if (rename_runs.exchange(false) && error) {
+			guard->guard.renaming(guard->guard.self, roost_renaming_failed);
+		}
+	}
 	void TransactionCommit(duckdb::MetaTransaction &, duckdb::ClientContext &) override {
-		EndAltering(roost_altering_committed);
+		EndRenaming(roost_renaming_committed);
 	}
 	void TransactionRollback(duckdb::MetaTransaction &, duckdb::ClientContext &,
 	                         duckdb::optional_ptr<duckdb::ErrorData>) override {
-		EndAltering(roost_altering_rolled_back);
+		EndRenaming(roost_renaming_rolled_back);
 	}
 
 	static duckdb::shared_ptr<ConnectionState> Get(duckdb::ClientContext &context) {
@@ -123,21 +128,23 @@ public:
 
 private:
 	const duckdb::shared_ptr<GuardInfo> guard;
-	//! The transaction has run an ALTER. DuckDB renames a table for everybody before that is committed: what others
-	//! commit meanwhile is logged under a name that nobody may ever commit.
-	std::atomic<bool> altering {false};
+	//! The transaction has renamed a table. DuckDB does that for everybody before it is committed: what others commit
+	//! meanwhile is logged under a name that nobody may ever commit.
+	std::atomic<bool> renaming {false};
+	std::atomic<bool> rename_runs {false};
 
-	void BeginAltering(const duckdb::PreparedStatementData &prepared) {
-		auto type = prepared.statement_type;
-		auto alters = type == duckdb::StatementType::ALTER_STATEMENT ||
-		              (type == duckdb::StatementType::EXECUTE_STATEMENT && executes_alter);
-		if (alters && !altering.exchange(true)) {
-			guard->guard.altering(guard->guard.self, roost_altering_begins);
+	void BeginRenaming() {
+		if (!renames) {
+			return;
+		}
+		rename_runs = true;
+		if (!renaming.exchange(true)) {
+			guard->guard.renaming(guard->guard.self, roost_renaming_begins);
 		}
 	}
-	void EndAltering(roost_altering how) {
-		if (altering.exchange(false)) {
-			guard->guard.altering(guard->guard.self, how);
+	void EndRenaming(roost_renaming how) {
+		if (renaming.exchange(false)) {
+			guard->guard.renaming(guard->guard.self, how);
 		}
 	}
 };

@@ -72,12 +72,15 @@ impl Database {
     }
 
     /// Defines `TYPE roost` for ATTACH: a DuckDB file whose database is also found by these names, in every statement and
-    /// while its WAL is replayed. They are listed nowhere. Call it once, before anybody connects.
-    pub fn define_storage(&self, former_names: &[&str]) -> Result<(), EngineError> {
+    /// while its WAL is replayed. They are listed nowhere. Connections that DuckDB opens by itself are placed in it if
+    /// `place` says so (only a test says no). Call it once, before anybody connects.
+    pub fn define_storage(&self, former_names: &[&str], place: bool) -> Result<(), EngineError> {
         let names = former_names.iter().map(|name| Text::name(name)).collect::<Result<Vec<_>, _>>()?;
         let database = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the database is live, the texts are borrowed for the call.
-        unsafe { ffi::check(ffi::roost_database_former_names(database.get(), names.as_ptr(), names.len())) }
+        unsafe {
+            ffi::check(ffi::roost_database_former_names(database.get(), names.as_ptr(), names.len(), place))
+        }
     }
 
     /// A new connection. [`Trust::Unknown`] is not for callers and is taken as [`Trust::Client`].

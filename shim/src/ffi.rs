@@ -111,7 +111,7 @@ pub struct GuardTable {
     pub record: unsafe extern "C" fn(*mut c_void, u8, *const Text, usize),
     pub judge: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, u64, u8) -> Status,
     pub discard: unsafe extern "C" fn(*mut c_void),
-    pub altering: unsafe extern "C" fn(*mut c_void, u8),
+    pub renaming: unsafe extern "C" fn(*mut c_void, u8),
     pub drop: unsafe extern "C" fn(*mut c_void),
 }
 
@@ -159,6 +159,7 @@ unsafe extern "C" {
         database: *mut RawDatabase,
         names: *const Text,
         count: usize,
+        place: bool,
     ) -> *mut Failure;
     pub fn roost_portable_script(
         script: Text,

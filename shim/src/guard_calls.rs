@@ -1,6 +1,6 @@
 //! What C++ calls to have a plan judged: collects its records, asks the [`PlanGuard`], keeps panics on this side.
 use crate::ffi::{GuardTable, Status, Text, roost_callback_fail};
-use crate::plan::{Altering, Caller, ContextId, PlanFacts, PlanGuard, Refusal, Stage, Trust};
+use crate::plan::{Caller, ContextId, PlanFacts, PlanGuard, Refusal, Renaming, Stage, Trust};
 use crate::plan_records::add_record;
 use crate::statement::StatementKind;
 use crate::vfs_calls::panic_text;
@@ -17,7 +17,7 @@ pub fn guard_table(guard: SharedGuard) -> GuardTable {
         record,
         judge,
         discard,
-        altering,
+        renaming,
         drop: drop_guard,
     }
 }
@@ -71,15 +71,16 @@ unsafe extern "C" fn discard(facts: *mut c_void) {
     drop(unsafe { Box::from_raw(facts.cast::<PlanFacts>()) });
 }
 
-unsafe extern "C" fn altering(this: *mut c_void, what: u8) {
+unsafe extern "C" fn renaming(this: *mut c_void, what: u8) {
     let what = match what {
-        0 => Altering::Begins,
-        1 => Altering::Committed,
-        _ => Altering::RolledBack,
+        0 => Renaming::Begins,
+        1 => Renaming::Failed,
+        2 => Renaming::Committed,
+        _ => Renaming::RolledBack,
     };
     // SAFETY: C++ passes our own table.
     let guard = unsafe { &*this.cast::<SharedGuard>() };
-    let _: Result<(), _> = catch_unwind(AssertUnwindSafe(|| guard.altering(what)));
+    let _: Result<(), _> = catch_unwind(AssertUnwindSafe(|| guard.renaming(what)));
 }
 
 unsafe extern "C" fn drop_guard(this: *mut c_void) {

@@ -22,7 +22,7 @@ pub use connection::{Connection, InterruptHandle, Progress};
 pub use database::{Database, FunctionGuard};
 pub use error::{EngineError, ErrorKind};
 pub use plan::{
-    Altering, Caller, ContextId, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal,
+    Caller, ContextId, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal, Renaming,
     SettingAction, SettingChange, SettingScope, Stage, TransactionAction, Trust,
 };
 pub use portable_script::portable_script;

@@ -28,16 +28,18 @@ pub trait PlanGuard: Send + Sync + 'static {
     /// inside `execute_stream` or SQL's EXECUTE. `Err` stops the statement with a Permission error.
     fn judge(&self, context: Caller, plan: &PlanFacts) -> Result<(), Refusal>;
 
-    /// A transaction runs its first ALTER, or one that ran any has ended. DuckDB renames a table for everybody before
-    /// that is committed.
-    fn altering(&self, _what: Altering) {}
+    /// What becomes of a transaction that renames tables.
+    fn renaming(&self, _what: Renaming) {}
 }
 
-/// What becomes of a transaction that alters something.
+/// What becomes of a transaction that renames tables. DuckDB gives a table its new name for everybody before that is
+/// committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Altering {
-    /// It runs its first ALTER.
+pub enum Renaming {
+    /// It renames its first table.
     Begins,
+    /// A statement that does so has failed.
+    Failed,
     /// It was committed.
     Committed,
     /// It was rolled back, or failed to commit.

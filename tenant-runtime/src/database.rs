@@ -139,6 +139,11 @@ impl ServedDatabase {
         self.files.pager().published();
     }
 
+    /// Whether all commits are held until this process ends.
+    pub fn log_is_doubtful(&self) -> bool {
+        self.files.renames().have_failed()
+    }
+
     /// Size of the database file in bytes; 0 if it cannot be told.
     pub fn size(&self) -> u64 {
         self.files.main_size().unwrap_or(0)

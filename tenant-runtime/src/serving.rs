@@ -128,6 +128,11 @@ async fn until_draining(
             ));
         }
         let now = served.environment.clock.monotonic();
+        if served.database.log_is_doubtful() && served.admission.close_if_idle(now, Duration::ZERO, draining)
+        {
+            served.begin_draining(lifecycle, "a rename that failed left its name in the log");
+            return Cause::Drain;
+        }
         let busy = served.engine.activity().open_transactions > 0;
         if let Some(timeout) = bedtime.idle_timeout
             && !busy

@@ -255,7 +255,7 @@ pub async fn open_engine(
     let files = LocalFiles::new(&folders.data, pager, access, tail, environment);
     let config = EngineConfig {
         former_names: former_names.to_vec(),
-        alterations: files.alterations(),
+        renames: files.renames(),
         main_path: MAIN_PATH.into(),
         memory_limit_bytes: setup.sizing.memory_bytes,
         threads: setup.sizing.threads,

@@ -4,15 +4,15 @@
 //! whose records are not all of a proven kind is never left to a replay. That is decided on the log's own bytes, so it
 //! does not matter by which statement they came about.
 
-mod alterations;
 mod fields;
 mod proof;
 mod reader;
 mod record;
+mod renames;
 
-pub use alterations::Alterations;
 pub use proof::{Doubt, Verdict};
 pub use reader::WalReader;
 #[cfg(feature = "test-walls")]
 pub use reader::records;
 pub use record::{Alteration, Record};
+pub use renames::Renames;

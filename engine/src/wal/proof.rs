@@ -82,8 +82,10 @@ pub enum Doubt {
     Record(Record),
     /// A record for which it is not proven in a commit that updates or deletes rows.
     BesideUpdates(Record),
-    /// Another transaction that has altered something is open.
-    BesideAlteration,
+    /// Another transaction that renames a table is open, or such a rename has failed.
+    BesideRename,
+    /// A table is replaced after tables were altered: another may still refer to it where that is replayed.
+    ReplacedTable,
     /// A record that cannot be read.
     Unreadable,
     /// No record at all.
@@ -95,7 +97,10 @@ pub enum Doubt {
 pub(super) struct Contents {
     records: u64,
     updates: bool,
+    renames: bool,
     alters: bool,
+    drops_table: bool,
+    creates_table: bool,
     /// The first record that must not be beside updates.
     sensitive: Option<Record>,
     doubt: Option<Doubt>,
@@ -108,7 +113,14 @@ impl Contents {
 
     pub fn add(&mut self, record: Record) {
         self.records += 1;
-        self.alters |= matches!(record, Record::Alter(_));
+        self.drops_table |= record == Record::DropTable;
+        self.creates_table |= record == Record::CreateTable;
+        match record {
+            Record::Alter(Alteration::RenameTable) => self.renames = true,
+            Record::Alter(Alteration::RenameView | Alteration::Comment) => {}
+            Record::Alter(_) => self.alters = true,
+            _ => {}
+        }
         self.updates |= matches!(record, Record::UpdateTuple | Record::DeleteTuple);
         match proof(record) {
             Proof::Always => {}
@@ -128,9 +140,19 @@ impl Contents {
         self.doubt.get_or_insert(doubt);
     }
 
-    /// Whether ALTER is a part of it.
+    /// Whether it renames a table.
+    pub fn renames(&self) -> bool {
+        self.renames
+    }
+
+    /// Whether it alters a table otherwise.
     pub fn alters(&self) -> bool {
         self.alters
+    }
+
+    /// Whether it replaces a table, or may.
+    pub fn replaces(&self) -> bool {
+        self.drops_table && self.creates_table
     }
 
     pub fn verdict(self) -> Verdict {

@@ -1,8 +1,8 @@
 //! Reads the log as it is appended to, in whatever pieces that comes. It keeps the first bytes of a record, no more.
-use super::alterations::Alterations;
 use super::fields::{Fields, Unread};
 use super::proof::{Contents, Doubt, Verdict};
 use super::record::Record;
+use super::renames::Renames;
 use crate::mutation::{Mutation, broken};
 
 /// Bytes of a record's frame: its size and its checksum.
@@ -41,23 +41,16 @@ pub struct WalReader {
     contents: Contents,
     /// Of the commits that have ended since the last [`Self::commit`].
     ended: Option<Verdict>,
-    /// Whether one of them altered something.
-    altered: bool,
-    alterations: Alterations,
+    /// Whether one of them renamed a table.
+    renamed: bool,
+    renames: Renames,
 }
 
 impl WalReader {
-    /// Of a log of so many bytes, which were read before; `alterations` are those of its database.
-    pub fn after(length: u64, alterations: Alterations) -> Self {
+    /// Of a log of so many bytes, which were read before; `renames` are those of its database.
+    pub fn after(length: u64, renames: Renames) -> Self {
         let next = if length == 0 { Next::Header } else { Next::Frame };
-        Self {
-            next,
-            begun: Vec::new(),
-            contents: Contents::default(),
-            ended: None,
-            altered: false,
-            alterations,
-        }
+        Self { next, begun: Vec::new(), contents: Contents::default(), ended: None, renamed: false, renames }
     }
 
     /// More was appended.
@@ -78,15 +71,15 @@ impl WalReader {
         let whole = matches!(self.next, Next::Frame) && self.begun.is_empty() && self.contents.is_empty();
         let ended = self.ended.take();
         // A transaction that ends here is still open itself.
-        let own = usize::from(std::mem::take(&mut self.altered));
-        let beside = self.alterations.beside(own);
+        let own = usize::from(std::mem::take(&mut self.renamed));
+        let beside = self.renames.beside(own);
         if !whole {
             self.next = Next::Unknown;
             return Contents::unreadable().verdict();
         }
         match ended.unwrap_or_else(|| Contents::default().verdict()) {
             Verdict::Proven if beside && !broken(Mutation::ShipWhatIsNotProven) => {
-                Verdict::Held(Doubt::BesideAlteration)
+                Verdict::Held(Doubt::BesideRename)
             }
             verdict => verdict,
         }
@@ -95,7 +88,7 @@ impl WalReader {
     /// What was appended since the last commit was taken back.
     pub fn taken_back(&mut self, length: u64) {
         let lost = matches!(self.next, Next::Unknown) && length > 0;
-        *self = Self::after(length, self.alterations.clone());
+        *self = Self::after(length, self.renames.clone());
         if lost {
             self.next = Next::Unknown;
         }
@@ -103,7 +96,7 @@ impl WalReader {
 
     /// A part of a commit was taken back: nothing is known any more.
     pub fn lost(&mut self) {
-        *self = Self { next: Next::Unknown, ..Self::after(0, self.alterations.clone()) };
+        *self = Self { next: Next::Unknown, ..Self::after(0, self.renames.clone()) };
     }
 
     fn header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
@@ -163,8 +156,14 @@ impl WalReader {
 
     fn end_of_commit(&mut self) {
         let contents = std::mem::take(&mut self.contents);
-        self.altered |= contents.alters();
-        let verdict = contents.verdict();
+        self.renamed |= contents.renames();
+        let mut verdict = contents.verdict();
+        if verdict == Verdict::Proven && contents.replaces() && self.renames.tables_were_altered() {
+            verdict = Verdict::Held(Doubt::ReplacedTable);
+        }
+        if contents.alters() {
+            self.renames.note_alteration();
+        }
         // One that is held holds those that are synced with it.
         match self.ended {
             Some(Verdict::Held(_)) => {}
@@ -226,13 +225,13 @@ mod tests {
     use super::super::record::Alteration;
     use super::*;
     use proptest::prelude::*;
-    use roost_duckdb::Altering;
+    use roost_duckdb::Renaming;
 
     const HEADER: &str = "640062 650002 660010 dd0165d101a6019d0159b101d1017b194a5701cd018c0176 670000 ffff";
     const RENAME: &str = "6400 14 6500 01 6400 00 c800 01 c900 0461636d65 ca00 046d61696e cb00 0174 cc00 00 2c01 02 9001 0175 ffff ffff";
 
     fn reader_after(length: u64) -> WalReader {
-        WalReader::after(length, Alterations::default())
+        WalReader::after(length, Renames::default())
     }
 
     fn bytes(hex: &str) -> Vec<u8> {
@@ -318,21 +317,45 @@ mod tests {
     }
 
     #[test]
-    fn what_others_commit_beside_an_open_alteration_is_held() {
-        let alterations = Alterations::default();
-        let mut reader = WalReader::after(1, alterations.clone());
+    fn what_others_commit_beside_an_open_rename_is_held() {
+        let renames = Renames::default();
+        let mut reader = WalReader::after(1, renames.clone());
         let (insert, rename) = (log(&[INSERT, FLUSH]), log(&[RENAME, FLUSH]));
-        let held = Verdict::Held(Doubt::BesideAlteration);
-        alterations.note(Altering::Begins);
+        let held = Verdict::Held(Doubt::BesideRename);
+        renames.note(Renaming::Begins);
         assert_eq!(read(&mut reader, &insert, 9), held);
         assert_eq!(read(&mut reader, &rename, 9), Verdict::Proven, "its own commit");
-        alterations.note(Altering::Begins);
+        renames.note(Renaming::Begins);
         assert_eq!(read(&mut reader, &rename, 9), held);
-        alterations.note(Altering::Committed);
+        renames.note(Renaming::Committed);
         assert_eq!(read(&mut reader, &insert, 9), held);
-        alterations.note(Altering::RolledBack);
+        renames.note(Renaming::RolledBack);
         assert_eq!(read(&mut reader, &insert, 9), held, "it may have been logged before");
         assert_eq!(read(&mut reader, &insert, 9), Verdict::Proven);
+    }
+
+    #[test]
+    fn after_a_rename_that_failed_all_is_held() {
+        let renames = Renames::default();
+        let mut reader = WalReader::after(1, renames.clone());
+        for what in [Renaming::Begins, Renaming::Failed, Renaming::RolledBack] {
+            renames.note(what);
+        }
+        for _ in 0..3 {
+            let held = Verdict::Held(Doubt::BesideRename);
+            assert_eq!(read(&mut reader, &log(&[INSERT, FLUSH]), 9), held);
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_replaced_after_another_was_altered_is_held() {
+        let mut reader = reader_after(1);
+        let replace = log(&["640002 ffff", "640001 ffff", FLUSH]);
+        let alter = RENAME.replace("2c01 02", "2c01 03");
+        assert_eq!(read(&mut reader, &replace, 9), Verdict::Proven);
+        assert!(matches!(read(&mut reader, &log(&[&alter, FLUSH]), 9), Verdict::Held(Doubt::Record(_))));
+        assert_eq!(read(&mut reader, &replace, 9), Verdict::Held(Doubt::ReplacedTable));
+        assert_eq!(read(&mut reader, &log(&["640001 ffff", FLUSH]), 9), Verdict::Proven);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, I
 use roost_engine::{
     OpenFlags, Vfs, VfsError, VfsFile,
     mutation::{Mutation, broken},
-    wal::{Alterations, Verdict},
+    wal::{Renames, Verdict},
 };
 use roost_store::{
     ChunkSet, DatabaseId, Environment,
@@ -132,7 +132,7 @@ struct Shared {
     commits: watch::Sender<Lsn>,
     /// Told when a commit waits for a publish.
     held: Notify,
-    alterations: Alterations,
+    renames: Renames,
     environment: Environment,
 }
 
@@ -173,7 +173,7 @@ impl LocalFiles {
             changes: Mutex::new(Changes { tail, first_commit: None, held_since: None, held: 0 }),
             commits,
             held: Notify::new(),
-            alterations: Alterations::default(),
+            renames: Renames::default(),
             environment,
         }))
     }
@@ -193,9 +193,9 @@ impl LocalFiles {
         Ok(())
     }
 
-    /// What the engine tells of transactions that alter tables.
-    pub fn alterations(&self) -> Alterations {
-        self.0.alterations.clone()
+    /// What the engine tells of transactions that rename tables.
+    pub fn renames(&self) -> Renames {
+        self.0.renames.clone()
     }
 
     /// Damage that reading the database file met.

@@ -32,7 +32,7 @@ impl WalFile {
         let path = files.path_of(DatabaseFile::Wal);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let size = file.metadata()?.len();
-        let reader = WalReader::after(size, files.alterations());
+        let reader = WalReader::after(size, files.renames());
         Ok(Self { files, file, extent: Mutex::new(Extent { size, committed: size, reader }) })
     }
 
