@@ -1,5 +1,5 @@
 -- The use of the old one is replayed as one of the new.
--- fails if shipped: sequence main.q is at
+-- fails if shipped: sequence main.q gives
 1> CREATE SEQUENCE q
 1> CREATE TABLE t (i INT)
 publish

@@ -1,7 +1,7 @@
 //! Sequences: a value that was in a commit is never handed out again. Which others are lost is not promised.
 
 use super::observe::texts;
-use roost_duckdb::Connection;
+use roost_duckdb::{Connection, ErrorKind};
 use std::collections::BTreeMap;
 
 /// A sequence as a connection sees it.
@@ -10,19 +10,21 @@ struct Seen {
     id: i64,
     name: String,
     increment: i64,
+    first: i64,
     /// The value that was handed out last; none if there was none.
     last: Option<i64>,
 }
 
 fn read(connection: &mut Connection) -> Result<Vec<Seen>, String> {
-    let sql = "SELECT concat_ws(' ', sequence_oid, increment_by, schema_name || '.' || sequence_name, last_value) \
+    let sql = "SELECT concat_ws(' ', sequence_oid, increment_by, start_value, schema_name || '.' || sequence_name, last_value) \
                FROM duckdb_sequences() WHERE database_name = current_database() AND NOT cycle ORDER BY 1";
     let rows = texts(connection, sql).map_err(|error| error.to_string())?;
     let parsed = rows.iter().map(|row| {
         let mut parts = row.split(' ');
-        let (id, increment) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let mut number = || parts.next()?.parse().ok();
+        let (id, increment, first) = (number()?, number()?, number()?);
         let name = parts.next()?.to_owned();
-        Some(Seen { id, name, increment, last: parts.next().and_then(|last| last.parse().ok()) })
+        Some(Seen { id, name, increment, first, last: parts.next().and_then(|last| last.parse().ok()) })
     });
     parsed.collect::<Option<_>>().ok_or_else(|| format!("no sequences: {rows:?}"))
 }
@@ -65,6 +67,7 @@ impl Taken {
             least: self.committed.get(&seen.id).copied(),
             most: seen.last,
             increment: seen.increment,
+            first: seen.first,
             name: seen.name,
         };
         Ok(read(connection)?.into_iter().map(bounds).collect())
@@ -76,23 +79,32 @@ impl Taken {
 pub struct Bounds {
     name: String,
     increment: i64,
+    first: i64,
     least: Option<i64>,
     most: Option<i64>,
 }
 
-/// The sequences of another database that are not within their bounds.
-pub fn out_of_bounds(bounds: &[Bounds], connection: &mut Connection) -> Result<Vec<String>, String> {
-    let found = read(connection)?;
-    // Steps from the first value on; a sequence that was not used has made none.
-    let steps = |value: Option<i64>, increment: i64| {
-        value.map_or(i64::MIN, |value| if increment < 0 { -value } else { value })
-    };
-    let wrong = bounds.iter().filter_map(|bounds| {
-        let Bounds { name, increment, least, most } = bounds;
-        let last = found.iter().find(|seen| seen.name == *name)?.last;
-        let at = steps(last, *increment);
-        let within = at >= steps(*least, *increment) && at <= steps(*most, *increment);
-        (!within).then(|| format!("sequence {name} is at {last:?}, not from {least:?} to {most:?}"))
-    });
-    Ok(wrong.collect())
+/// The sequences of another database whose next value is not within their bounds, after `looks` of these looks.
+///
+/// `last_value` says nothing there: DuckDB does not restore it.
+pub fn out_of_bounds(
+    bounds: &[Bounds],
+    looks: i64,
+    connection: &mut Connection,
+) -> Result<Vec<String>, String> {
+    let mut wrong = Vec::new();
+    for Bounds { name, increment, first, least, most } in bounds {
+        let next = match texts(connection, &format!("SELECT nextval('{name}')::VARCHAR")) {
+            Ok(next) => next[0].parse::<i64>().map_err(|error| error.to_string())?,
+            Err(error) if error.kind == ErrorKind::Sequence => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let least = least.map_or(*first, |value| value + increment);
+        let most = most.map_or(*first, |value| value + increment) + (looks - 1) * increment;
+        let (low, high) = if *increment < 0 { (most, least) } else { (least, most) };
+        if !(low..=high).contains(&next) {
+            wrong.push(format!("sequence {name} gives {next}, not from {low} to {high}"));
+        }
+    }
+    Ok(wrong)
 }
