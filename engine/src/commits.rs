@@ -43,8 +43,9 @@ impl Commits {
     }
 
     /// How many statements of the request, from its first, are executed and stay so; none if it has committed nothing.
-    pub fn statements(&self) -> Option<usize> {
+    pub fn statements(&self) -> Option<u32> {
         let state = self.state();
-        state.any.then_some(state.executed)
+        // A request holds far fewer.
+        state.any.then(|| u32::try_from(state.executed).unwrap_or(u32::MAX))
     }
 }

@@ -88,12 +88,12 @@ pub struct QueryError {
     /// Byte offset into the request's SQL, where known.
     pub position: Option<usize>,
     /// A suggestion.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// The policy's stable name for what it refused.
     pub refusal: Option<Box<str>>,
     /// How many statements of the request, from its first, were executed and stay so, for what they changed is
     /// committed; none if the request has committed nothing.
-    pub committed_statements: Option<usize>,
+    pub committed_statements: Option<u32>,
     /// It came from a commit, and does not tell whether that was done.
     pub commit_unknown: bool,
 }
@@ -114,13 +114,13 @@ impl QueryError {
     }
 
     /// The same, of a request that has committed so much.
-    pub(crate) fn after(mut self, committed_statements: Option<usize>) -> Self {
+    pub(crate) fn after(mut self, committed_statements: Option<u32>) -> Self {
         self.committed_statements = committed_statements;
         self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 
@@ -203,7 +203,7 @@ impl From<EngineError> for QueryError {
         let mut query = Self::new(kind, sqlstate, error.message);
         query.error_type = Some(error.kind.name());
         query.position = error.position;
-        query.hint = error.extra.get("candidates").map(|names| format!("Did you mean {names}?"));
+        query.hint = error.extra.get("candidates").map(|names| format!("Did you mean {names}?").into());
         query.refusal = refusal;
         query
     }

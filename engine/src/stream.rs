@@ -75,7 +75,7 @@ impl QueryStream {
 
     /// Stops the request if it has not ended, waits until it can commit nothing more, and says how many of its
     /// statements, from the first, are executed and committed; none if it has committed nothing.
-    pub async fn stop(&mut self) -> Option<usize> {
+    pub async fn stop(&mut self) -> Option<u32> {
         if !self.ended {
             self.running.stop(StopCause::ReaderLeft);
             self.batches.close();

@@ -19,7 +19,7 @@ pub fn of_query(error: &QueryError) -> Problem {
     }
     let problem = of_failure(error);
     match error.committed_statements {
-        Some(statements) => problem.after_commit(statements as u64),
+        Some(statements) => problem.after_commit(statements.into()),
         None => problem,
     }
 }
@@ -49,7 +49,7 @@ fn of_failure(error: &QueryError) -> Problem {
     error.sqlstate.clone_into(&mut problem.sqlstate);
     problem.error_type = error.error_type.map(str::to_owned);
     problem.position = error.position.map(|position| position as u64);
-    problem.hint.clone_from(&error.hint);
+    problem.hint = error.hint.as_deref().map(str::to_owned);
     problem.retry_after = match code {
         ErrorCode::Draining | ErrorCode::Busy | ErrorCode::EngineFailed => Some(SOON),
         ErrorCode::WritesPaused => Some(LATER),

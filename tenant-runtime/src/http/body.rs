@@ -260,7 +260,7 @@ impl Answer {
 pub async fn not_encoded(code: ErrorCode, error: &EncodeError, stream: &mut QueryStream) -> Problem {
     let problem = Problem::new(code, error.to_string());
     match stream.stop().await {
-        Some(statements) => problem.after_commit(statements as u64),
+        Some(statements) => problem.after_commit(statements.into()),
         None => problem,
     }
 }
