@@ -11,6 +11,8 @@ pub const NAMESPACE_ANNOTATION: &str = "roostdb.dev/namespace";
 pub const TENANT_ANNOTATION: &str = "roostdb.dev/tenant";
 /// Snapshot that a worker pod takes.
 pub const SNAPSHOT_ANNOTATION: &str = "roostdb.dev/snapshot";
+/// Present on pods that check how far a branch's WAL can be replayed.
+pub const REPLAY_CHECK_ANNOTATION: &str = "roostdb.dev/replay-check";
 /// Name of the class of a runtime pod.
 pub const CLASS_ANNOTATION: &str = "roostdb.dev/class-name";
 
@@ -31,7 +33,7 @@ pub const EGRESS_LABEL: &str = "roostdb.dev/egress";
 pub const EGRESS_OF_CLASS: &str = "class";
 /// A pod that serves queries.
 pub const ROLE_SERVE: &str = "serve";
-/// A pod that takes a snapshot.
+/// A pod that takes a snapshot, or checks how far a branch's WAL can be replayed.
 pub const ROLE_WORKER: &str = "worker";
 /// Label that every object made by the operator carries.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";

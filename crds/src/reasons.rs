@@ -164,6 +164,8 @@ reasons! {
     DataMissing => STUCK,
     /// Data does not match its hash or form; nothing is written.
     DataCorrupt => STUCK,
+    /// The engine cannot replay the WAL after the last publish; nothing is written.
+    ReplayFailed => STUCK,
     /// The source is of a kind that cannot be restored.
     SourceUnsupported => STUCK,
     /// The data that an earlier Tenant of this name left behind came from another source.

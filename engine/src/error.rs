@@ -19,6 +19,9 @@ pub enum OpenError {
         /// DuckDB's error.
         source: EngineError,
     },
+    /// DuckDB could not open the tenant's database, or replay its WAL.
+    #[error("DuckDB failed to attach the tenant's database: {0}")]
+    Attach(EngineError),
     /// The attached database did not open through our file system: it would not be durable.
     #[error(
         "{path} was attached, but our file system never saw it opened; the database is not where it should be"

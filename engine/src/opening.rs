@@ -47,7 +47,7 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> R
         own.run(&format!("SET GLOBAL {name} = {}", literal(value)))
             .map_err(step("take the class's settings"))?;
     }
-    own.run(&attach(config)).map_err(step("attach the tenant's database"))?;
+    own.run(&attach(config)).map_err(OpenError::Attach)?;
     if !witness.load(Ordering::SeqCst) {
         return Err(OpenError::NotThroughVfs { path: config.main_path.clone() });
     }

@@ -33,6 +33,7 @@ pub const fn code(reason: Reason) -> ErrorCode {
         Reason::DataOwnedElsewhere => ErrorCode::DataOwnedElsewhere,
         Reason::DataMissing => ErrorCode::DataMissing,
         Reason::DataCorrupt => ErrorCode::DataCorrupted,
+        Reason::ReplayFailed => ErrorCode::ReplayFailed,
         Reason::StorageDenied => ErrorCode::StorageDenied,
         Reason::StorageUnreachable => ErrorCode::StorageUnreachable,
         Reason::EncryptionKeyInvalid => ErrorCode::KeyUnavailable,

@@ -64,6 +64,7 @@ pub const fn reason_of(code: ErrorCode) -> Option<Reason> {
     Some(match code {
         ErrorCode::InitScriptFailed => Reason::RestoreFailed,
         ErrorCode::DataCorrupted => Reason::DataCorrupt,
+        ErrorCode::ReplayFailed => Reason::ReplayFailed,
         ErrorCode::DataMissing => Reason::DataMissing,
         ErrorCode::DataOwnedElsewhere => Reason::DataOwnedElsewhere,
         ErrorCode::StorageDenied => Reason::StorageDenied,
@@ -102,6 +103,18 @@ mod tests {
         troubles.add("t", "main", "c", crash());
         assert_eq!(troubles.get("t", "main").unwrap().fault().unwrap().reason, Reason::CrashLooping);
         assert_eq!(troubles.get("t", "dev"), None);
+        troubles.clear("t", "main");
+        assert_eq!(troubles.get("t", "main"), None);
+    }
+
+    #[test]
+    fn a_wal_that_cannot_be_replayed_counts_at_once_and_ends_with_a_pod_that_serves() {
+        let troubles = Troubles::default();
+        for pod in ["a", "b"] {
+            troubles.add("t", "main", pod, Problem::new(ErrorCode::ReplayFailed, "after 10:00"));
+        }
+        let fault = troubles.get("t", "main").unwrap().fault().unwrap();
+        assert_eq!((fault.reason, fault.message.as_str()), (Reason::ReplayFailed, "after 10:00 (2 times)"));
         troubles.clear("t", "main");
         assert_eq!(troubles.get("t", "main"), None);
     }

@@ -77,11 +77,13 @@ impl Ladder<'_> {
             .or_else(|| wake_failure::standing(failure, state, self.generation, now))
     }
 
+    /// What pods end with, that no other object tells.
+    const OUTLIVE: [Reason; 3] = [Reason::RestoreFailed, Reason::ReplayFailed, Reason::CrashLooping];
+
     /// A failure that another replica, elected before, saw: it holds until a pod serves or the spec changes.
     fn kept(&self) -> Option<Fault> {
         let ready = self.before.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str())?;
-        let reason = Reason::named(&ready.reason)
-            .filter(|reason| matches!(reason, Reason::RestoreFailed | Reason::CrashLooping))?;
+        let reason = Reason::named(&ready.reason).filter(|reason| Self::OUTLIVE.contains(reason))?;
         let same_spec = ready.observed_generation == Some(self.generation);
         // What a script failed at is over once something was published; a pod on its way is no proof yet.
         let over = reason == Reason::RestoreFailed && self.before.published;

@@ -101,6 +101,7 @@ mod tests {
             (ErrorCode::TenantNotReady, None),
             (ErrorCode::InitScriptFailed, None),
             (ErrorCode::DataCorrupted, None),
+            (ErrorCode::ReplayFailed, None),
             (ErrorCode::StorageUnreachable, None),
         ];
         for (code, reason) in table {

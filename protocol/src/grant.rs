@@ -93,6 +93,8 @@ pub enum Task {
     Serve(Serve),
     /// Export a published position as a Parquet snapshot, touching no HEAD.
     ExportParquet(ExportParquet),
+    /// Find the last commit up to which a branch opens, touching no HEAD.
+    CheckReplay(CheckReplay),
 }
 
 /// Details of [`Task::Serve`].
@@ -138,6 +140,16 @@ pub struct ExportParquet {
     /// The position to read, as roost-store's `Position` in JSON.
     pub position: serde_json::Value,
     /// Key of the pin that keeps the position, relative to the tenant's prefix; the operator wrote it and removes it.
+    pub pin: String,
+}
+
+/// Details of [`Task::CheckReplay`]. The result is a [`crate::replay::ReplayReport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReplay {
+    /// The end of what is to open, as roost-store's `Position` in JSON.
+    pub position: serde_json::Value,
+    /// Key of the pin that keeps it, relative to the tenant's prefix; the operator wrote it and removes it.
     pub pin: String,
 }
 

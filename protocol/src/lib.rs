@@ -7,6 +7,7 @@ pub mod grant;
 pub mod names;
 pub mod problem;
 pub mod query;
+pub mod replay;
 pub mod secret;
 pub mod session;
 pub mod signing;

@@ -85,6 +85,8 @@ pub enum ErrorCode {
     DataOwnedElsewhere,
     /// The tenant's data is not where it should be.
     DataMissing,
+    /// The engine cannot replay the WAL that the bucket holds.
+    ReplayFailed,
     /// What the request committed, if anything, may be kept or not: its connection broke, or nobody confirmed it.
     OutcomeUnknown,
     /// The engine failed; the runtime starts again.
@@ -166,6 +168,7 @@ impl ErrorCode {
             Self::DataCorrupted => row("The stored data is damaged", 503, "XX001", AskOperator),
             Self::DataOwnedElsewhere => row("The data belongs to another owner", 503, "42501", AskOperator),
             Self::DataMissing => row("The data is missing", 503, "58P01", AskOperator),
+            Self::ReplayFailed => row("The WAL cannot be replayed", 503, "XX001", AskOperator),
             Self::OutcomeUnknown => row("The outcome is unknown", 504, "40003", GiveUp),
             Self::EngineFailed => row("The engine failed", 503, "58000", Retry),
             Self::Internal => row("Internal error", 500, "XX000", AskOperator),

@@ -56,7 +56,8 @@ pub const EXIT_FAILED: u8 = 22;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
-    /// Sealed, Fenced or Failed.
+    /// Sealed, Fenced or Failed; Hydrating if the process died while it replayed a WAL, and `problem` is what to say if
+    /// the replay is what it died of.
     pub state: RuntimeState,
     /// Last published position, as roost-store's `Position` in JSON.
     pub position: Option<serde_json::Value>,
@@ -66,6 +67,7 @@ pub struct Ending {
     pub last_active: Option<UnixMillis>,
     /// Why it ended, when that was not a seal.
     pub problem: Option<crate::problem::Problem>,
-    /// A worker's result: the snapshot's `metadata.json` without its full table list.
+    /// A worker's result: the snapshot's `metadata.json` without its full table list, or a
+    /// [`crate::replay::ReplayReport`].
     pub snapshot: Option<serde_json::Value>,
 }

@@ -71,6 +71,10 @@ pub struct Config {
     #[arg(long, env = "ROOST_HEALTH_LISTEN", default_value = "0.0.0.0:8080")]
     pub health_listen: SocketAddr,
 
+    /// What a pod starts to try a replay; it is told what on its standard input.
+    #[arg(long, hide = true)]
+    pub replay_attempt: bool,
+
     /// Pod: its name.
     #[arg(long, env = "ROOST_POD_NAME")]
     pub pod_name: Option<String>,

@@ -4,12 +4,13 @@ use crate::{
     damage::Damage,
     files::{LocalFiles, Unpublished},
     metrics::PublishMetrics,
+    replay,
     shipper::Shipper,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use roost_engine::{
-    ClosedGate, Engine, GateError,
+    ClosedGate, Engine, GateError, QueryError,
     mutation::{Mutation, broken},
 };
 use roost_store::{
@@ -59,6 +60,8 @@ pub struct ServedDatabase {
     /// Since when no checkpoint was possible, on the monotonic clock.
     failing_since: Mutex<Option<Duration>>,
     environment: Environment,
+    /// What DuckDB said when it could not checkpoint what it holds, the last time.
+    uncheckpointable: Mutex<Option<String>>,
 }
 
 impl ServedDatabase {
@@ -78,6 +81,7 @@ impl ServedDatabase {
             publishing: Mutex::default(),
             sealed: Mutex::default(),
             failing_since: Mutex::default(),
+            uncheckpointable: Mutex::default(),
             environment,
         }
     }
@@ -159,6 +163,16 @@ impl ServedDatabase {
         self.files.damage()
     }
 
+    /// Why the last checkpoint failed, if that was for what the database holds and not for where it is kept.
+    pub fn uncheckpointable(&self) -> Option<String> {
+        self.uncheckpointable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_reason(&self, failed: Option<&QueryError>) {
+        let why = failed.filter(|error| !self.files.have_failed() && replay::is_about_data(error));
+        *self.uncheckpointable.lock().unwrap_or_else(PoisonError::into_inner) = why.map(ToString::to_string);
+    }
+
     fn publishing(&self) -> std::sync::MutexGuard<'_, Option<Publishing>> {
         self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,6 +230,7 @@ impl ServedDatabase {
         let checkpointed = stepped("checkpoint", "", checkpoint).await;
         drop(window);
         self.note_checkpoint(checkpointed.is_ok());
+        self.note_reason(checkpointed.as_ref().err());
         checkpointed.map_err(|error| {
             let message = format!("the checkpoint failed: {error}");
             if self.engine.has_failed() {

@@ -44,8 +44,13 @@ pub const fn exit_code(ending: &Ending) -> u8 {
 
 /// Writes the last words, if there is a place for them.
 pub fn write(ending: &Ending, place: Option<&Path>) {
+    foretell(Some(ending), place);
+}
+
+/// Writes what the last words are if none are said later; none empties their place.
+pub fn foretell(ending: Option<&Ending>, place: Option<&Path>) {
     let Some(place) = place else { return };
-    if let Err(error) = std::fs::write(place, message(ending)) {
+    if let Err(error) = std::fs::write(place, ending.map(message).unwrap_or_default()) {
         tracing::warn!(%error, place = %place.display(), "the termination message could not be written");
     }
 }
@@ -82,5 +87,15 @@ mod tests {
         let read: Ending = serde_json::from_slice(&message).unwrap();
         assert_eq!(read.problem.unwrap().code, ErrorCode::InitScriptFailed);
         assert_eq!(exit_code(&ending), EXIT_FAILED);
+    }
+
+    #[test]
+    fn what_was_foretold_is_taken_back() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let read = || std::fs::read(place.path()).unwrap();
+        foretell(Some(&failed(Problem::new(ErrorCode::ReplayFailed, "why"))), Some(place.path()));
+        assert!(serde_json::from_slice::<Ending>(&read()).is_ok());
+        foretell(None, Some(place.path()));
+        assert_eq!(read(), b"");
     }
 }

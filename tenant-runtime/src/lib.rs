@@ -28,6 +28,8 @@ pub mod process;
 pub mod prover;
 pub mod publisher;
 pub mod put_budget;
+pub mod replay;
+pub mod replay_check;
 pub mod serving;
 pub mod shipper;
 pub mod site;

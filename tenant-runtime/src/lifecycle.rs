@@ -1,6 +1,8 @@
 //! The state of a runtime pod, in one place: every transition and its cause is logged once.
 
-use roost_protocol::status::RuntimeState;
+use crate::ending;
+use roost_protocol::status::{Ending, RuntimeState};
+use std::path::PathBuf;
 use tokio::sync::watch;
 
 /// A transition that the states do not have: a bug of whoever asked.
@@ -32,15 +34,27 @@ const fn may_follow(from: RuntimeState, to: RuntimeState) -> bool {
 #[derive(Debug)]
 pub struct Lifecycle {
     state: watch::Sender<RuntimeState>,
+    /// Where the last words go.
+    last_words: Option<PathBuf>,
 }
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { state: watch::Sender::new(RuntimeState::Pooled) }
+        Self::new(None)
     }
 }
 
 impl Lifecycle {
+    /// The beginning, with the place where the last words go.
+    pub fn new(last_words: Option<PathBuf>) -> Self {
+        Self { state: watch::Sender::new(RuntimeState::Pooled), last_words }
+    }
+
+    /// Leaves words that are the last ones if the process dies now; none takes them back.
+    pub fn foretell(&self, ending: Option<&Ending>) {
+        ending::foretell(ending, self.last_words.as_deref());
+    }
+
     /// The state now.
     pub fn state(&self) -> RuntimeState {
         *self.state.borrow()

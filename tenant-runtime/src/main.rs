@@ -1,12 +1,15 @@
 //! Entry point: settings and logging.
 
 use clap::Parser as _;
-use tenant_runtime::{config::Config, process};
+use tenant_runtime::{config::Config, process, replay_check};
 use tracing_subscriber::EnvFilter;
 
-fn main() {
+fn main() -> std::io::Result<()> {
     let config = Config::parse();
     start_logging(&config);
+    if config.replay_attempt {
+        return replay_check::attempt(&config);
+    }
     process::run(&config)
 }
 

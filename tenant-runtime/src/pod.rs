@@ -8,6 +8,7 @@ use crate::{
     lifecycle::Lifecycle,
     limits::{Sizing, read_allowance, size},
     metrics::Metrics,
+    replay_check,
     serving::{Bedtime, serve},
     shipper::Pace,
     site::{Site, SiteName},
@@ -17,7 +18,7 @@ use crate::{
 };
 use roost_protocol::{
     durability::Terms,
-    grant::{Grant, Serve, Takeover, Task},
+    grant::{CheckReplay, Grant, Serve, Takeover, Task},
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
 };
@@ -52,7 +53,7 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     let tls = tls::server_config(&identity.certificates, &identity.key.0)
         .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     let environment = Environment::system();
-    let lifecycle = Arc::new(Lifecycle::default());
+    let lifecycle = Arc::new(Lifecycle::new(config.termination_log().map(Into::into)));
     let metrics = Metrics::default();
     let cache = identity.cache_dir.clone();
     let (desk, mut grants) = Desk::new(identity, Arc::clone(&lifecycle), environment.clone());
@@ -117,6 +118,7 @@ impl Pod<'_> {
                         self.advance(RuntimeState::Sealed, "the snapshot is complete");
                     })
                 }
+                Task::CheckReplay(task) => self.check_replay(grant, task, stop).await,
             },
         };
         acted.unwrap_or_else(|problem| {
@@ -126,6 +128,26 @@ impl Pod<'_> {
             self.desk.settle(Err(problem.clone()));
             Ending { state, ..ending::failed(problem) }
         })
+    }
+
+    async fn check_replay(
+        &self,
+        grant: &Grant,
+        task: &CheckReplay,
+        stop: &CancellationToken,
+    ) -> Result<Ending, Problem> {
+        self.advance(RuntimeState::Hydrating, "checking how far the WAL can be replayed");
+        // As for an export, the result is this process's last words.
+        self.desk.settle(Ok(()));
+        let ending = tokio::select! {
+            ending = replay_check::run(grant, task, self.environment.clone()) => ending?,
+            () = stop.cancelled() => {
+                return Err(Problem::new(ErrorCode::NotServing, "the check was told to stop"));
+            }
+        };
+        self.advance(RuntimeState::Draining, "the check is complete");
+        self.advance(RuntimeState::Sealed, "the check is complete");
+        Ok(ending)
     }
 
     async fn serve(
@@ -181,7 +203,7 @@ fn sizing(grant: &Grant) -> Result<Sizing, Problem> {
 fn durability(grant: &Grant) -> Terms {
     match &grant.task {
         Task::Serve(task) => task.durability,
-        Task::ExportParquet(_) => Terms::default(),
+        Task::ExportParquet(_) | Task::CheckReplay(_) => Terms::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     files::{Access, LocalFiles},
-    problems,
+    problems, replay,
     tenant::{EngineSetup, Folders, open_engine},
 };
 use roost_engine::Engine;
@@ -46,5 +46,10 @@ async fn checkpoint(engine: &Engine, files: &LocalFiles) -> Result<(), Problem> 
     };
     let gate = engine.close_gate(Duration::ZERO).await.map_err(|error| failed(error.to_string()))?;
     let _window = files.checkpoint().map_err(|error| failed(error.to_string()))?;
-    engine.checkpoint(&gate).await.map_err(|error| failed(error.to_string()))
+    engine.checkpoint(&gate).await.map_err(|error| {
+        if replay::is_about_data(&error) && !files.have_failed() {
+            return replay::problem(&error.to_string());
+        }
+        failed(error.to_string())
+    })
 }

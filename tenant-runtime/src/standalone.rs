@@ -47,7 +47,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Serves the folder until it is told to stop.
 pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Result<Ending, Problem> {
     let environment = Environment::system();
-    let lifecycle = Lifecycle::default();
+    let lifecycle = Lifecycle::new(config.termination_log().map(Into::into));
     let metrics = Metrics::default();
     let place = Place::enter(folder, config.take_over).map_err(|error| folder_problem(folder, &error))?;
     let store =

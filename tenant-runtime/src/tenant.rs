@@ -11,6 +11,7 @@ use crate::{
     problems,
     prover::Prover,
     publisher::{Patience, Publisher},
+    replay::{self, Replay},
     shipper::{Pace, Shipper},
 };
 use roost_engine::{Engine, EngineConfig, OpenError};
@@ -21,6 +22,7 @@ use roost_protocol::{
 use roost_store::{
     BranchStore, Environment, Holder, Hydrated, OwnedBranch, Takeover,
     pager::{LEAST_CACHE_BYTES, Pager},
+    step::stepped,
     stream::Tail,
 };
 use std::{
@@ -128,7 +130,9 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
         .map_err(|error| problems::of_take_over(&error))?;
     tracing::info!(epoch = branch.epoch(), has_data = branch.has_data(), "took the branch over");
     let branch = Arc::new(branch);
-    match open_owned(&opening, Arc::clone(&branch)).await {
+    let opened = open_owned(&opening, Arc::clone(&branch), lifecycle).await;
+    lifecycle.foretell(None);
+    match opened {
         Ok(served) => {
             let took = opening.environment.clock.monotonic().saturating_sub(started);
             opening.metrics.wake.seconds.observe(took.as_secs_f64());
@@ -144,7 +148,11 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
     }
 }
 
-async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Served, Problem> {
+async fn open_owned(
+    opening: &Opening,
+    branch: Arc<OwnedBranch>,
+    lifecycle: &Lifecycle,
+) -> Result<Served, Problem> {
     let folders = Folders::make(&opening.cache).map_err(|error| cache_problem(&error))?;
     let file = branch
         .open(&folders.main, opening.engine.cache_bytes())
@@ -152,6 +160,13 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         .map_err(|error| problems::of_hydrate(&error))?;
     opening.metrics.watch_cache(&file.pager);
     let number = branch.head().number();
+    let replay = Replay::of(branch.head().branch, &file.content);
+    // The engine may take the process with it.
+    lifecycle.foretell(replay.as_ref().map(Replay::foretold).as_ref());
+    let failed = |problem| match &replay {
+        Some(replay) => replay.explain(problem),
+        None => problem,
+    };
     let (access, tail) = match file.content {
         Hydrated::Empty => (FileAccess::Create, Tail::new(number, branch.head().last_commit)),
         Hydrated::Restored { file_size, wal, last_commit, .. } => {
@@ -167,7 +182,8 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
         None,
         opening.environment.clone(),
     )
-    .await?;
+    .await
+    .map_err(failed)?;
     let shipper = Arc::new(Shipper::new(
         Arc::clone(&branch),
         files.clone(),
@@ -206,7 +222,11 @@ async fn open_owned(opening: &Opening, branch: Arc<OwnedBranch>) -> Result<Serve
     if branch.must_publish_first() {
         let first = publisher.publish_first().await;
         first.map_err(|error| {
-            database.damage().found().cloned().unwrap_or_else(|| problems::of_publish(&error))
+            let problem = || match database.uncheckpointable() {
+                Some(why) if replay.is_some() => failed(replay::problem(&why)),
+                _ => problems::of_publish(&error),
+            };
+            database.damage().found().cloned().unwrap_or_else(problem)
         })?;
     }
     let prover = Arc::new(Prover::new(Arc::clone(&branch), opening.environment.clone()));
@@ -267,11 +287,17 @@ pub async fn open_engine(
         max_sessions: setup.max_sessions,
         ..EngineConfig::new(setup.database.clone(), folders.spill)
     };
+    let has_wal = files.has_wal();
     let vfs = files.attaching().map_err(|error| Problem::new(ErrorCode::EngineFailed, error.to_string()))?;
-    let opened = tokio::task::spawn_blocking(move || Engine::open(config, vfs)).await;
+    let opened = tokio::task::spawn_blocking(move || Engine::open(config, vfs));
+    let opened = stepped("attach", "", opened).await;
     let engine = match opened {
         Ok(opened) => opened.map_err(|error: OpenError| {
-            files.damage().found().cloned().unwrap_or_else(|| problems::of_open(&error))
+            let problem = || match replay::failure(&error).filter(|_| has_wal && !files.have_failed()) {
+                Some(why) => replay::problem(&why),
+                None => problems::of_open(&error),
+            };
+            files.damage().found().cloned().unwrap_or_else(problem)
         })?,
         Err(stopped) => return Err(Problem::new(ErrorCode::Internal, stopped.to_string())),
     };

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn reasons_and_states() {
         let acted = Acted::default();
-        let table: [(&dyn Fn(&mut Observed), bool, &str, ServingState); 6] = [
+        let table: [(&dyn Fn(&mut Observed), bool, &str, ServingState); 7] = [
             (&|_| (), true, "Idle", ServingState::Idle),
             (&|_| (), false, "Initializing", ServingState::Pending),
             (
@@ -136,6 +136,12 @@ mod tests {
                 true,
                 "Serving",
                 ServingState::Serving,
+            ),
+            (
+                &|seen| seen.trouble = Some(Fault::new(Reason::ReplayFailed, "after 10:00")),
+                true,
+                "ReplayFailed",
+                ServingState::Failed,
             ),
             (
                 &|seen| seen.class.fault = Some(Fault::new(Reason::StorageChangeRefused, "other bucket")),

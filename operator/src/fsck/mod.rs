@@ -1,6 +1,7 @@
 //! `roost-operator fsck`: what a class's bucket holds, and whether anything is missing, damaged or left over. It reads and
-//! never writes, so it may run at any time, beside everything.
+//! never writes but for a pin, with `--replay`, so it may run at any time, beside everything.
 
+pub(crate) mod replay;
 mod show;
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
@@ -33,6 +34,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// WAL that they refer to, and checks it. Prints for each tenant how many objects are reachable, and lists the others:
 /// what is to be collected, what a writer may still refer to, and what Roost does not know. Ends with status 0 if nothing
 /// is missing, damaged or unknown, with 1 otherwise, and with 2 if the bucket could not be read.
+///
+/// With --replay it tries instead how far a branch of a tenant opens, in a pod that replays its WAL and keeps nothing: for
+/// a Tenant or Branch with the reason ReplayFailed. Prints the last commit that opens and the first that does not, and ends
+/// with status 0 if everything opens.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  kubectl -n roost-system exec deploy/roost-operator -- \
     roost-operator fsck standard --tenant shop/acme")]
@@ -45,6 +50,12 @@ pub struct Options {
     /// Look only whether everything is there: read no data. For a first look at a large bucket.
     #[arg(long)]
     pub names_only: bool,
+    /// Try how far a branch of this tenant can be replayed.
+    #[arg(long, requires = "tenant", conflicts_with = "names_only")]
+    pub replay: bool,
+    /// With --replay: the branch.
+    #[arg(long, requires = "replay", default_value = "main")]
+    pub branch: String,
     /// Form of the report.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -89,6 +100,9 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     let Some(class) = classes.get_opt(&options.class).await? else {
         bail!("TenantClass {} does not exist; `kubectl get tenantclasses` lists them", options.class);
     };
+    if options.replay {
+        return replay::run(options, client, &class).await;
+    }
     let place = Place::from(&class.spec.storage);
     let buckets = Buckets::new(client, &options.namespace);
     let bucket = buckets.open(&place).await?;
@@ -142,10 +156,14 @@ async fn look(
     Ok(Found { class, bucket, clean, tenants, outside })
 }
 
+/// Namespace and name.
+fn names(tenant: &str) -> anyhow::Result<(&str, &str)> {
+    let names = tenant.split_once('/');
+    names.with_context(|| format!("{tenant:?} is no tenant's name; write NAMESPACE/NAME, such as shop/acme"))
+}
+
 fn named(place: &Place, tenant: &str) -> anyhow::Result<TenantPath> {
-    let Some((namespace, name)) = tenant.split_once('/') else {
-        bail!("{tenant:?} is no tenant's name; write NAMESPACE/NAME, such as shop/acme");
-    };
+    let (namespace, name) = names(tenant)?;
     Ok(TenantPath::new(&place.prefix, namespace, name)?)
 }
 

@@ -69,6 +69,11 @@ pub enum Role {
         /// The branch it is taken of.
         branch: String,
     },
+    /// Checks how far a branch's WAL can be replayed.
+    ReplayCheck {
+        /// The branch.
+        branch: String,
+    },
 }
 
 /// Whose pod it is.
@@ -90,6 +95,7 @@ impl PodOf<'_> {
         match &self.role {
             Role::Serve { branch, .. } => names::serving_pod(self.tenant_uid, branch),
             Role::Worker { snapshot_uid, .. } => names::worker_pod(snapshot_uid),
+            Role::ReplayCheck { branch } => names::replay_check_pod(self.tenant_uid, branch),
         }
     }
 }
@@ -194,6 +200,11 @@ fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, templat
             labels.insert(crd::BRANCH_LABEL, branch.clone());
             labels.insert(crd::SNAPSHOT_UID_LABEL, snapshot_uid.clone());
             annotations.insert(crd::SNAPSHOT_ANNOTATION, snapshot.clone());
+        }
+        Role::ReplayCheck { branch } => {
+            labels.insert(crd::ROLE_LABEL, crd::ROLE_WORKER.to_owned());
+            labels.insert(crd::BRANCH_LABEL, branch.clone());
+            annotations.insert(crd::REPLAY_CHECK_ANNOTATION, "true".to_owned());
         }
     }
     let own =

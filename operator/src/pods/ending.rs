@@ -12,6 +12,10 @@ const OUT_OF_MEMORY: &str = "OOMKilled";
 /// What the view writes for a process that SIGKILL ended, whoever sent it.
 const KILLED: &str = "exit code 137";
 
+/// What it writes for processes that an engine takes with it: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+const CRASHED: [&str; 5] =
+    ["exit code 132", "exit code 134", "exit code 135", "exit code 136", "exit code 139"];
+
 /// Why a pod ended, when that was not a seal.
 pub fn bad_end(pod: &PodView) -> Option<Problem> {
     let Stage::Finished { ending, reason } = &pod.stage else { return None };
@@ -20,6 +24,12 @@ pub fn bad_end(pod: &PodView) -> Option<Problem> {
         Some(ending) if ending.state == RuntimeState::Fenced => {
             let detail = "another owner took the branch over".to_owned();
             Some(ending.problem.clone().unwrap_or_else(|| Problem::new(ErrorCode::Fenced, detail)))
+        }
+        // It left these words before it replayed a WAL, and said no others: they hold if the replay is what it died of.
+        Some(ending) if ending.state == RuntimeState::Hydrating => {
+            let crashed = CRASHED.iter().any(|code| reason.ends_with(code));
+            let killed = || Problem::new(ErrorCode::EngineFailed, without_words(reason));
+            Some(ending.problem.clone().filter(|_| crashed).unwrap_or_else(killed))
         }
         Some(ending) => {
             let unknown = || Problem::new(ErrorCode::EngineFailed, format!("the pod failed: {reason}"));
@@ -100,6 +110,24 @@ mod tests {
         assert!(killed.contains("SIGKILL") && !killed.contains("limits.memory"), "{killed}");
         let evicted = detail("Evicted: the container was OOMKilled, exit code 137 it said");
         assert!(!evicted.contains("SIGKILL") && !evicted.contains("limits.memory"), "{evicted}");
+    }
+
+    #[test]
+    fn who_dies_while_it_replays_is_believed_unless_it_was_killed() {
+        let died = |reason: &str| {
+            let mut pod = end(RuntimeState::Hydrating, reason);
+            if let Stage::Finished { ending: Some(ending), .. } = &mut pod.stage {
+                ending.problem = Some(Problem::new(ErrorCode::ReplayFailed, "after 10:00"));
+            }
+            bad_end(&pod).unwrap()
+        };
+        for crash in ["Error, exit code 139", "Error, exit code 134"] {
+            assert_eq!(died(crash), Problem::new(ErrorCode::ReplayFailed, "after 10:00"), "{crash}");
+        }
+        for kill in ["OOMKilled, exit code 137", "Error, exit code 137", "Evicted: the node is full"] {
+            assert_eq!(died(kill).code, ErrorCode::EngineFailed, "{kill}");
+        }
+        assert!(died("OOMKilled, exit code 137").detail.contains("limits.memory"));
     }
 
     #[test]

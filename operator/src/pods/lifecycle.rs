@@ -24,6 +24,7 @@ use super::{
 use crate::{
     context::Context,
     elected::Elected,
+    fsck::replay,
     serving::Serving,
     whereabouts::find_branch,
     work::{Key, Reconcile, ReconcileError, Requeue},
@@ -33,6 +34,8 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_mins(10);
 /// How long a pod may wait for its grant.
 const GRANT_LIMIT: Duration = Duration::from_mins(3);
+/// How long a check of a replay may take, with the time in which somebody reads its result.
+pub const REPLAY_CHECK_LIMIT: Duration = Duration::from_hours(2);
 /// How often a pod is looked at besides the watch.
 const LOOK: Duration = Duration::from_mins(1);
 /// How soon a pod that was asked to drain is looked at again.
@@ -70,6 +73,11 @@ pub fn plan(pod: &PodView, owner: Owner, now: Timestamp) -> Next {
     let older = |limit| age.is_some_and(|age| age > limit);
     match (&pod.stage, owner) {
         _ if pod.leaving => Next::Wait,
+        // Who started it removes it, unless it was left behind.
+        (_, owner) if pod.replay_check => {
+            let left_behind = owner == Owner::Gone || older(REPLAY_CHECK_LIMIT);
+            if left_behind { Next::Remove } else { Next::Wait }
+        }
         // A worker's end is its Snapshot's to conclude.
         (Stage::Finished { .. }, Owner::Exists) if pod.snapshot.is_some() => Next::Wait,
         (Stage::Finished { .. }, Owner::Exists) => Next::Retire,
@@ -101,7 +109,12 @@ impl Reconcile for PodReconciler {
                 self.remember(&pod);
                 retire(context, &pod).await?;
             }
-            Next::Remove => context.pods.delete(&pod).await?,
+            Next::Remove => {
+                if pod.replay_check {
+                    replay::release(context, &pod).await;
+                }
+                context.pods.delete(&pod).await?;
+            }
             Next::Drain => {
                 calls::drain(context, &pod).await?;
                 return Ok(Requeue::After(DRAIN_LOOK));
@@ -228,6 +241,8 @@ mod tests {
     fn every_end() {
         let finished = || Stage::Finished { ending: None, reason: "Error".into() };
         let running = |ready| Stage::Running { address: "10.0.0.1".into(), ready };
+        let check = |stage| PodView { replay_check: true, ..pod(stage, None) };
+        let tomorrow = "2026-11-21T10:00:00Z".parse().unwrap();
         let (soon, late) = ("2026-11-20T10:00:05Z".parse().unwrap(), "2026-11-20T10:20:00Z".parse().unwrap());
         let table = [
             (pod(finished(), None), Owner::Exists, soon, Next::Retire),
@@ -242,6 +257,10 @@ mod tests {
             (pod(Stage::Starting, None), Owner::Exists, soon, Next::Wait),
             (pod(Stage::Starting, None), Owner::Exists, late, Next::GiveUp),
             (PodView { leaving: true, ..pod(finished(), None) }, Owner::Gone, late, Next::Wait),
+            (check(finished()), Owner::Exists, late, Next::Wait),
+            (check(running(false)), Owner::Exists, late, Next::Wait),
+            (check(running(false)), Owner::Exists, tomorrow, Next::Remove),
+            (check(running(false)), Owner::Gone, soon, Next::Remove),
         ];
         for (pod, owner, now, next) in table {
             assert_eq!(plan(&pod, owner, now), next, "{pod:?} {owner:?}");

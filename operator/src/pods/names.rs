@@ -25,6 +25,11 @@ pub fn worker_pod(snapshot_uid: &str) -> String {
     format!("ws-{}", hash(&[snapshot_uid]))
 }
 
+/// Name of the pod that checks how far a branch's WAL can be replayed: one at a time.
+pub fn replay_check_pod(tenant_uid: &str, branch: &str) -> String {
+    format!("rc-{}", hash(&[tenant_uid, branch]))
+}
+
 /// Label value and name part that stands for a class.
 pub fn class_hash(class: &str) -> String {
     hash(&[class])

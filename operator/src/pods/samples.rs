@@ -17,6 +17,7 @@ pub fn pod() -> PodView {
         namespace: "shop".into(),
         tenant: "acme".into(),
         snapshot: None,
+        replay_check: false,
         tenant_uid: "t".into(),
         branch: "main".into(),
         stage: Stage::Running { address: "10.0.0.1".into(), ready: true },

@@ -7,7 +7,10 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use roost_crds::{
     Quantity,
-    names::{BRANCH_LABEL, NAMESPACE_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION, TENANT_UID_LABEL},
+    names::{
+        BRANCH_LABEL, NAMESPACE_ANNOTATION, REPLAY_CHECK_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION,
+        TENANT_UID_LABEL,
+    },
 };
 use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
 
@@ -54,6 +57,8 @@ pub struct PodView {
     pub tenant: String,
     /// Name of the Snapshot that it takes; none for a pod that serves.
     pub snapshot: Option<String>,
+    /// Whether it checks how far the branch's WAL can be replayed, for a person who waits for its last words.
+    pub replay_check: bool,
     /// UID of the tenant it serves.
     pub tenant_uid: String,
     /// Branch it serves.
@@ -87,6 +92,7 @@ impl PodView {
             namespace: annotation(NAMESPACE_ANNOTATION).unwrap_or_default(),
             tenant: annotation(TENANT_ANNOTATION).unwrap_or_default(),
             snapshot: annotation(SNAPSHOT_ANNOTATION),
+            replay_check: annotation(REPLAY_CHECK_ANNOTATION).is_some(),
             tenant_uid: label(TENANT_UID_LABEL),
             branch: label(BRANCH_LABEL),
             stage: stage(pod, obstacle.is_some()),

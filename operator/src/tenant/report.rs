@@ -225,6 +225,23 @@ mod tests {
     }
 
     #[test]
+    fn a_wal_that_cannot_be_replayed_is_told_until_a_pod_serves() {
+        let mut seen = observed(json!({}), json!({}), true);
+        seen.trouble = Some(Fault::new(Reason::ReplayFailed, "after 10:00"));
+        let failed = ("ReplayFailed".to_owned(), "00".to_owned(), ServingState::Failed);
+        assert_eq!(summary(&seen, &Acted::default()), failed);
+        // Another replica is elected.
+        seen.tenant.status = Some(report(&seen, &Acted::default(), "gateway", &now()));
+        seen.trouble = None;
+        assert_eq!(summary(&seen, &Acted::default()), failed);
+        seen.serving = Serving { pod: Some(pod("main")), runtime: None };
+        assert_eq!(summary(&seen, &Acted::default()).0, "Serving");
+        seen.tenant.status = Some(report(&seen, &Acted::default(), "gateway", &now()));
+        seen.serving = Serving::default();
+        assert_eq!(summary(&seen, &Acted::default()).0, "Idle");
+    }
+
+    #[test]
     fn nothing_changes_when_nothing_changed() {
         let mut seen = observed(json!({}), json!({}), true);
         let first = report(&seen, &Acted::default(), "gateway", &now());

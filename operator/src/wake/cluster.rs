@@ -106,6 +106,8 @@ fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
                 | Reason::StorageDenied
                 // What is not damaged can be asked for, and what is may have been brought back.
                 | Reason::DataCorrupt
+                // A newer engine may replay what this one cannot.
+                | Reason::ReplayFailed
                 | Reason::CeilingReached
                 | Reason::CredentialsNotFound
                 | Reason::CredentialsInvalid
@@ -430,6 +432,7 @@ mod tests {
             Reason::Serving,
             Reason::Draining,
             Reason::CrashLooping,
+            Reason::ReplayFailed,
             Reason::WakeFailed,
             Reason::CeilingReached,
             Reason::PublishFailing,

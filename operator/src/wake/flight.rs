@@ -24,7 +24,10 @@ use super::{
     target::Target,
     world::{Cluster, Created, Runtimes},
 };
-use crate::{pods::PodView, runtime_client::CallError};
+use crate::{
+    pods::{PodView, ending::bad_end},
+    runtime_client::CallError,
+};
 
 /// Shortest and longest pause between two looks at a pod that is on its way.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
@@ -113,7 +116,14 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
                     }
                     self.start(&mut starts).await?
                 }
-                Some(pod) if pod.finished() => self.remove(&pod, left).await?,
+                Some(pod) if pod.finished() => {
+                    let look = self.remove(&pod, left).await?;
+                    // Another pod would die of the same.
+                    if let Some(problem) = bad_end(&pod).filter(|end| starts > 0 && is_replay(end)) {
+                        return Err(problem);
+                    }
+                    look
+                }
                 Some(pod) if pod.leaving => {
                     self.cluster.changed(&pod, left.min(RETIRE_PATIENCE)).await;
                     Look::Leaving
@@ -325,6 +335,10 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             statement_timeout: self.target.statement_timeout,
         }
     }
+}
+
+fn is_replay(problem: &Problem) -> bool {
+    problem.code == ErrorCode::ReplayFailed
 }
 
 /// Every place of the class is taken.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use roost_protocol::{
     PROTOCOL_VERSION,
     problem::{ErrorCode, Problem},
-    status::{RuntimeState, RuntimeStatus},
+    status::{Ending, RuntimeState, RuntimeStatus},
     wake::{Route, WakeRequest},
 };
 use tokio::time::Instant;
@@ -56,6 +56,8 @@ struct FakePod {
     /// When it drains, and when its process ends.
     drains: Option<Instant>,
     ends: Option<Instant>,
+    /// It crashes while it replays.
+    crashes: bool,
     leaving: bool,
     /// Why it does not start.
     obstacle: Option<&'static str>,
@@ -75,6 +77,8 @@ struct State {
     creates: u32,
     grants: u32,
     refusal: Option<ErrorCode>,
+    /// Pods crash while they replay.
+    unreplayable: bool,
     uids: u32,
     /// Pods of other tenants of the class; each has a slot.
     others: Vec<Other>,
@@ -107,6 +111,7 @@ fn fresh(uid: u32) -> FakePod {
         grant_problem: None,
         drains: None,
         ends: None,
+        crashes: false,
         leaving: false,
         obstacle: None,
         template: TEMPLATE,
@@ -124,9 +129,24 @@ impl FakePod {
         }
     }
 
+    fn end(&self) -> Stage {
+        if !self.crashes {
+            return Stage::Finished { ending: None, reason: "Completed".into() };
+        }
+        let ending = Ending {
+            state: RuntimeState::Hydrating,
+            position: None,
+            database_size: None,
+            last_active: None,
+            problem: Some(Problem::new(ErrorCode::ReplayFailed, "after 10:00")),
+            snapshot: None,
+        };
+        Stage::Finished { ending: Some(Box::new(ending)), reason: "Error, exit code 139".into() }
+    }
+
     fn view(&self) -> PodView {
         let stage = if self.ends.is_some_and(|at| at <= Instant::now()) {
-            Stage::Finished { ending: None, reason: "Completed".into() }
+            self.end()
         } else if self.created.elapsed() >= self.address_after && self.obstacle.is_none() {
             Stage::Running { address: "10.0.0.1".into(), ready: true }
         } else {
@@ -211,7 +231,7 @@ impl Cluster for World {
             return Ok(Created::Exists);
         }
         state.uids += 1;
-        let pod = fresh(state.uids);
+        let pod = FakePod { crashes: state.unreplayable, ..fresh(state.uids) };
         state.pod = Some(pod.clone());
         Ok(Created::Pod(Box::new(pod.view())))
     }
@@ -259,6 +279,11 @@ impl Runtimes for World {
                 ))));
             }
             fake.granted = Some(Instant::now());
+            if fake.crashes {
+                fake.ends = Some(Instant::now() + fake.hydrate);
+                let (pod, reason) = (pod.name.clone(), "the connection broke".to_owned());
+                return Err(CallError::NoAnswer { pod, reason });
+            }
             fake.hydrate
         };
         tokio::time::sleep(hydrate).await;
@@ -621,4 +646,23 @@ async fn status_tells_of_a_wake_that_waits_for_a_place_and_takes_it_back() {
     full.0.lock().unwrap().others[0].running = 0;
     wake(&full).await.unwrap();
     assert_eq!(full.0.lock().unwrap().told, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wal_that_no_pod_can_replay_costs_one_pod_a_wake_and_wakes_are_backed_off() {
+    let world = world(1, None);
+    world.0.lock().unwrap().unreplayable = true;
+    let waker = waker(&world);
+    for pods in 1..=8 {
+        assert_eq!(waker.wake(&request()).await.unwrap_err().code, ErrorCode::ReplayFailed);
+        let refused = waker.wake(&request()).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::ReplayFailed);
+        assert_eq!(world.0.lock().unwrap().creates, pods);
+        tokio::time::advance(Duration::from_secs(refused.retry_after.unwrap().into())).await;
+    }
+    // A newer engine.
+    world.0.lock().unwrap().unreplayable = false;
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert!(waker.wake(&request()).await.is_ok());
+    assert_eq!(world.0.lock().unwrap().told, None);
 }

@@ -165,6 +165,10 @@ impl Watch {
 
     fn push_owner(&self, pod: &PodView) {
         let tenant = Key::new(&pod.namespace, &pod.tenant);
+        // It is a person's, and says nothing about the branch.
+        if pod.replay_check {
+            return;
+        }
         if let Some(snapshot) = &pod.snapshot {
             self.queues.snapshots.push(Key::new(&pod.namespace, snapshot));
         } else if pod.branch == roost_crds::names::MAIN_BRANCH {

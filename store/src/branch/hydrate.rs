@@ -79,6 +79,7 @@ fn restored(state: &LoadedState, wal: u64) -> Hydrated {
         engine_version: state.manifest.engine_version.clone(),
         storage_version: state.manifest.storage_version.clone(),
         last_commit: state.last_commit(),
+        published: state.manifest.last_commit.unwrap_or(state.manifest.written),
     }
 }
 

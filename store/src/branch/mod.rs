@@ -17,7 +17,7 @@ use crate::keys::Keys;
 use crate::local::{LocalDatabase, LocalError};
 use crate::object::ObjectError;
 use crate::pager::Base;
-use crate::position::Position;
+use crate::position::{DatedPosition, Position};
 use crate::step::stepped;
 use crate::tenant::Progress;
 
@@ -105,6 +105,8 @@ pub enum Hydrated {
         storage_version: String,
         /// Time of the last commit in it.
         last_commit: Option<jiff::Timestamp>,
+        /// Time of the last commit in its manifest, before any WAL; when that was written if there is none.
+        published: jiff::Timestamp,
     },
 }
 
@@ -188,6 +190,19 @@ impl ReadablePosition {
     /// What the position is.
     pub fn manifest(&self) -> &Manifest {
         &self.state.manifest
+    }
+
+    /// Every commit boundary in it: the manifest alone, then each commit of the WAL.
+    pub fn commits(&self) -> Vec<DatedPosition> {
+        self.state.commits()
+    }
+
+    /// An earlier boundary, one of [`Self::commits`]: the same pin keeps it.
+    #[must_use]
+    pub fn until(&self, commit: &Position) -> Self {
+        let state = Arc::new(self.state.until(commit.sequence, commit.offset));
+        let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
+        Self { bucket, keys, state, former_names: self.former_names.clone() }
     }
 
     /// Builds the file at `path`, which must not exist. See [`OwnedBranch::hydrate`].

@@ -22,7 +22,7 @@ use crate::format::{FormatError, ReadError};
 use crate::identity::Lineage;
 use crate::keys::Keys;
 use crate::object::MAX_KEY_BYTES;
-use crate::position::Position;
+use crate::position::{DatedPosition, Position};
 use crate::stream::{self, LoadedStream};
 
 /// Pages fetched at a time.
@@ -92,6 +92,40 @@ impl LoadedState {
             commits.filter(|commit| commit.end <= wal.offset).map(|commit| commit.time)
         });
         wal.max().max(self.manifest.last_commit)
+    }
+
+    /// The manifest alone, then each commit of the WAL.
+    pub(crate) fn commits(&self) -> Vec<DatedPosition> {
+        let base = self.manifest.position();
+        let manifest = DatedPosition { position: base.clone(), last_commit: self.manifest.last_commit };
+        let wal = self.wal.iter().flat_map(|wal| {
+            let stream_epoch = Some(wal.stream.end.id.epoch);
+            let commits = wal
+                .stream
+                .segments
+                .iter()
+                .flat_map(|segment| segment.commits.iter().map(move |commit| (segment.sequence, commit)));
+            let within = commits.filter(move |(_, commit)| commit.end <= wal.offset);
+            within.map(move |(sequence, commit)| (sequence, commit, stream_epoch))
+        });
+        let wal = wal.map(|(sequence, commit, stream_epoch)| DatedPosition {
+            position: Position { sequence, offset: commit.end, stream_epoch, ..base.clone() },
+            last_commit: Some(commit.time),
+        });
+        std::iter::once(manifest).chain(wal).collect()
+    }
+
+    /// An earlier commit boundary: segment and offset of one of [`Self::commits`].
+    pub(crate) fn until(&self, sequence: u64, offset: u64) -> Self {
+        let wal = self.wal.as_ref().filter(|_| sequence > 0).map(|wal| {
+            let mut stream = LoadedStream::empty(wal.stream.end.id);
+            for segment in wal.stream.segments.iter().take_while(|segment| segment.sequence <= sequence) {
+                stream.end = stream.end.after(&segment.wal);
+                stream.segments.push(segment.clone());
+            }
+            LoadedWal::new(stream, offset)
+        });
+        Self { manifest: self.manifest.clone(), pages: self.pages.clone(), wal }
     }
 
     /// Size of the main file in bytes.

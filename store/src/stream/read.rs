@@ -28,7 +28,7 @@ pub(crate) struct LoadedStream {
 }
 
 impl LoadedStream {
-    pub(super) fn empty(id: StreamId) -> Self {
+    pub(crate) fn empty(id: StreamId) -> Self {
         Self { segments: Vec::new(), seals: Vec::new(), end: End::empty(id) }
     }
 

@@ -72,6 +72,17 @@ impl MainFile {
         }
     }
 
+    fn write(&self, data: &[u8], offset: u64) -> Result<(), VfsError> {
+        let (pager, length) = (&self.0.0.pager, data.len() as u64);
+        self.check_room(length)?;
+        while !pager.try_write(data, offset)? {
+            self.wait(|| pager.make_writable(offset, length))?;
+        }
+        // Recorded after: a sync of another thread may come in between, and what it covers must be written.
+        self.0.changes().tail.main_written(offset, length);
+        Ok(())
+    }
+
     /// What no manifest holds may not outgrow the cache: the node would end the pod. Replaying a WAL and our checkpoint
     /// must go on in any case.
     fn check_room(&self, length: u64) -> Result<(), VfsError> {
@@ -115,7 +126,7 @@ impl VfsFile for MainFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
         let mut filled = 0;
         for piece in buffer.chunks_mut(usize::try_from(PIECE).unwrap_or(usize::MAX)) {
-            let bytes = self.read_piece(piece, offset + filled as u64)?;
+            let bytes = self.0.noting(self.read_piece(piece, offset + filled as u64))?;
             filled += bytes;
             if bytes < piece.len() {
                 break;
@@ -125,14 +136,7 @@ impl VfsFile for MainFile {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> Result<(), VfsError> {
-        let (pager, length) = (&self.0.0.pager, data.len() as u64);
-        self.check_room(length)?;
-        while !pager.try_write(data, offset)? {
-            self.wait(|| pager.make_writable(offset, length))?;
-        }
-        // Recorded after: a sync of another thread may come in between, and what it covers must be written.
-        self.0.changes().tail.main_written(offset, length);
-        Ok(())
+        self.0.noting(self.write(data, offset))
     }
 
     fn append(&self, _data: &[u8]) -> Result<(), VfsError> {

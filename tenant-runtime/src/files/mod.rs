@@ -123,6 +123,8 @@ struct Shared {
     attached: AtomicBool,
     /// A write was refused since the last freeze, for what no manifest holds.
     refused: AtomicBool,
+    /// DuckDB was given an error of the disk or the bucket.
+    failed: AtomicBool,
     interlock: Arc<Interlock>,
     /// Whether each file is there, as far as DuckDB is concerned.
     exists: [AtomicBool; 4],
@@ -167,6 +169,7 @@ impl LocalFiles {
             damage: Damage::default(),
             attached: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             interlock,
             exists,
             checkpointing: AtomicBool::new(false),
@@ -201,6 +204,16 @@ impl LocalFiles {
     /// Damage that reading the database file met.
     pub fn damage(&self) -> &Damage {
         &self.0.damage
+    }
+
+    /// Whether there is WAL, which attaching replays.
+    pub fn has_wal(&self) -> bool {
+        self.is_there(DatabaseFile::Wal)
+    }
+
+    /// Whether DuckDB was ever given an error of the disk or the bucket: then what it failed at may be only that.
+    pub fn have_failed(&self) -> bool {
+        self.0.failed.load(SeqCst)
     }
 
     /// The database file.
@@ -299,6 +312,14 @@ impl LocalFiles {
             Read::Done { bytes: 16, .. } => Ok(DatabaseId::from_bytes(id)),
             _ => Err(io::Error::other("the file has no header")),
         }
+    }
+
+    /// Notes an error that DuckDB is about to get.
+    fn noting<T>(&self, result: Result<T, VfsError>) -> Result<T, VfsError> {
+        if result.is_err() {
+            self.0.failed.store(true, SeqCst);
+        }
+        result
     }
 
     fn is_checkpointing(&self) -> bool {

@@ -48,7 +48,7 @@ fn broken(error: &std::io::Error) -> VfsError {
 
 impl VfsFile for WalFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VfsError> {
-        Ok(read_up_to(&self.file, buffer, offset)?)
+        self.files.noting(read_up_to(&self.file, buffer, offset).map_err(VfsError::from))
     }
 
     fn write_at(&self, _data: &[u8], _offset: u64) -> Result<(), VfsError> {

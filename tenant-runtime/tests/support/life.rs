@@ -3,7 +3,10 @@
 
 use arrow_array::{RecordBatch, cast::AsArray as _};
 use roost_engine::{QueryRequest, Role};
-use roost_protocol::durability::{Durability, PutBudget, Terms};
+use roost_protocol::{
+    durability::{Durability, PutBudget, Terms},
+    problem::Problem,
+};
 use roost_store::{BranchName, Environment, Holder, Takeover, TenantStore};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tenant_runtime::{
@@ -49,10 +52,23 @@ impl Life {
         durability: Durability,
         environment: Environment,
     ) -> Result<Self, String> {
+        let main = BranchName::main();
+        let opened = Self::open_branch(tenant, &main, cache, durability, environment).await;
+        opened.map_err(|problem| problem.to_string())
+    }
+
+    /// The same of any branch, with the problem if it cannot be opened.
+    pub async fn open_branch(
+        tenant: &TenantStore,
+        branch: &BranchName,
+        cache: &Path,
+        durability: Durability,
+        environment: Environment,
+    ) -> Result<Self, Problem> {
         let metrics = Metrics::default();
         let never = Duration::from_hours(24);
         let opening = Opening {
-            store: tenant.branch(&BranchName::main()),
+            store: tenant.branch(branch),
             holder: Holder { name: "test".into(), id: Uuid::new_v4().to_string() },
             takeover: Takeover::PreviousGone,
             init_script: None,
@@ -75,7 +91,7 @@ impl Life {
             environment,
         };
         let served = tenant::open(opening, &Lifecycle::default()).await;
-        let served = Arc::new(served.map_err(|problem| problem.to_string())?);
+        let served = Arc::new(served?);
         let ended = CancellationToken::new();
         let shipping = tokio::spawn({
             let (served, ended) = (Arc::clone(&served), ended.clone());

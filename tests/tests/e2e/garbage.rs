@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// Runs a command in the operator's pod: its exit code and standard output.
-fn operator(command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+pub fn operator(command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let output = Command::new("kubectl")
         .args(["-n", SYSTEM_NAMESPACE, "exec", "deploy/roost-operator", "--", "roost-operator", command])
         .args(arguments)

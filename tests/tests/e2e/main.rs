@@ -19,3 +19,4 @@ mod rights;
 mod sources;
 mod sql;
 mod suspension;
+mod unreplayable;

@@ -1,0 +1,106 @@
+//! WAL that an owner before left: whether it cannot be replayed, and what is said then.
+
+use crate::ending;
+use roost_duckdb::ErrorKind;
+use roost_engine::{OpenError, QueryError, QueryErrorKind};
+use roost_protocol::{
+    names::MAIN_BRANCH,
+    problem::{ErrorCode, Problem},
+    status::{Ending, RuntimeState},
+};
+use roost_store::{BranchName, Hydrated};
+
+/// Most characters that are told of what DuckDB said: it may quote at length.
+const MAX_WHY: usize = 500;
+
+/// What DuckDB said if the error of opening a database with WAL is one of replaying it. Whoever asks has ruled out that
+/// a file could not be read.
+pub fn failure(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::Attach(cause) if !matches!(cause.kind, ErrorKind::OutOfMemory | ErrorKind::Interrupt) => {
+            Some(cause.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a failed checkpoint says something about what the database holds.
+pub const fn is_about_data(error: &QueryError) -> bool {
+    !matches!(
+        error.kind,
+        QueryErrorKind::OutOfMemory | QueryErrorKind::TransactionConflict | QueryErrorKind::Cancelled
+    )
+}
+
+/// A WAL that cannot be replayed, before it is known whose.
+pub fn problem(why: &str) -> Problem {
+    let why: String = why.chars().take(MAX_WHY).collect();
+    Problem::new(ErrorCode::ReplayFailed, why)
+}
+
+/// What opening a branch replays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    branch: BranchName,
+    /// What opens in any case: it is in a manifest.
+    published: jiff::Timestamp,
+    last_commit: Option<jiff::Timestamp>,
+}
+
+impl Replay {
+    /// Of what is about to be opened; none without WAL.
+    pub fn of(branch: BranchName, content: &Hydrated) -> Option<Self> {
+        match content {
+            Hydrated::Restored { wal: 1.., published, last_commit, .. } => {
+                Some(Self { branch, published: *published, last_commit: *last_commit })
+            }
+            _ => None,
+        }
+    }
+
+    /// A problem with what to do about it, if it is [`problem`]'s.
+    pub fn explain(&self, problem: Problem) -> Problem {
+        if problem.code != ErrorCode::ReplayFailed {
+            return problem;
+        }
+        Problem { detail: self.detail(&problem.detail), ..problem }
+    }
+
+    /// The last words if the process dies of it.
+    pub fn foretold(&self) -> Ending {
+        let problem = self.explain(problem("the engine crashed"));
+        Ending { state: RuntimeState::Hydrating, ..ending::failed(problem) }
+    }
+
+    fn detail(&self, why: &str) -> String {
+        let since = self.published;
+        let until = self.last_commit.map_or_else(String::new, |last| format!(" and until {last}"));
+        let is_main = self.branch.as_str() == MAIN_BRANCH;
+        let from = if is_main { String::new() } else { format!("branchName: {}, ", self.branch) };
+        let or = if is_main { ", or a Tenant with source.pointInTime," } else { "" };
+        format!(
+            "what was committed after {since}{until} cannot be replayed: {why}. It is kept, and nothing was changed. A Branch \
+             with from: {{{from}time: \"{since}\"}}{or} opens; `roost-operator fsck CLASS --tenant NAMESPACE/NAME --replay` \
+             finds a later moment that does"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_what_to_write() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        let replay = |branch: &str| Replay {
+            branch: BranchName::new(branch).unwrap(),
+            published: at(0),
+            last_commit: Some(at(60)),
+        };
+        insta::assert_snapshot!(replay("main").explain(problem("no table")).detail, @"");
+        insta::assert_snapshot!(replay("dev").foretold().problem.unwrap().detail, @"");
+        let other = Problem::new(ErrorCode::EngineFailed, "why");
+        assert_eq!(replay("main").explain(other.clone()), other);
+    }
+}
