@@ -20,8 +20,8 @@ use roost_protocol::{
     problem::{ErrorCode, Problem},
 };
 use roost_store::{
-    Adoption, BranchName, BranchSource, Creation, DatedPosition, DirectoryStore, Environment, Head,
-    ObjectStore as _, Owner, PinKind, TenantPath, TenantStore, object::MAX_LIST_PAGE,
+    Adoption, BranchName, BranchObject, BranchSource, Creation, DatedPosition, DirectoryStore, Environment,
+    Head, ObjectStore as _, Owner, PinKind, TenantPath, TenantStore, object::MAX_LIST_PAGE,
 };
 use std::{
     collections::BTreeMap,
@@ -173,7 +173,7 @@ async fn the_last_commit_that_opens_is_found_and_a_branch_of_it_serves() {
     let rows = "select list(i order by i)::varchar from (from kept select i union all from also)";
     let dev = BranchName::new("dev").unwrap();
     let from = BranchSource::Moment(BranchName::main(), commits[BAD].last_commit.unwrap());
-    bucket.tenant.create_branch(&dev, "dev", &from).await.unwrap();
+    bucket.tenant.create_branch(&dev, BranchObject { name: "dev", uid: "dev" }, &from).await.unwrap();
     let life = bucket.open(&dev, "dev").await.unwrap();
     assert_eq!(life.text(rows).await.unwrap(), "[1, 2, 3]");
     life.run("insert into kept values (6, 'goes on')").await.unwrap();
@@ -182,7 +182,7 @@ async fn the_last_commit_that_opens_is_found_and_a_branch_of_it_serves() {
     // One that has no manifest of its own yet, and cannot be opened either.
     let bad = BranchName::new("bad").unwrap();
     let from = BranchSource::Moment(BranchName::main(), commits[BAD + 1].last_commit.unwrap());
-    bucket.tenant.create_branch(&bad, "bad", &from).await.unwrap();
+    bucket.tenant.create_branch(&bad, BranchObject { name: "bad", uid: "bad" }, &from).await.unwrap();
     for attempt in ["bad-1", "bad-2"] {
         let problem = bucket.open(&bad, attempt).await.err().unwrap();
         assert_eq!(problem.code, ErrorCode::ReplayFailed, "{problem}");
