@@ -37,7 +37,7 @@ const MAX_CARRIED_CHUNKS: u64 = 256;
 
 /// How long checkpoints may fail while a commit waits that only a publish can keep. Then the process ends, and the
 /// branch opens again without it.
-const HELD_PATIENCE: Duration = Duration::from_secs(60);
+const HELD_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often what is unpublished is looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -10,6 +10,7 @@
     clippy::panic,
     reason = "what a test does not expect fails it"
 )]
+#![allow(clippy::format_push_string, reason = "statements are put together of parts")]
 
 #[path = "support/history/mod.rs"]
 mod history;

@@ -68,7 +68,7 @@ impl Bucket {
 
     /// All objects, with their bytes.
     async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        let store = DirectoryStore::open(&self.cache("bucket")).unwrap();
+        let store = DirectoryStore::open(self.cache("bucket")).unwrap();
         let listed = store.list("", None, MAX_LIST_PAGE).await.unwrap();
         assert!(!listed.truncated);
         let mut objects = BTreeMap::new();

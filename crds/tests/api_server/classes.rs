@@ -17,7 +17,7 @@ async fn answers(cluster: &Cluster, object: &Value, accepted: bool) {
             (Ok(()), true) => return,
             (Err(message), false) if message.contains("its allowedNamespaces do not select") => return,
             (answer, _) => {
-                assert!(Instant::now() < deadline, "{object}: {answer:?}, accepted should be {accepted}")
+                assert!(Instant::now() < deadline, "{object}: {answer:?}, accepted should be {accepted}");
             }
         }
         tokio::task::yield_now().await;

@@ -93,75 +93,72 @@ pub enum Doubt {
 }
 
 /// What one commit holds, gathered record by record.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
-    records: u64,
-    updates: bool,
-    renames: bool,
-    alters: bool,
-    drops_table: bool,
-    creates_table: bool,
-    /// The first record that must not be beside updates.
-    sensitive: Option<Record>,
-    doubt: Option<Doubt>,
+    /// Each kind once, in the order of their first records.
+    kinds: Vec<Record>,
+    unreadable: bool,
 }
 
 impl Contents {
+    /// Of a commit that cannot be read.
+    pub fn unreadable() -> Self {
+        Self { unreadable: true, ..Self::default() }
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.records == 0 && self.doubt.is_none()
+        self.kinds.is_empty() && !self.unreadable
     }
 
     pub fn add(&mut self, record: Record) {
-        self.records += 1;
-        self.drops_table |= record == Record::DropTable;
-        self.creates_table |= record == Record::CreateTable;
-        match record {
-            Record::Alter(Alteration::RenameTable) => self.renames = true,
-            Record::Alter(Alteration::RenameView | Alteration::Comment) => {}
-            Record::Alter(_) => self.alters = true,
-            _ => {}
-        }
-        self.updates |= matches!(record, Record::UpdateTuple | Record::DeleteTuple);
-        match proof(record) {
-            Proof::Always => {}
-            Proof::WithoutUpdates => {
-                self.sensitive.get_or_insert(record);
-            }
-            Proof::Never => self.doubt(Doubt::Record(record)),
+        if !self.kinds.contains(&record) {
+            self.kinds.push(record);
         }
     }
 
-    /// Of a commit that cannot be read.
-    pub fn unreadable() -> Self {
-        Self { doubt: Some(Doubt::Unreadable), ..Self::default() }
+    /// One of its records cannot be read.
+    pub fn add_unreadable(&mut self) {
+        self.unreadable = true;
     }
 
-    pub fn doubt(&mut self, doubt: Doubt) {
-        self.doubt.get_or_insert(doubt);
+    fn has(&self, record: Record) -> bool {
+        self.kinds.contains(&record)
     }
 
     /// Whether it renames a table.
     pub fn renames(&self) -> bool {
-        self.renames
+        self.has(Record::Alter(Alteration::RenameTable))
     }
 
     /// Whether it alters a table otherwise.
     pub fn alters(&self) -> bool {
-        self.alters
+        use Alteration::{Comment, RenameTable, RenameView};
+        let alters = |record: &Record| matches!(record, Record::Alter(what) if !matches!(what, RenameTable | RenameView | Comment));
+        self.kinds.iter().any(alters)
     }
 
     /// Whether it replaces a table, or may.
     pub fn replaces(&self) -> bool {
-        self.drops_table && self.creates_table
+        self.has(Record::DropTable) && self.has(Record::CreateTable)
     }
 
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         if broken(Mutation::ShipWhatIsNotProven) {
             return Verdict::Proven;
         }
-        let beside = self.sensitive.filter(|_| self.updates).map(Doubt::BesideUpdates);
-        let empty = (self.records == 0).then_some(Doubt::Empty);
-        self.doubt.or(beside).or(empty).map_or(Verdict::Proven, Verdict::Held)
+        let first = |wanted: Proof| self.kinds.iter().copied().find(|record| proof(*record) == wanted);
+        let updates = self.has(Record::UpdateTuple) || self.has(Record::DeleteTuple);
+        if self.unreadable {
+            Verdict::Held(Doubt::Unreadable)
+        } else if let Some(record) = first(Proof::Never) {
+            Verdict::Held(Doubt::Record(record))
+        } else if let Some(record) = first(Proof::WithoutUpdates).filter(|_| updates) {
+            Verdict::Held(Doubt::BesideUpdates(record))
+        } else if self.kinds.is_empty() {
+            Verdict::Held(Doubt::Empty)
+        } else {
+            Verdict::Proven
+        }
     }
 }
 
@@ -171,7 +168,9 @@ mod tests {
 
     fn verdict(records: &[Record]) -> Verdict {
         let mut contents = Contents::default();
-        records.iter().for_each(|record| contents.add(*record));
+        for record in records {
+            contents.add(*record);
+        }
         contents.verdict()
     }
 

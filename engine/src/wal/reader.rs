@@ -141,7 +141,7 @@ impl WalReader {
         match record {
             Ok(Record::Flush) => self.end_of_commit(),
             Ok(record) => self.contents.add(record),
-            Err(_) => self.contents.doubt(Doubt::Unreadable),
+            Err(_) => self.contents.add_unreadable(),
         }
         self.go_on(if rest == 0 { Next::Frame } else { Next::Rest { bytes: rest } });
         bytes
@@ -250,7 +250,9 @@ mod tests {
     }
 
     fn read(reader: &mut WalReader, log: &[u8], piece: usize) -> Verdict {
-        log.chunks(piece).for_each(|piece| reader.appended(piece));
+        for piece in log.chunks(piece) {
+            reader.appended(piece);
+        }
         reader.commit()
     }
 

@@ -27,7 +27,6 @@ use crate::{
         PodView, Stage,
         build::{PodOf, Role},
         calls,
-        lifecycle::REPLAY_CHECK_LIMIT,
     },
     runtime_client::CallError,
     storage::Place,
@@ -310,8 +309,8 @@ mod tests {
             let state = RuntimeState::Sealed;
             let (position, database_size, last_active) = (None, None, None);
             let ending = Ending { state, position, database_size, last_active, problem, snapshot };
-            let stage = Stage::Finished { ending: Some(Box::new(ending)), reason: "Completed".into() };
-            result(&PodView { stage, ..samples::pod() }, "Completed")
+            let finished = Stage::Finished { ending: Some(Box::new(ending)), reason: "Completed".into() };
+            result(&PodView { stage: finished, ..samples::pod() }, "Completed")
         };
         let report = checked("main", true).report;
         assert_eq!(ended(Some(serde_json::to_value(&report).unwrap()), None).unwrap(), report);

@@ -42,13 +42,12 @@ pub async fn make(seed: u64, wanted: Option<&'static Kind>, path: &Path) -> Word
             let outcome = world.take(&step).await?;
             let counts = contents.statements.entry(kind.to_owned()).or_default();
             kinds.push(outcome.is_ok().then_some(kind));
-            match outcome {
-                Ok(()) => counts.0 += 1,
-                Err(_) => {
-                    counts.1 += 1;
-                    if let Step::Sql(number, _) = step {
-                        generator.failed(number);
-                    }
+            if outcome.is_ok() {
+                counts.0 += 1;
+            } else {
+                counts.1 += 1;
+                if let Step::Sql(number, _) = step {
+                    generator.failed(number);
                 }
             }
             if world.is_dead() {

@@ -221,8 +221,9 @@ fn add_column(scene: &mut Scene<'_>, default: u8) -> Option<String> {
 
 fn add_primary_key(scene: &mut Scene<'_>) -> Option<String> {
     // A table with generated columns would kill the engine; it is refused elsewhere.
-    let fits =
-        |table: &Table| !table.has_primary_key && !table.columns.iter().any(|column| column.is_generated());
+    let fits = |table: &Table| {
+        !table.has_primary_key && !table.columns.iter().any(super::catalog::Column::is_generated)
+    };
     let (table, column) = scene.column(|table, column| fits(table) && can_be_key(&column.r#type))?;
     let second =
         if scene.chance(20) { scene.pick(&table.columns).map(|column| column.name.clone()) } else { None };

@@ -30,7 +30,7 @@ use tenant_runtime::{
 use tokio::task::block_in_place;
 
 /// Longest time until all is shipped that can be.
-const SHIPPING: Duration = Duration::from_secs(60);
+const SHIPPING: Duration = Duration::from_mins(1);
 
 type Client = Box<dyn DerefMut<Target = Connection> + Send>;
 
@@ -146,9 +146,9 @@ impl World {
             let client = self.clients.get_mut(number).expect("it has run the statement");
             block_in_place(|| {
                 if rolled_back {
-                    self.taken.forget(*number, client)
+                    self.taken.forget(*number, client);
                 } else {
-                    self.taken.note(*number, client)
+                    self.taken.note(*number, client);
                 }
             });
         }
