@@ -98,8 +98,23 @@ mod tests {
             published: at(0),
             last_commit: Some(at(60)),
         };
-        insta::assert_snapshot!(replay("main").explain(problem("no table")).detail, @"");
-        insta::assert_snapshot!(replay("dev").foretold().problem.unwrap().detail, @"");
+        let kept = "It is kept, and nothing was changed. A Branch with from:";
+        let finds =
+            "`roost-operator fsck CLASS --tenant NAMESPACE/NAME --replay` finds a later moment that does";
+        assert_eq!(
+            replay("main").explain(problem("no table")).detail,
+            format!(
+                "what was committed after 1970-01-01T00:00:00Z and until 1970-01-01T00:01:00Z cannot be replayed: no \
+                 table. {kept} {{time: \"1970-01-01T00:00:00Z\"}}, or a Tenant with source.pointInTime, opens; {finds}"
+            )
+        );
+        assert_eq!(
+            replay("dev").foretold().problem.unwrap().detail,
+            format!(
+                "what was committed after 1970-01-01T00:00:00Z and until 1970-01-01T00:01:00Z cannot be replayed: the \
+                 engine crashed. {kept} {{branchName: dev, time: \"1970-01-01T00:00:00Z\"}} opens; {finds}"
+            )
+        );
         let other = Problem::new(ErrorCode::EngineFailed, "why");
         assert_eq!(replay("main").explain(other.clone()), other);
     }

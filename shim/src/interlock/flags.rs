@@ -33,6 +33,11 @@ pub fn appends_wal(flags: OpenFlags) -> bool {
     is(flags, WRITE | CREATE | APPEND | MULTI_CLIENT_ACCESS, Lock::Write)
 }
 
+/// Cutting a WAL at its last commit while attaching, where a checkpoint was begun and not finished.
+pub fn cuts_wal(flags: OpenFlags) -> bool {
+    is(flags, WRITE, Lock::None)
+}
+
 pub fn creates_recovery(flags: OpenFlags) -> bool {
     flags.bits() == WRITE | CREATE_NEW
 }

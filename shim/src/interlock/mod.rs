@@ -145,7 +145,9 @@ impl Interlock {
             DatabaseFile::Main => attaching && flags::opens_database_read_only(flags),
             DatabaseFile::Wal => {
                 state.main_is_open()
-                    && (attaching && flags::replays(flags) || writer && serving && flags::appends_wal(flags))
+                    && (attaching && flags::replays(flags)
+                        || attaching && writer && flags::cuts_wal(flags)
+                        || writer && serving && flags::appends_wal(flags))
             }
             // A commit while our checkpoint runs means that the gate was not closed.
             DatabaseFile::CheckpointWal if serving && flags::appends_wal(flags) => {

@@ -50,7 +50,7 @@ impl StoreModel {
         }
     }
 
-    /// Reads the stream that the owner before left, and puts a seal at its end if there is none.
+    /// Reads the stream that the owner before left, and puts a seal at its end.
     pub(crate) fn seal(&self, state: &mut State, i: usize, stream: StreamId) {
         let epoch = state.owners[i].epoch();
         let Some(base) = state.owners[i].head.and_then(|head| head.state()) else { return };
@@ -70,8 +70,7 @@ impl StoreModel {
             state.owners[i].history = history;
             state.owners[i].named = Some(End { stream, sequence: end.map_or(0, |end| end.sequence) });
         }
-        // One seal is enough: nothing follows it.
-        if self.on(Switch::SkipSeal) || !loaded.seals.is_empty() {
+        if self.on(Switch::SkipSeal) {
             return self.publish(state, i, false);
         }
         let owner = &mut state.owners[i];

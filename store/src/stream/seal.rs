@@ -28,8 +28,7 @@ impl From<ReadError> for SealError {
     }
 }
 
-/// Reads a stream to its end and puts a seal of `epoch` there, unless one is there: a stream needs no second one, and an
-/// owner that cannot open what it reads is followed by others. Nothing can follow what is returned.
+/// Reads a stream to its end and puts a seal of `epoch` there. Nothing can follow what is returned.
 pub(crate) async fn seal(
     bucket: &Bucket,
     keys: &Keys,
@@ -44,7 +43,7 @@ pub(crate) async fn seal(
         if let Some(later) = loaded.seals.iter().map(|seal| seal.epoch).find(|other| *other >= epoch) {
             return Err(SealError::Lost(later));
         }
-        if broken(Mutation::SkipTheSeal) || !loaded.seals.is_empty() {
+        if broken(Mutation::SkipTheSeal) {
             return Ok(loaded);
         }
         let next = loaded.next();
