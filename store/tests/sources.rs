@@ -158,6 +158,16 @@ async fn before_anything_is_published_the_script_may_change() {
 }
 
 #[tokio::test]
+async fn what_was_never_published_is_told_from_what_was() {
+    let world = World::new().await;
+    let (tenant, main) = (world.tenant(), BranchName::main());
+    let waits = tenant.check_published(&main).await.unwrap_err();
+    assert!(matches!(waits, TenantError::NothingPublished(_)), "{waits}");
+    world.write("main", 1).await;
+    tenant.check_published(&main).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_an_interrupted_restore_left_is_no_data() {
     let world = kept(&DataSource::Empty).await;
     forget(&world).await;

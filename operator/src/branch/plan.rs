@@ -173,6 +173,17 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_script_of_its_tenant_is_awaited() {
+        let mut seen = observed(json!({}), json!({}), false);
+        assert!(!seen.awaits_script(), "an empty tenant can be branched");
+        if let Owner::Ready(tenant) = &mut seen.owner {
+            let script = json!({"initScript": {"sql": "create table t (i int)"}});
+            tenant.spec.source = Some(serde_json::from_value(script).unwrap());
+        }
+        assert!(seen.awaits_script());
+    }
+
+    #[test]
     fn a_suspended_tenant_suspends_its_branches() {
         let mut seen = observed(json!({}), json!({}), true);
         seen.serving.pod = Some(pod());
