@@ -4,11 +4,13 @@
 use super::{
     Step,
     catalog::Catalog,
+    observe::texts,
     statements::{Kind, Scene, kinds},
     world::{Failure, World},
 };
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use std::collections::BTreeMap;
+use tokio::task::block_in_place;
 
 const CONNECTIONS: u8 = 3;
 /// A statement that cannot be written now is replaced by another so often.
@@ -70,8 +72,8 @@ impl Generator {
     }
 
     fn statement(&mut self, world: &mut World, number: u8) -> Result<(&'static str, String), Failure> {
-        let read = tokio::task::block_in_place(|| Catalog::read(world.client(number)));
-        let catalog = read.map_err(|what| Failure { stage: "reading the catalog", what })?;
+        let read = block_in_place(|| Catalog::read(world.client(number)));
+        let Ok(catalog) = read else { return self.drop_a_view(world, number) };
         for _ in 0..TRIES {
             let kind = self.kind(&catalog);
             let mut scene = Scene { random: &mut self.random, catalog: &catalog };
@@ -80,6 +82,21 @@ impl Generator {
             }
         }
         Ok(("select", "SELECT 1".into()))
+    }
+
+    /// A view whose table is gone keeps the catalog from being read.
+    fn drop_a_view(
+        &mut self,
+        world: &mut World,
+        number: u8,
+    ) -> Result<(&'static str, String), Failure> {
+        let sql = "SELECT schema_name || '.' || view_name FROM duckdb_views() \
+                   WHERE database_name = current_database() AND NOT internal ORDER BY 1";
+        let read = block_in_place(|| texts(world.client(number), sql));
+        let views =
+            read.map_err(|error| Failure { stage: "reading the catalog", what: error.to_string() })?;
+        let view = views.choose(&mut self.random).map_or("none", String::as_str);
+        Ok(("drop view", format!("DROP VIEW {view}")))
     }
 
     fn kind(&mut self, catalog: &Catalog) -> &'static Kind {
