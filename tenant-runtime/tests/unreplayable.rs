@@ -14,7 +14,6 @@ mod life;
 
 use copy::copy_bucket;
 use life::Life;
-use roost_engine::mutation::{self, Mutation};
 use roost_protocol::{
     durability::Durability,
     problem::{ErrorCode, Problem},
@@ -34,7 +33,9 @@ use tenant_runtime::{
     tenant::{EngineSetup, Folders},
 };
 
-/// What the WAL holds; the folder was made with it.
+/// The bucket.
+const KEPT: &str = "tests/buckets/unreplayable";
+/// What its WAL holds.
 const COMMITS: &str = include_str!("buckets/unreplayable.sql");
 /// The commit of it that DuckDB 1.5.6 cannot replay, from 0.
 const BAD: usize = 3;
@@ -48,7 +49,7 @@ struct Bucket {
 impl Bucket {
     async fn copied() -> Self {
         let disk = tempfile::tempdir().unwrap();
-        copy_bucket(&kept().await, &disk.path().join("bucket"));
+        copy_bucket(&Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT), &disk.path().join("bucket"));
         let tenant = tenant(&disk.path().join("bucket")).await;
         Self { disk, tenant }
     }
@@ -87,26 +88,6 @@ impl Bucket {
         let commits = readable.commits();
         (readable, commits)
     }
-}
-
-/// The folder; with ROOST_BLESS it is made if it is not there, by a process that ships what earlier ones did.
-async fn kept() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/buckets/unreplayable");
-    if std::env::var_os("ROOST_BLESS").is_some() && !folder.exists() {
-        let _as_before = mutation::begin(Mutation::ShipWhatIsNotProven);
-        let disk = tempfile::tempdir().unwrap();
-        let tenant = tenant(&folder).await;
-        let first = Life::open(&tenant, &disk.path().join("1"), Durability::Synchronous).await.unwrap();
-        let before = "create table kept (i int, s varchar); create table gone as select 0 as i";
-        first.run(before).await.unwrap();
-        first.seal().await.unwrap();
-        let second = Life::open(&tenant, &disk.path().join("2"), Durability::Synchronous).await.unwrap();
-        for commit in COMMITS.lines().skip(1) {
-            second.run(commit).await.unwrap();
-        }
-        second.crash();
-    }
-    folder
 }
 
 async fn tenant(folder: &Path) -> TenantStore {
