@@ -29,7 +29,7 @@ test: ## everything, with a real cluster; ARGS are passed to it (see tests/run -
 chaos: ## the tests of faults, in their long version
 	@tests/run --only chaos $(ARGS)
 
-soak: engine ## the protocol in 10,000 schedules and the model in larger bounds: some minutes
+soak: engine ## the protocol in 10,000 schedules, the model in larger bounds, 2,000 killed histories: about an hour
 	@tests/run --only soak $(ARGS)
 
 bench: ## measure, on a cluster of its own; NAMES="select wake" chooses (see tests/bench/run)
