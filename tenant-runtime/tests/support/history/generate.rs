@@ -85,11 +85,7 @@ impl Generator {
     }
 
     /// A view whose table is gone keeps the catalog from being read.
-    fn drop_a_view(
-        &mut self,
-        world: &mut World,
-        number: u8,
-    ) -> Result<(&'static str, String), Failure> {
+    fn drop_a_view(&mut self, world: &mut World, number: u8) -> Result<(&'static str, String), Failure> {
         let sql = "SELECT schema_name || '.' || view_name FROM duckdb_views() \
                    WHERE database_name = current_database() AND NOT internal ORDER BY 1";
         let read = block_in_place(|| texts(world.client(number), sql));
