@@ -38,7 +38,7 @@ async fn what_names_its_tenant_works_in_copies_under_other_names() -> Result<()>
     shop.run("beta", r#"CREATE VIEW of_beta AS SELECT * FROM "beta"."main"."v""#).await?;
     shop.apply("Snapshot", "native", json!({"tenantName": "beta", "format": "Native"})).await?;
     shop.condition("Snapshot", "native", "Ready", "True", None).await?;
-    let source = json!({"snapshot": "native"});
+    let source = json!({"snapshot": {"name": "native"}});
     let uid = shop.tenant("gamma", json!({"className": class, "source": source})).await?;
     for wake in 1..=2 {
         for name in ["acme", "beta", "gamma"] {
