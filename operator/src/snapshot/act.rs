@@ -115,15 +115,25 @@ pub async fn act(
     Ok(acted)
 }
 
-/// Whether the Snapshot object with this uid, and its worker, are gone.
-async fn was_left_behind(
-    elected: &Elected,
-    location: &StorageLocation,
-    uid: &str,
-) -> Result<bool, ReconcileError> {
+/// What is left of an earlier Snapshot object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Former {
+    /// It is there.
+    Object,
+    /// Its worker, which may still write.
+    Worker,
+    /// Only what it took.
+    Data,
+}
+
+/// What is left of the Snapshot object with this uid.
+async fn former(elected: &Elected, location: &StorageLocation, uid: &str) -> Result<Former, ReconcileError> {
     let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
-    Ok(left_behind::is_gone::<Snapshot>(&api, uid).await?
-        && elected.context.pods.get(&names::worker_pod(uid)).await?.is_none())
+    if !left_behind::is_gone::<Snapshot>(&api, uid).await? {
+        return Ok(Former::Object);
+    }
+    let worker = elected.context.pods.get(&names::worker_pod(uid)).await?;
+    Ok(if worker.is_some() { Former::Worker } else { Former::Data })
 }
 
 /// Makes the folder this snapshot's if another object left it behind; what is wrong if another has it.
@@ -142,9 +152,16 @@ async fn own_folder(
         Ok(_) => return Ok(None),
         Err(error) => return Ok(Some(of_folder(&error))),
     };
-    if !was_left_behind(elected, location, &from).await? {
-        let message = format!("the Snapshot object with uid {from} has the folder; choose another name");
-        return Ok(Some(Fault::new(Reason::SnapshotFailed, message)));
+    match former(elected, location, &from).await? {
+        Former::Object => {
+            let message = format!("the Snapshot object with uid {from} has the folder; choose another name");
+            return Ok(Some(Fault::new(Reason::SnapshotFailed, message)));
+        }
+        Former::Worker => {
+            let message = "waits until the worker of the Snapshot object that was deleted has ended";
+            return Ok(Some(Fault::new(Reason::SnapshotRetrying, message)));
+        }
+        Former::Data => {}
     }
     // The catalogue first: it says of which branch the files are.
     match store.reattach_snapshot(&name, &from, &uid, branch, false).await {
@@ -222,7 +239,7 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
     };
     let entry = match found {
         Err(TenantError::SnapshotExists { uid: from, .. })
-            if was_left_behind(elected, &location, &from).await? =>
+            if former(elected, &location, &from).await? == Former::Data =>
         {
             let attached = store.reattach_snapshot(&name, &from, &uid, &branch, true).await;
             if attached.is_ok() {
