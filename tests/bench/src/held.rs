@@ -18,7 +18,7 @@ const ALONE: usize = 20;
 /// Commits one after the other, and in one request: about what a run of dbt makes.
 const MANY: usize = 200;
 /// More rows than a reader that does not read on is given.
-const PAUSED: &str = "SELECT i, repeat('x', 200) FROM range(40000000) r(i), t LIMIT 40000000";
+const PAUSED: &str = "SELECT t.i, repeat('x', 200) FROM range(40000000) r(i), t LIMIT 40000000";
 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let tenant = LocalTenant::new(roost, "held").await?;
