@@ -92,11 +92,11 @@ async fn hold(context: &Arc<Context>, manager: kube_lease_manager::LeaseManager,
 }
 
 async fn end_term(term: Option<(CancellationToken, tokio::task::JoinHandle<()>)>) {
-    let Some((end, task)) = term else { return };
+    let Some((end, mut task)) = term else { return };
     end.cancel();
-    let abort = task.abort_handle();
-    if tokio::time::timeout(STOP_GRACE, task).await.is_err() {
-        abort.abort();
+    if tokio::time::timeout(STOP_GRACE, &mut task).await.is_err() {
+        task.abort();
+        let _cut = task.await;
         tracing::warn!("reconciles under way were cut");
     }
 }
@@ -104,7 +104,7 @@ async fn end_term(term: Option<(CancellationToken, tokio::task::JoinHandle<()>)>
 /// Reconciles until `end`.
 async fn run_term(context: Arc<Context>, end: CancellationToken) {
     tracing::info!("elected; reconciling");
-    context.metrics.reconciles.elected.set(1);
+    let leading = context.metrics.reconciles.lead();
     tokio::select! {
         () = ensure_trust(&context) => {}
         () = end.cancelled() => {}
@@ -150,7 +150,7 @@ async fn run_term(context: Arc<Context>, end: CancellationToken) {
             end.cancel();
         }
     }
-    context.metrics.reconciles.elected.set(0);
+    drop(leading);
     tracing::info!("no longer reconciling");
 }
 
@@ -178,6 +178,33 @@ async fn sweep(context: Arc<Context>, end: CancellationToken) {
                 context.metrics.reconciles.slots_swept.inc_by(u64::try_from(freed).unwrap_or_default());
             }
             Err(error) => tracing::warn!(%error, "slots could not be swept"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// One whose calls end when the lease is lost, and one with a call that never ends.
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_lost_the_lease_no_longer_says_that_it_reconciles() {
+        for ends in [true, false] {
+            let metrics = Metrics::new();
+            let shows = |line: &str| metrics.encoded().unwrap().contains(line);
+            let (end, leading) = (CancellationToken::new(), metrics.reconciles.lead());
+            let stop = end.clone();
+            let task = tokio::spawn(async move {
+                let _leading = leading;
+                stop.cancelled().await;
+                if !ends {
+                    std::future::pending::<()>().await;
+                }
+            });
+            assert!(shows("roost_operator_reconcile_elected 1"));
+            end_term(Some((end, task))).await;
+            assert!(shows("roost_operator_reconcile_elected 0"), "its calls end: {ends}");
         }
     }
 }

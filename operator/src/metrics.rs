@@ -62,8 +62,7 @@ pub struct ReconcileMetrics {
     outcomes: Family<ReconcileLabels, Counter>,
     seconds: Family<KindLabel, Histogram>,
     queued: Family<KindLabel, Gauge>,
-    /// 1 while this replica is elected.
-    pub elected: Gauge,
+    elected: Gauge,
     /// Slots freed because their pod was gone.
     pub slots_swept: Counter,
 }
@@ -88,9 +87,26 @@ impl ReconcileMetrics {
         self.seconds.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
+    /// Shows that this replica reconciles, until what is returned goes.
+    #[must_use]
+    pub fn lead(&self) -> Leading {
+        self.elected.set(1);
+        Leading(self.elected.clone())
+    }
+
     /// Shows how many keys wait.
     pub fn queued(&self, kind: &'static str, count: usize) {
         self.queued.get_or_create(&KindLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// A replica that reconciles. However that ends, it is shown no longer.
+#[derive(Debug)]
+pub struct Leading(Gauge);
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.set(0);
     }
 }
 

@@ -69,8 +69,9 @@ async fn child() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a history"]
 async fn one() {
+    // All ignored tests are begun where there is a cluster.
+    let Ok(path) = std::env::var("ROOST_HISTORY") else { return };
     let _broken = table_off();
-    let path = std::env::var("ROOST_HISTORY").expect("ROOST_HISTORY names a file");
     let history: History = std::fs::read_to_string(path).unwrap().parse().unwrap();
     if let Word::Failed { what, .. } = run(&history).await {
         panic!("{what}");
