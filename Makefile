@@ -6,7 +6,7 @@ SHELL := /bin/bash
 ROOST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roost
 export CARGO_TARGET_DIR ?= $(ROOST_CACHE)/target
 
-.PHONY: help engine build lint test chaos soak bench demo demo-down audit images crds
+.PHONY: help engine build lint test chaos soak proof bench demo demo-down audit images crds
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -31,6 +31,9 @@ chaos: ## the tests of faults, in their long version
 
 soak: engine ## the protocol in 10,000 schedules, the model in larger bounds, 2,000 killed histories: about an hour
 	@tests/run --only soak $(ARGS)
+
+proof: engine ## each record that is left to a replay in 500 killed histories: hours
+	@tests/run --only proof $(ARGS)
 
 bench: ## measure, on a cluster of its own; NAMES="select wake" chooses (see tests/bench/run)
 	@tests/bench/run $(NAMES)

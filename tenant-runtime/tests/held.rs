@@ -14,16 +14,28 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use life::Life;
 use roost_engine::{QueryRequest, QueryStream, Role};
-use roost_protocol::durability::Durability;
+use roost_protocol::{durability::Durability, problem::Advice, status::RuntimeState};
 use roost_store::{Adoption, Clock, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tenant_runtime::{
+    lifecycle::Lifecycle,
+    problems,
+    serving::{Bedtime, serve},
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How much faster than others the publisher's clock runs.
 const FASTER: u32 = 20;
+/// How long a reader of an older state may go on beside a held commit, by that clock.
+const READER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long no checkpoint may be possible while a commit is held, by that clock.
+const HELD_PATIENCE: Duration = Duration::from_mins(1);
+/// Real time in which a reader is interrupted whom no held commit waits for is longer.
+const SOONER: Duration = Duration::from_secs(40);
 
 /// A clock that runs faster, but for the time of day.
 struct FastClock(Instant);
@@ -75,15 +87,22 @@ async fn a_paused_reader_is_told_to_try_again() {
     let life = open(&tenant, &disk.path().join("1")).await;
     life.run("CREATE TABLE t (i INTEGER)").await.unwrap();
     life.run("INSERT INTO t VALUES (1)").await.unwrap();
+    let _publishing = life.publish_as_served();
     let mut reader = paused_reader(&life).await;
-    life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7").await.unwrap();
+    let clock = Arc::clone(&life.served.environment.clock);
+    let since = clock.monotonic();
+    let altered = life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7");
+    tokio::time::timeout(SOONER, altered).await.expect("it is not kept for long").unwrap();
+    assert!(clock.monotonic() - since >= READER_PATIENCE, "the reader had no time to end by itself");
     let ended = loop {
         match reader.next().await {
             Some(Ok(_)) => {}
             other => break other,
         }
     };
-    assert_eq!(ended.unwrap().unwrap_err().sqlstate, "72000");
+    let error = ended.unwrap().unwrap_err();
+    assert_eq!(error.sqlstate, "72000");
+    assert_eq!(problems::of_query(&error).advice, Advice::Retry);
     life.crash();
     let life = open(&tenant, &disk.path().join("2")).await;
     assert_eq!(life.text("SELECT string_agg(i || '-' || j, ',') FROM t").await.unwrap(), "1-7");
@@ -97,14 +116,24 @@ async fn what_no_publish_can_keep_is_given_up() {
     life.leave_publishing_to_others();
     life.run("CREATE TABLE t (i INTEGER)").await.unwrap();
     life.run("INSERT INTO t VALUES (1)").await.unwrap();
+    // From here on it is served as a pod serves it.
+    life.stop_shipping();
     let mut reader = life.served.engine.connect_for_test().unwrap();
     tokio::task::block_in_place(|| reader.run("BEGIN; FROM t")).unwrap();
-    let held = life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7");
-    let error = tokio::select! {
-        answered = held => panic!("it is acknowledged: {answered:?}"),
-        error = life.served.publisher.run() => error.to_string(),
+    let clock = Arc::clone(&life.served.environment.clock);
+    let since = clock.monotonic();
+    let (lifecycle, stop) = (Lifecycle::default(), CancellationToken::new());
+    let bedtime = Bedtime { idle_timeout: None, drain_timeout: Duration::from_mins(1) };
+    let ending = tokio::select! {
+        answered = life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7") => {
+            panic!("it is acknowledged: {answered:?}")
+        }
+        ending = serve(&life.served, &lifecycle, bedtime, &stop) => ending,
     };
-    assert!(error.contains("given up"), "{error}");
+    assert_eq!(ending.state, RuntimeState::Failed);
+    let problem = ending.problem.unwrap();
+    assert!(problem.detail.contains("given up"), "{problem:?}");
+    assert!(clock.monotonic() - since >= HELD_PATIENCE, "others had no time to end by themselves");
     drop(reader);
     life.crash();
     let life = open(&tenant, &disk.path().join("2")).await;

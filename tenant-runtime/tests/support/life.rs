@@ -154,6 +154,13 @@ impl Life {
         self.publishing.abort();
     }
 
+    /// From now on the product's own loop publishes for commits that are held; its end is told by what this returns.
+    pub fn publish_as_served(&self) -> JoinHandle<roost_store::PublishError> {
+        self.leave_publishing_to_others();
+        let publisher = Arc::clone(&self.served.publisher);
+        tokio::spawn(async move { publisher.run().await })
+    }
+
     /// The last publish.
     pub async fn seal(&self) -> Result<(), String> {
         let deadline = self.served.environment.clock.monotonic() + TIMEOUT;

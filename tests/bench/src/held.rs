@@ -23,6 +23,7 @@ const PAUSED: &str = "SELECT t.i, repeat('x', 200) FROM range(40000000) r(i), t 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let tenant = LocalTenant::new(roost, "held").await?;
     let life = tenant.open(Durability::Synchronous).await?;
+    let _publishing = life.publish_as_served();
     ask(&life, "CREATE TABLE t (i BIGINT, s VARCHAR)").await?;
     ask(&life, "INSERT INTO t SELECT i, hash(i)::VARCHAR FROM range(100000) r(i)").await?;
     let mut plain = Sample::default();

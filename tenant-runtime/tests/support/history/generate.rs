@@ -5,11 +5,12 @@ use super::{
     Step,
     catalog::Catalog,
     observe::texts,
+    rows,
     statements::{Kind, Scene, kinds},
     world::{Failure, World},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::block_in_place;
 
 const CONNECTIONS: u8 = 3;
@@ -29,13 +30,18 @@ pub struct Generator {
     wanted: Option<&'static Kind>,
     /// The transaction of these failed.
     failed: BTreeMap<u8, bool>,
+    /// Steps so far after which a catalog may be another one.
+    changes: u64,
+    /// The catalog as each connection saw it after so many of these: to read it takes longer than most statements.
+    catalogs: BTreeMap<u8, (u64, Arc<Catalog>)>,
 }
 
 impl Generator {
     pub fn new(seed: u64, wanted: Option<&'static Kind>) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let left = random.random_range(10..70);
-        Self { random, left, last: 1, wanted, failed: BTreeMap::new() }
+        let (failed, catalogs) = (BTreeMap::new(), BTreeMap::new());
+        Self { random, left, last: 1, wanted, failed, changes: 0, catalogs }
     }
 
     /// The next step, with the name of its kind; none at the kill.
@@ -63,6 +69,7 @@ impl Generator {
             (false, 0..30) => ("begin", "BEGIN".into()),
             _ => self.statement(world, number)?,
         };
+        self.changes += u64::from(!rows::KINDS.iter().any(|rows| rows.name == kind));
         Ok(Some((kind, Step::Sql(number, sql))))
     }
 
@@ -72,8 +79,7 @@ impl Generator {
     }
 
     fn statement(&mut self, world: &mut World, number: u8) -> Result<(&'static str, String), Failure> {
-        let read = block_in_place(|| Catalog::read(world.client(number)));
-        let Ok(catalog) = read else { return self.drop_a_view(world, number) };
+        let Some(catalog) = self.catalog(world, number) else { return self.drop_a_view(world, number) };
         for _ in 0..TRIES {
             let kind = self.kind(&catalog);
             let mut scene = Scene { random: &mut self.random, catalog: &catalog };
@@ -82,6 +88,18 @@ impl Generator {
             }
         }
         Ok(("select", "SELECT 1".into()))
+    }
+
+    /// What a connection sees; none if that cannot be read.
+    fn catalog(&mut self, world: &mut World, number: u8) -> Option<Arc<Catalog>> {
+        let known = self.catalogs.get(&number).filter(|(changes, _)| *changes == self.changes);
+        if let Some((_, catalog)) = known {
+            return Some(Arc::clone(catalog));
+        }
+        let read = block_in_place(|| Catalog::read(world.client(number)));
+        let catalog = Arc::new(read.ok()?);
+        self.catalogs.insert(number, (self.changes, Arc::clone(&catalog)));
+        Some(catalog)
     }
 
     /// A view whose table is gone keeps the catalog from being read.

@@ -107,7 +107,7 @@ impl Observed {
         }
     }
 
-    /// Looks through an index for keys that are there and for one that is not, and counts the same without it.
+    /// Looks through an index for some keys that are there, and counts the same without it.
     fn lookups(&mut self, connection: &mut Connection, key: &Key) {
         for condition in key.conditions(connection) {
             let Key { table, .. } = key;
@@ -139,14 +139,19 @@ impl Observed {
                 if beside == ["0"] {
                     continue;
                 }
+                // Another index may refuse the row as well: this one is asked alone where it can be named.
+                let asked = key.plain().map(|key| format!(" ON CONFLICT ({key}) DO NOTHING"));
                 let again = format!(
-                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE ({condition}) IS TRUE LIMIT 1"
+                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE ({condition}) IS TRUE LIMIT 1{} \
+                     RETURNING 'accepted'",
+                    asked.as_deref().unwrap_or_default()
                 );
                 connection.run("BEGIN").map_err(|error| error.to_string())?;
-                let outcome = connection.run(&again);
+                let outcome = texts(connection, &again);
                 connection.run("ROLLBACK").map_err(|error| error.to_string())?;
                 match outcome {
-                    Err(error) if error.kind == ErrorKind::Constraint => {}
+                    Ok(rows) if asked.is_some() && rows.is_empty() => {}
+                    Err(error) if asked.is_none() && error.kind == ErrorKind::Constraint => {}
                     outcome => accepted.push(format!("{again}: {outcome:?}")),
                 }
             }
@@ -187,7 +192,14 @@ struct Key {
 }
 
 impl Key {
-    /// Conditions that hold for some rows, and one that holds for none: those keys that come first by their hash.
+    /// Its columns, as ON CONFLICT names them; none if it is over something else.
+    fn plain(&self) -> Option<String> {
+        let is_name = |part: &str| part.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        let all = self.parts.iter().all(|part| is_name(part.trim_matches('"')));
+        all.then(|| self.parts.join(", "))
+    }
+
+    /// Conditions that hold for some rows: those keys that come first by their hash, and the newest.
     fn conditions(&self, connection: &mut Connection) -> Vec<String> {
         let Self { table, parts, .. } = self;
         let texts_of = parts.iter().map(|part| format!("({part})::VARCHAR")).collect::<Vec<_>>().join(", ");
@@ -208,7 +220,7 @@ impl Key {
         if let Some(first) = found.first() {
             // The same with another order of bytes: the last key, which a replay is most likely to lose.
             let sql = format!(
-                "SELECT {equals} FROM (SELECT [{texts_of}] AS k, rowid AS r FROM {table} WHERE {present}) ORDER BY r DESC LIMIT 1"
+                "SELECT {equals} FROM (SELECT arg_max([{texts_of}], rowid) AS k FROM {table} WHERE {present})"
             );
             let last = texts(connection, &sql).unwrap_or_default();
             let known = first.clone();

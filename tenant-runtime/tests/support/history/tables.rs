@@ -56,8 +56,12 @@ pub const KINDS: &[Kind] = &[
     kind("alter type", 2, |scene| {
         let (table, column) = scene.column(|_, column| !column.is_generated())?;
         let to = *scene.pick(&["BIGINT", "VARCHAR", "INTEGER", "DOUBLE"])?;
-        let using =
-            if scene.chance(30) { format!(" USING ({}::VARCHAR)::{to}", column.name) } else { String::new() };
+        let function = if column.r#type == "INTEGER" { scene.macro_over("mi") } else { None };
+        let using = match function {
+            Some(function) if scene.chance(40) => format!(" USING {function}({})::{to}", column.name),
+            _ if scene.chance(30) => format!(" USING ({}::VARCHAR)::{to}", column.name),
+            _ => String::new(),
+        };
         Some(format!("ALTER TABLE {} ALTER {} TYPE {to}{using}", scene.table_name(&table), column.name))
     }),
     kind("alter type to an enum", 2, |scene| {
@@ -137,7 +141,11 @@ fn definition(scene: &mut Scene<'_>) -> Option<String> {
         let known = TYPES.contains(&r#type.as_str());
         if known && scene.chance(25) {
             let value = number(scene.random);
-            column += &format!(" DEFAULT {}", expression(&r#type, &value));
+            let function = if r#type == "INTEGER" { scene.macro_over("mi") } else { None };
+            column += &match function {
+                Some(function) if scene.chance(50) => format!(" DEFAULT ({function}({value}))"),
+                _ => format!(" DEFAULT {}", expression(&r#type, &value)),
+            };
         }
         if can_be_key(&r#type) && scene.chance(15) {
             column += " UNIQUE";
@@ -153,7 +161,10 @@ fn definition(scene: &mut Scene<'_>) -> Option<String> {
         parts.push(column);
     }
     if scene.chance(15) {
-        parts.push("g1 BIGINT AS (k + 1)".into());
+        parts.push(match scene.macro_over("mi") {
+            Some(function) if scene.chance(50) => format!("g1 BIGINT AS ({function}(k))"),
+            _ => "g1 BIGINT AS (k + 1)".into(),
+        });
     }
     if scene.chance(10) {
         parts.push("UNIQUE (k, c1)".into());
@@ -195,10 +206,7 @@ fn create_table_as(scene: &mut Scene<'_>, create: &str) -> Option<String> {
     let from = scene.table()?;
     let replaced = scene.table()?;
     let name = if create.contains("REPLACE") { scene.table_name(&replaced) } else { fresh_table(scene)? };
-    Some(
-        format!("{create} {name} AS SELECT * FROM {} LIMIT 1000", scene.table_name(&from))
-            .replace(" LIMIT 1000", ""),
-    )
+    Some(format!("{create} {name} AS SELECT * FROM {}", scene.table_name(&from)))
 }
 
 fn add_column(scene: &mut Scene<'_>, default: u8) -> Option<String> {

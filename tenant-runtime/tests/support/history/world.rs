@@ -18,7 +18,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::{DerefMut, Range},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -214,21 +214,29 @@ impl World {
         })
     }
 
-    /// Opens what is durable as an export does.
+    /// Opens what is durable as a Parquet snapshot does, and exports it.
     async fn read_as_a_worker(&self, expected: &State) -> Result<(), Failure> {
         const STAGE: &str = "opening as a worker";
         let main = BranchName::main();
         let pinned = self.tenant.pin(PinKind::Reader, "w", "u", &main, None).await.map_err(failed(STAGE))?;
         let readable = self.tenant.branch(&main).open_position(&pinned.position, &pinned.pin).await;
         let readable = readable.map_err(failed(STAGE))?;
-        let engine = open_to_read(&readable, self.disk.path()).await;
+        let export = self.disk.path().join("export");
+        let parts = export.join("parts");
+        std::fs::create_dir_all(&parts).map_err(failed(STAGE))?;
+        let engine = open_to_read(&readable, self.disk.path(), export).await;
         let engine = engine.map_err(failed(STAGE))?;
-        expected.is("opened as a worker", &engine)
+        expected.is("opened as a worker", &engine)?;
+        engine.export_parquet(&parts, |_| {}).await.map(drop).map_err(failed("exporting"))
     }
 }
 
 /// As [`tenant_runtime::worker`] does.
-async fn open_to_read(readable: &roost_store::ReadablePosition, disk: &Path) -> Result<Engine, String> {
+async fn open_to_read(
+    readable: &roost_store::ReadablePosition,
+    disk: &Path,
+    export: PathBuf,
+) -> Result<Engine, String> {
     let setup = EngineSetup {
         database: "acme".into(),
         sizing: Sizing { memory_bytes: 1 << 30, threads: 2 },
@@ -238,7 +246,7 @@ async fn open_to_read(readable: &roost_store::ReadablePosition, disk: &Path) -> 
         max_sessions: 1,
     };
     let folders = Folders::make(&disk.join("worker")).map_err(|error| error.to_string())?;
-    let opened = private_copy::open(readable, &setup, folders, None, Environment::system()).await;
+    let opened = private_copy::open(readable, &setup, folders, Some(export), Environment::system()).await;
     opened.map(|(engine, _)| engine).map_err(|problem| problem.to_string())
 }
 
