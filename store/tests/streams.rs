@@ -214,6 +214,44 @@ async fn a_branch_and_a_snapshot_of_a_running_tenant_hold_what_is_durable_then()
     assert_eq!(world.content(&copied).await, world.state(shipped));
 }
 
+/// As one that changes a column to an enum: it waits for a publish, and so does what comes after it.
+#[tokio::test]
+async fn a_commit_that_cannot_be_replayed_is_in_no_copy_before_its_publish() {
+    let world = world().await;
+    let (owned, database) = world.writer().await;
+    let before = database.commit(&[2]);
+    let held = database.commit_unproven(&[1]);
+    let after = database.commit(&[2]);
+    ship(&owned, &database).await.unwrap();
+    let main = BranchName::main();
+    let mut made = 0;
+    for (published, expected_then) in [(false, before), (true, after)] {
+        if published {
+            owned.publish(&database).await.unwrap();
+        }
+        let moment = |commit| BranchSource::Moment(main.clone(), ModelDatabase::time_of(commit));
+        for (source, expected) in [
+            (BranchSource::Branch(main.clone()), expected_then),
+            (moment(before), before),
+            // A moment that is missing, also later.
+            (moment(held), before),
+            (moment(after), expected_then),
+        ] {
+            made += 1;
+            let name = format!("b{made}");
+            world.tenant.create_branch(&branch(&name), branch_object(&name), &source).await.unwrap();
+            let (opened, _, _) = world.open(&name).await;
+            assert_eq!(
+                world.content(&opened).await,
+                world.state(expected),
+                "{source:?}, published: {published}"
+            );
+        }
+        let entry = world.tenant.snapshot(&format!("s{made}"), "uid", &main, None).await.unwrap();
+        assert_eq!(entry.last_commit, Some(ModelDatabase::time_of(expected_then)));
+    }
+}
+
 /// Every moment of a history with publishes, takeovers and a branch gives exactly the last commit at or before it.
 #[tokio::test]
 async fn every_past_moment_can_be_branched() {

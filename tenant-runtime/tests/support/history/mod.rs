@@ -29,10 +29,12 @@ pub enum Step {
     Sql(u8, String),
     /// Everything committed goes into a manifest. No transaction is open.
     Publish,
+    /// Everything committed is durable, and nothing of it waits for a publish.
+    Shipped,
 }
 
-/// Steps in their order; after the last one the process is killed. Written as a text it has a line for each: `publish`, or
-/// `1> CREATE TABLE t (i INT)`.
+/// Steps in their order; after the last one the process is killed. Written as a text it has a line for each: `publish`,
+/// `shipped`, or `1> CREATE TABLE t (i INT)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History(pub Vec<Step>);
 
@@ -41,6 +43,7 @@ impl fmt::Display for Step {
         match self {
             Self::Sql(connection, sql) => write!(f, "{connection}> {sql}"),
             Self::Publish => write!(f, "publish"),
+            Self::Shipped => write!(f, "shipped"),
         }
     }
 }
@@ -49,8 +52,10 @@ impl FromStr for Step {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        if line == "publish" {
-            return Ok(Self::Publish);
+        match line {
+            "publish" => return Ok(Self::Publish),
+            "shipped" => return Ok(Self::Shipped),
+            _ => {}
         }
         let (connection, sql) = line.split_once("> ").ok_or_else(|| format!("no step: {line}"))?;
         let connection = connection.parse().map_err(|_| format!("no connection: {line}"))?;

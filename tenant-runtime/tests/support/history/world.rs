@@ -132,6 +132,13 @@ impl World {
                 self.published = self.done.len();
                 Ok(())
             }
+            Step::Shipped if self.is_held().await? => {
+                return Err(Failure {
+                    stage: "shipping",
+                    what: "the last commit waits for a publish".into(),
+                });
+            }
+            Step::Shipped => Ok(()),
             Step::Sql(number, sql) => block_in_place(|| self.client(*number).run(sql)),
         };
         if let Err(error) = &outcome {
