@@ -4,11 +4,17 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use roost_crds::names::DEFAULT_CLASS_ANNOTATION;
-use roost_tests::{Roost, TestNamespace, cluster::SYSTEM_NAMESPACE};
+use roost_tests::{
+    Roost, TestNamespace,
+    cluster::{PATIENCE, SYSTEM_NAMESPACE},
+    eventually,
+};
 use serde_json::{Value, json};
+
+use crate::rights::label;
 
 async fn threads(shop: &TestNamespace) -> Result<i64> {
     shop.query("acme", "SELECT current_setting('threads')").await?.integer()
@@ -62,9 +68,29 @@ async fn data_does_not_follow_a_tenant_to_another_place() -> Result<()> {
     Ok(())
 }
 
+/// Waits until the server would create a Tenant here that names no class, or refuses it for its namespace. It knows
+/// classes and labels by watching them.
+async fn may_take_the_default(shop: &TestNamespace, accepted: bool) -> Result<()> {
+    let tenant: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "roostdb.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "new"}, "spec": {},
+    }))?;
+    let (api, dry_run) = (shop.api("Tenant"), PostParams { dry_run: true, ..PostParams::default() });
+    eventually(&format!("a Tenant without a class: accepted is {accepted}"), PATIENCE, || async {
+        match (api.create(&dry_run, &tenant).await, accepted) {
+            (Ok(_), true) => Ok(()),
+            (Err(error), false) if error.to_string().contains("its allowedNamespaces do not select") => {
+                Ok(())
+            }
+            (answer, _) => Err(format!("{answer:?}")),
+        }
+    })
+    .await
+}
+
+/// One test for all of it: the default is the whole cluster's, and every other test names its class.
 #[tokio::test]
 #[ignore = "needs the test cluster"]
-async fn two_default_classes_are_ambiguous_until_one_is_left() -> Result<()> {
+async fn the_default_class_is_taken_if_there_is_one_and_it_is_for_the_namespace() -> Result<()> {
     let roost = Roost::connect().await?;
     let default = async |class: &str, is: Value| {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {DEFAULT_CLASS_ANNOTATION: is}}}));
@@ -86,6 +112,21 @@ async fn two_default_classes_are_ambiguous_until_one_is_left() -> Result<()> {
     // What is chosen stays chosen.
     default(&one, Value::Null).await?;
     shop.condition("Tenant", "acme", "Ready", "True", None).await?;
+
+    // One that is for other namespaces is taken neither by who waits for a default nor by who comes.
+    shop.apply("Tenant", "waits", json!({})).await?;
+    shop.condition("Tenant", "waits", "Ready", "False", Some("ClassNotFound")).await?;
+    let gold = json!({"matchLabels": {"team": "gold"}});
+    roost.change_class(&one, &json!({"allowedNamespaces": gold})).await?;
+    default(&one, json!("true")).await?;
+    let refused = shop.condition("Tenant", "waits", "Ready", "False", Some("ClassNotAllowed")).await?;
+    ensure!(refused.data["status"]["className"].is_null(), "{}", refused.data["status"]);
+    may_take_the_default(&shop, false).await?;
+    label(&roost, &shop, Some("gold")).await?;
+    let taken = shop.condition("Tenant", "waits", "Ready", "True", None).await?;
+    ensure!(taken.data["status"]["className"] == one, "{}", taken.data["status"]);
+    may_take_the_default(&shop, true).await?;
+    default(&one, Value::Null).await?;
     Ok(())
 }
 

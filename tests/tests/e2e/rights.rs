@@ -94,7 +94,8 @@ async fn a_copy_that_waited_gets_what_the_named_object_has_and_nothing_else() ->
     Ok(())
 }
 
-async fn label(roost: &Roost, shop: &TestNamespace, team: Option<&str>) -> Result<()> {
+/// Gives the namespace a team, or takes it.
+pub async fn label(roost: &Roost, shop: &TestNamespace, team: Option<&str>) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(roost.client.clone());
     let patch = Patch::Merge(json!({"metadata": {"labels": {"team": team}}}));
     namespaces.patch(&shop.name, &PatchParams::default(), &patch).await?;
