@@ -8,6 +8,7 @@ use roost_store::{
     chunk::{chunk_count, chunk_range, database_id},
 };
 use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
+use tenant_runtime::database::ENGINE_VERSION;
 
 /// A file that nobody writes any more.
 pub struct LocalFile {
@@ -38,7 +39,7 @@ impl LocalDatabase for LocalFile {
             last_commit: None,
             boot: ChunkSet::new(),
             rotated: true,
-            engine_version: "1.5.5".into(),
+            engine_version: ENGINE_VERSION.into(),
             storage_version: "v1.5.0".into(),
         })
     }
