@@ -38,7 +38,7 @@ pub struct Frozen {
     /// Whether the WAL that follows is a new one. False only if nothing was written since the last freeze, and it was
     /// not the first.
     pub rotated: bool,
-    /// Version of the engine that wrote the file, such as `1.5.5`.
+    /// Version of the engine that wrote the file, such as `1.5.6`.
     pub engine_version: String,
     /// Storage version of the file, such as `v1.5.0`.
     pub storage_version: String,
