@@ -275,9 +275,11 @@ impl Problem {
             if self.status == UNAVAILABLE { ErrorCode::Internal.http_status() } else { self.status };
         self.hint = Some(match statements {
             0 => "A part of the first statement is committed: look before you send the request again".into(),
-            1 => "The first statement is committed: send only what follows it again".into(),
+            1 => "The first statement was executed and stays so: send at most what follows it".into(),
             _ => {
-                format!("The first {statements} statements are committed: send only what follows them again")
+                format!(
+                    "The first {statements} statements were executed and stay so: send at most what follows them"
+                )
             }
         });
         self
