@@ -13,7 +13,8 @@ pub enum Mutation {
     OpenTheGateBeforeSealing,
     /// DuckDB is told that there is no WAL.
     TheWalIsMissing,
-    /// A commit that replay is not proven for is left to it all the same.
+    /// A commit that replay is not proven for is left to it all the same. The connections that DuckDB opens to replay it
+    /// are not placed in the tenant's database either: there they replay more (a column that becomes an enum).
     ShipWhatIsNotProven,
 }
 

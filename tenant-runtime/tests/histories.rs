@@ -300,7 +300,8 @@ fn soak_each_proven_record() {
     assert_eq!(failed, 0, "histories failed");
 }
 
-/// Without the table of what is proven, random histories find what it is there for.
+/// Without the table of what is proven, and with DuckDB's own connections where DuckDB has them, random histories find
+/// what these two are there for.
 #[test]
 fn random_histories_find_what_cannot_be_replayed() {
     for (kind, error) in [("alter type to an enum", "Type with name"), ("rename table", "Table with name")] {
