@@ -9,6 +9,7 @@
 #include "duckdb/function/lambda_functions.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
 #include "duckdb/parser/constraints/check_constraint.hpp"
+#include "duckdb/parser/constraints/foreign_key_constraint.hpp"
 #include "duckdb/parser/expression/function_expression.hpp"
 #include "duckdb/parser/parsed_data/alter_table_info.hpp"
 #include "duckdb/parser/parsed_data/attach_info.hpp"
@@ -52,6 +53,8 @@ enum Tag : uint8_t {
 	TYPE_IN_INDEX = 13,
 	MACRO_UNDER_INDEX = 14,
 	TEMPORARY_IN_CHECK = 15,
+	RENAMED_BESIDE_FOREIGN_KEY = 16,
+	REPLACED_UNDER_FOREIGN_KEY = 17,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -214,6 +217,27 @@ static optional_ptr<CatalogEntry> Find(ClientContext &context, const string &cat
 	return Catalog::GetEntry(context, catalog, DEFAULT_SCHEMA, wanted, OnEntryNotFound::RETURN_NULL);
 }
 
+static optional_ptr<TableCatalogEntry> FindTable(ClientContext &context, const string &catalog, const string &schema,
+                                                 const string &name) {
+	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
+	auto entry = Catalog::GetEntry(context, catalog, schema, wanted, OnEntryNotFound::RETURN_NULL);
+	return entry && entry->type == CatalogType::TABLE_ENTRY ? &entry->Cast<TableCatalogEntry>() : nullptr;
+}
+
+// Whether a foreign key joins a table with another one; `referred`: whether one refers to it. DuckDB forgets after an
+// ALTER that tables depend on each other, so its own refusals of what would part them cannot be relied on.
+static bool HasForeignKey(TableCatalogEntry &table, bool referred) {
+	for (auto &constraint : table.GetConstraints()) {
+		if (constraint->type == ConstraintType::FOREIGN_KEY) {
+			auto type = constraint->Cast<ForeignKeyConstraint>().info.type;
+			if (!referred || type == ForeignKeyType::FK_TYPE_PRIMARY_KEY_TABLE) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static bool HasMacro(ClientContext &context, Catalog &catalog, const string &name) {
 	bool found = false;
 	for (auto &schema : catalog.GetSchemas(context)) {
@@ -343,6 +367,13 @@ void Walker::RecordCreate(const CreateInfo &info, const string &kind, optional_p
 void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind) {
 	RecordCreate(*info.base, kind, &schema);
 	auto &base = info.Base();
+	if (base.on_conflict == OnCreateConflict::REPLACE_ON_CONFLICT) {
+		auto catalog = schema.ParentCatalog().GetName();
+		auto replaced = FindTable(context, catalog, schema.name, base.table);
+		if (replaced && HasForeignKey(*replaced, true)) {
+			Record(REPLACED_UNDER_FOREIGN_KEY, {catalog, schema.name, base.table});
+		}
+	}
 	for (auto &column : base.columns.Logical()) {
 		WalkColumn(column);
 	}
@@ -364,6 +395,11 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	auto &table = static_cast<AlterTableInfo &>(info);
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
+		if (auto renamed = FindTable(context, info.catalog, info.schema, info.name)) {
+			if (HasForeignKey(*renamed, false)) {
+				Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
+			}
+		}
 		if (auto state = roost::ConnectionState::Get(context)) {
 			state->renames = true;
 		}

@@ -139,6 +139,10 @@ pub struct PlanFacts {
     pub temporaries_in_checks: Vec<QualifiedName>,
     /// Tables with generated columns that a key is added to.
     pub keys_beside_generated: Vec<QualifiedName>,
+    /// Tables that are renamed while a foreign key joins them with another, or with themselves.
+    pub renamed_beside_foreign_key: Vec<QualifiedName>,
+    /// Tables that are replaced while a foreign key of another refers to them.
+    pub replaced_under_foreign_key: Vec<QualifiedName>,
     /// Types of expressions, operators or infos that the walker does not know. Not empty = refuse.
     pub unknown: Vec<String>,
 }
@@ -165,6 +169,8 @@ impl PlanFacts {
             indexes_over_macro: Vec::new(),
             temporaries_in_checks: Vec::new(),
             keys_beside_generated: Vec::new(),
+            renamed_beside_foreign_key: Vec::new(),
+            replaced_under_foreign_key: Vec::new(),
             unknown: Vec::new(),
         }
     }

@@ -111,6 +111,26 @@ fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
             ),
         );
     }
+    if let Some(table) = plan.renamed_beside_foreign_key.first() {
+        return refuse(
+            "rename-beside-foreign-key",
+            format!(
+                "{} cannot be renamed, since a foreign key joins it with another table: the engine would go on to look for \
+                 it by its old name. Create a table of the new name, and copy the rows into it",
+                table.name
+            ),
+        );
+    }
+    if let Some(table) = plan.replaced_under_foreign_key.first() {
+        return refuse(
+            "replace-under-foreign-key",
+            format!(
+                "{} cannot be replaced, since a foreign key of another table refers to it. Drop that table first, or delete \
+                 the rows and insert others",
+                table.name
+            ),
+        );
+    }
     Ok(())
 }
 
@@ -204,6 +224,14 @@ mod tests {
             (PlanFacts { indexes_over_macro: vec![named("i")], ..plan() }, Some("macro-over-index")),
             (PlanFacts { temporaries_in_checks: vec![named("m")], ..plan() }, Some("temporary-in-check")),
             (PlanFacts { keys_beside_generated: vec![named("t")], ..plan() }, Some("key-beside-generated")),
+            (
+                PlanFacts { renamed_beside_foreign_key: vec![named("t")], ..plan() },
+                Some("rename-beside-foreign-key"),
+            ),
+            (
+                PlanFacts { replaced_under_foreign_key: vec![named("t")], ..plan() },
+                Some("replace-under-foreign-key"),
+            ),
             (create("Table", "acme"), None),
             (create("Table", "temp"), None),
             (create("Table", "memory"), Some("foreign-database")),

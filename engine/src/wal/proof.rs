@@ -9,6 +9,8 @@ enum Proof {
     Always,
     /// In a commit that updates and deletes no rows.
     WithoutUpdates,
+    /// In a commit that drops no tables.
+    WithoutTables,
     /// It fails now and then, or nobody has shown that it does not.
     Never,
 }
@@ -19,7 +21,6 @@ const fn proof(record: Record) -> Proof {
         Record::CreateTable
         | Record::DropTable
         | Record::CreateSchema
-        | Record::DropSchema
         | Record::CreateView
         | Record::DropView
         | Record::CreateSequence
@@ -34,6 +35,8 @@ const fn proof(record: Record) -> Proof {
         | Record::Alter(Alteration::Comment) => Proof::Always,
         // Rows are logged under the name that their table had when the commit began to be written.
         Record::Alter(Alteration::RenameTable | Alteration::RenameView) => Proof::WithoutUpdates,
+        // CASCADE drops them in an order that forgets foreign keys of tables that were altered.
+        Record::DropSchema => Proof::WithoutTables,
         // Failed once:
         // - a transaction that took a value of a sequence may commit after that is dropped or replaced;
         // - a type is not found again in a schema that is as new, and a column of an enum not at all;
@@ -82,6 +85,8 @@ pub enum Doubt {
     Record(Record),
     /// A record for which it is not proven in a commit that updates or deletes rows.
     BesideUpdates(Record),
+    /// A record for which it is not proven in a commit that drops tables.
+    BesideTables(Record),
     /// Another transaction that renames a table is open, or such a rename has failed.
     BesideRename,
     /// A table is replaced after tables were altered: another may still refer to it where that is replayed.
@@ -134,7 +139,8 @@ impl Contents {
     pub fn alters(&self) -> bool {
         use Alteration::{Comment, RenameTable, RenameView};
         let alters = |record: &Record| matches!(record, Record::Alter(what) if !matches!(what, RenameTable | RenameView | Comment));
-        self.kinds.iter().any(alters)
+        // One that cannot be read may have.
+        self.unreadable || self.kinds.iter().any(alters)
     }
 
     /// Whether it replaces a table, or may.
@@ -148,12 +154,15 @@ impl Contents {
         }
         let first = |wanted: Proof| self.kinds.iter().copied().find(|record| proof(*record) == wanted);
         let updates = self.has(Record::UpdateTuple) || self.has(Record::DeleteTuple);
+        let drops = self.has(Record::DropTable);
         if self.unreadable {
             Verdict::Held(Doubt::Unreadable)
         } else if let Some(record) = first(Proof::Never) {
             Verdict::Held(Doubt::Record(record))
         } else if let Some(record) = first(Proof::WithoutUpdates).filter(|_| updates) {
             Verdict::Held(Doubt::BesideUpdates(record))
+        } else if let Some(record) = first(Proof::WithoutTables).filter(|_| drops) {
+            Verdict::Held(Doubt::BesideTables(record))
         } else if self.kinds.is_empty() {
             Verdict::Held(Doubt::Empty)
         } else {
@@ -185,6 +194,11 @@ mod tests {
             (&[Record::UpdateTuple, rename], Verdict::Held(Doubt::BesideUpdates(rename))),
             (&[rename, Record::DeleteTuple], Verdict::Held(Doubt::BesideUpdates(rename))),
             (&[Record::CreateTable, index, Record::InsertTuple], Verdict::Held(Doubt::Record(index))),
+            (&[Record::DropSchema], Verdict::Proven),
+            (
+                &[Record::DropTable, Record::DropSchema],
+                Verdict::Held(Doubt::BesideTables(Record::DropSchema)),
+            ),
             (&[Record::DropSequence, index], Verdict::Held(Doubt::Record(Record::DropSequence))),
         ] {
             assert_eq!(verdict(records), expected, "{records:?}");

@@ -138,10 +138,10 @@ impl Alteration {
             (1, 7) => Self::ForeignKey,
             (1, 8) => Self::SetNotNull,
             (1, 9) => Self::DropNotNull,
-            (1, 12) => Self::AddConstraint,
-            (1, 15) => Self::AddField,
-            (1, 16) => Self::RemoveField,
-            (1, 17) => Self::RenameField,
+            (1, 11) => Self::AddConstraint,
+            (1, 14) => Self::AddField,
+            (1, 15) => Self::RemoveField,
+            (1, 16) => Self::RenameField,
             (2, 1) => Self::RenameView,
             _ => return Err(Unread::Strange),
         })
@@ -164,7 +164,7 @@ mod tests {
             ("2c01 03", Alteration::AddColumn),
             ("2c01 05", Alteration::ColumnType),
             ("2c01 06", Alteration::SetDefault),
-            ("2c01 0c", Alteration::AddConstraint),
+            ("2c01 0b", Alteration::AddConstraint),
         ] {
             assert_eq!(read(&format!("{table} {part}")), Ok(Record::Alter(expected)), "{part}");
         }
