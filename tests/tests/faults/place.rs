@@ -91,10 +91,15 @@ impl Place {
                 println!("{}: {error}", replica.name);
             }
         }
-        // Who died did not release it.
+        self.forget_leader().await?;
+        scale(&self.roost, 2).await
+    }
+
+    /// Who died did not release the lease, and the next one would wait for its end.
+    pub async fn forget_leader(&self) -> Result<()> {
         let leases: Api<Lease> = Api::namespaced(self.roost.client.clone(), SYSTEM_NAMESPACE);
         leases.delete(LEADER_LEASE, &DeleteParams::default()).await?;
-        scale(&self.roost, 2).await
+        Ok(())
     }
 
     fn slices(&self) -> Api<EndpointSlice> {
