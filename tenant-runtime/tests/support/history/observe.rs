@@ -1,6 +1,6 @@
 //! What can be seen of a database, as labelled texts: two databases are the same if these are.
 
-use arrow_array::cast::AsArray as _;
+use arrow_array::{cast::AsArray as _, types::Int64Type};
 use roost_duckdb::{Connection, EngineError, ErrorKind};
 use std::collections::BTreeMap;
 
@@ -59,6 +59,18 @@ pub fn texts(connection: &mut Connection, sql: &str) -> Result<Vec<String>, Engi
         Ok::<_, EngineError>(())
     })?;
     Ok(found)
+}
+
+/// Rows that a statement changes, which is rolled back.
+fn undone(connection: &mut Connection, sql: &str) -> Result<Result<i64, EngineError>, String> {
+    connection.run("BEGIN").map_err(|error| error.to_string())?;
+    let mut rows = 0;
+    let outcome = connection.each_batch(sql, |batch| {
+        rows += batch.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
+        Ok::<_, EngineError>(())
+    });
+    connection.run("ROLLBACK").map_err(|error| error.to_string())?;
+    Ok(outcome.map(|_| rows))
 }
 
 fn error_text(error: &EngineError) -> String {
@@ -127,6 +139,18 @@ impl Observed {
                 continue;
             }
             let Key { table, columns, .. } = &key;
+            if let Some(named) = key.plain() {
+                // Another index may refuse a row as well: this one is asked alone.
+                let present = key.present();
+                let again = format!(
+                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE {present} \
+                     ON CONFLICT ({named}) DO NOTHING"
+                );
+                match undone(connection, &again)? {
+                    Ok(0) => {}
+                    outcome => accepted.push(format!("{again}: {outcome:?}")),
+                }
+            }
             for condition in key.conditions(connection) {
                 let there =
                     format!("SELECT count(*)::VARCHAR FROM (SELECT 1 FROM {table} WHERE {condition})");
@@ -139,19 +163,15 @@ impl Observed {
                 if beside == ["0"] {
                     continue;
                 }
-                // Another index may refuse the row as well: this one is asked alone where it can be named.
-                let asked = key.plain().map(|key| format!(" ON CONFLICT ({key}) DO NOTHING"));
+                // Named by ON CONFLICT it was asked about every row already.
+                if key.plain().is_some() {
+                    continue;
+                }
                 let again = format!(
-                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE ({condition}) IS TRUE LIMIT 1{} \
-                     RETURNING 'accepted'",
-                    asked.as_deref().unwrap_or_default()
+                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE ({condition}) IS TRUE LIMIT 1"
                 );
-                connection.run("BEGIN").map_err(|error| error.to_string())?;
-                let outcome = texts(connection, &again);
-                connection.run("ROLLBACK").map_err(|error| error.to_string())?;
-                match outcome {
-                    Ok(rows) if asked.is_some() && rows.is_empty() => {}
-                    Err(error) if asked.is_none() && error.kind == ErrorKind::Constraint => {}
+                match undone(connection, &again)? {
+                    Err(error) if error.kind == ErrorKind::Constraint => {}
                     outcome => accepted.push(format!("{again}: {outcome:?}")),
                 }
             }
@@ -192,6 +212,11 @@ struct Key {
 }
 
 impl Key {
+    /// That a row has a key: none of its parts is NULL.
+    fn present(&self) -> String {
+        self.parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ")
+    }
+
     /// Its columns, as ON CONFLICT names them; none if it is over something else.
     fn plain(&self) -> Option<String> {
         let is_name = |part: &str| part.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
@@ -203,8 +228,7 @@ impl Key {
     fn conditions(&self, connection: &mut Connection) -> Vec<String> {
         let Self { table, parts, .. } = self;
         let texts_of = parts.iter().map(|part| format!("({part})::VARCHAR")).collect::<Vec<_>>().join(", ");
-        let present =
-            parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
+        let present = self.present();
         let literal = |n: usize| format!("'''' || replace(k[{}], '''', '''''') || ''''", n + 1);
         let equals = parts
             .iter()
