@@ -170,7 +170,10 @@ fn run_seeds(wanted: Wanted<'_>, stop: impl Fn(&Failing) -> bool) -> Tally {
                     tally.add(contents);
                 }
             }
-            Word::Failed { class, what, script } => failed.push((current, script, class, what)),
+            Word::Failed { class, what, script } => {
+                println!("seed {current}: {class}");
+                failed.push((current, script, class, what));
+            }
         });
         if let Err(how) = ended {
             failed.push((current, std::fs::read_to_string(&script).unwrap_or_default(), how.clone(), how));

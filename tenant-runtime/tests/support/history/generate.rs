@@ -6,7 +6,7 @@ use super::{
     catalog::Catalog,
     observe::texts,
     rows,
-    statements::{Kind, Scene, kinds},
+    statements::{Kind, SHIPPED, Scene, kinds},
     world::{Failure, World},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -18,6 +18,8 @@ const CONNECTIONS: u8 = 3;
 const TRIES: u32 = 20;
 /// In so many of a hundred statements the wanted kind is tried first.
 const WANTED: u32 = 25;
+/// Steps at the end of a history of a wanted kind that hold nothing up: they are replayed if none before them is held.
+const LAST: u32 = 12;
 
 /// Chooses steps.
 pub struct Generator {
@@ -62,15 +64,21 @@ impl Generator {
         let number = self.last;
         let is_open = world.client(number).in_transaction();
         let chance = self.random.random_range(0..100);
+        let commits = if self.is_last() { 30 } else { 15 };
         let (kind, sql) = match (is_open, chance) {
-            (true, 0..15) => ("commit", "COMMIT".into()),
-            (true, 15..20) => ("rollback", "ROLLBACK".into()),
+            (true, _) if chance < commits => ("commit", "COMMIT".into()),
+            (true, _) if chance < commits + 5 => ("rollback", "ROLLBACK".into()),
             (true, _) if self.failed.remove(&number).is_some() => ("rollback", "ROLLBACK".into()),
             (false, 0..30) => ("begin", "BEGIN".into()),
             _ => self.statement(world, number)?,
         };
         self.changes += u64::from(!rows::KINDS.iter().any(|rows| rows.name == kind));
         Ok(Some((kind, Step::Sql(number, sql))))
+    }
+
+    /// Whether only what holds nothing up shall follow.
+    fn is_last(&self) -> bool {
+        self.wanted.is_some() && self.left < LAST
     }
 
     /// A statement of this connection failed: its transaction has to be rolled back.
@@ -121,9 +129,11 @@ impl Generator {
         if let Some(kind) = first("create table").filter(|_| catalog.tables.len() < 2) {
             return kind;
         }
-        let total: u32 = kinds().map(|kind| kind.weight).sum();
+        let last = self.is_last();
+        let fitting = || kinds().filter(|kind| !last || SHIPPED.contains(&kind.name));
+        let total: u32 = fitting().map(|kind| kind.weight).sum();
         let mut at = self.random.random_range(0..total);
-        for kind in kinds() {
+        for kind in fitting() {
             if at < kind.weight {
                 return kind;
             }

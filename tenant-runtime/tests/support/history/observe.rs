@@ -11,7 +11,11 @@ const KEYS: u64 = 6;
 
 /// What was asked, and what came back: rows, or the kind of an error.
 #[derive(Debug, Default)]
-pub struct Observed(BTreeMap<String, String>);
+pub struct Observed {
+    texts: BTreeMap<String, String>,
+    /// What was looked up: tables, and conditions over the keys of their indexes.
+    lookups: Vec<(String, String)>,
+}
 
 /// The catalog's own tables, and what of them must be the same. Texts of one column.
 const CATALOG: [(&str, &str); 9] = [
@@ -80,6 +84,21 @@ fn error_text(error: &EngineError) -> String {
 impl Observed {
     /// Reads everything that can be read.
     pub fn read(connection: &mut Connection) -> Result<Self, String> {
+        let lookups = |key: Key, connection: &mut Connection| {
+            let conditions = key.conditions(connection).into_iter();
+            conditions.map(|condition| (key.table.clone(), condition)).collect::<Vec<_>>()
+        };
+        let keys = keys(connection)?;
+        let lookups = keys.into_iter().flat_map(|key| lookups(key, connection)).collect();
+        Self::read_with(connection, lookups)
+    }
+
+    /// Reads another database, and looks up what was looked up in this one.
+    pub fn read_alike(&self, connection: &mut Connection) -> Result<Self, String> {
+        Self::read_with(connection, self.lookups.clone())
+    }
+
+    fn read_with(connection: &mut Connection, lookups: Vec<(String, String)>) -> Result<Self, String> {
         let mut observed = Self::default();
         for (what, select) in CATALOG {
             let internal = if what == "constraints" { "" } else { " AND NOT internal" };
@@ -87,23 +106,23 @@ impl Observed {
                 format!("SELECT {select} WHERE database_name = current_database(){internal} ORDER BY 1");
             observed.ask(connection, what, &sql);
             // The name of a type is quoted or not, in the same expression.
-            if let Some(text) = observed.0.get_mut(what) {
+            if let Some(text) = observed.texts.get_mut(what) {
                 *text = text.replace('"', "");
             }
         }
         for relation in relations(connection)? {
             observed.rows(connection, &relation);
         }
-        for key in keys(connection)? {
-            observed.lookups(connection, &key);
+        for (table, condition) in &lookups {
+            observed.look_up(connection, table, condition);
         }
-        Ok(observed)
+        Ok(Self { lookups, ..observed })
     }
 
     fn ask(&mut self, connection: &mut Connection, what: &str, sql: &str) -> Option<String> {
         let outcome = texts(connection, sql).map(|rows| rows.join("\n"));
         let text = outcome.as_ref().map_or_else(error_text, Clone::clone);
-        self.0.insert(what.to_owned(), text);
+        self.texts.insert(what.to_owned(), text);
         outcome.ok()
     }
 
@@ -119,15 +138,12 @@ impl Observed {
         }
     }
 
-    /// Looks through an index for some keys that are there, and counts the same without it.
-    fn lookups(&mut self, connection: &mut Connection, key: &Key) {
-        for condition in key.conditions(connection) {
-            let Key { table, .. } = key;
-            let through = format!("SELECT count(*)::VARCHAR FROM {table} WHERE {condition}");
-            let beside = format!("SELECT (count(*) FILTER ({condition}))::VARCHAR FROM {table}");
-            self.ask(connection, &format!("lookup in {table}: {condition}"), &through);
-            self.ask(connection, &format!("scan of {table}: {condition}"), &beside);
-        }
+    /// Looks through an index for keys, and counts the same without it.
+    fn look_up(&mut self, connection: &mut Connection, table: &str, condition: &str) {
+        let through = format!("SELECT count(*)::VARCHAR FROM {table} WHERE {condition}");
+        let beside = format!("SELECT (count(*) FILTER ({condition}))::VARCHAR FROM {table}");
+        self.ask(connection, &format!("lookup in {table}: {condition}"), &through);
+        self.ask(connection, &format!("scan of {table}: {condition}"), &beside);
     }
 
     /// The same for what must be refused, each in a transaction that is rolled back: rows whose key is there already.
@@ -181,9 +197,9 @@ impl Observed {
 
     /// What differs, with this one's text first. None if nothing does.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let labels = self.0.keys().chain(other.0.keys()).collect::<std::collections::BTreeSet<_>>();
-        let text = |of: &Self, label: &str| of.0.get(label).map_or("nothing".to_owned(), Clone::clone);
-        let differing = labels.into_iter().filter(|label| self.0.get(*label) != other.0.get(*label));
+        let labels = self.texts.keys().chain(other.texts.keys()).collect::<std::collections::BTreeSet<_>>();
+        let text = |of: &Self, label: &str| of.texts.get(label).map_or("nothing".to_owned(), Clone::clone);
+        let differing = labels.into_iter().filter(|label| self.texts.get(*label) != other.texts.get(*label));
         let told: Vec<_> = differing
             .map(|label| format!("{label}:\n{}\nbut:\n{}", text(self, label), text(other, label)))
             .collect();

@@ -266,7 +266,7 @@ impl State {
     fn is(&self, stage: &'static str, engine: &Engine) -> Result<(), Failure> {
         let observed = block_in_place(|| {
             let mut connection = connect(engine).map_err(failed(stage))?;
-            Observed::read(&mut connection).map_err(failed(stage))
+            self.observed.read_alike(&mut connection).map_err(failed(stage))
         })?;
         self.observed.difference(&observed).map_or(Ok(()), |what| Err(Failure { stage, what }))
     }
