@@ -122,10 +122,12 @@ impl Generator {
     }
 
     fn kind(&mut self, catalog: &Catalog) -> &'static Kind {
-        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < WANTED) {
-            return wanted;
-        }
         let first = |name| kinds().find(|kind| kind.name == name);
+        let often = if self.is_last() { 2 * WANTED } else { WANTED };
+        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < often) {
+            let maker = wanted.maker().and_then(first);
+            return maker.filter(|_| self.random.random_range(0..100) < 40).unwrap_or(wanted);
+        }
         if let Some(kind) = first("create table").filter(|_| catalog.tables.len() < 2) {
             return kind;
         }

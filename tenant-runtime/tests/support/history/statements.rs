@@ -20,6 +20,18 @@ pub struct Kind {
     pub write: fn(&mut Scene<'_>) -> Option<String>,
 }
 
+impl Kind {
+    /// The kind that makes what this one is about, if that is rare.
+    pub fn maker(&self) -> Option<&'static str> {
+        match self.name {
+            "drop view" | "rename view" | "create or replace view" | "comment" => Some("create view"),
+            "drop schema" => Some("create schema"),
+            "insert nextval" | "select nextval" => Some("create sequence"),
+            _ => None,
+        }
+    }
+}
+
 /// Kinds of which most commits are left to a replay.
 pub const SHIPPED: [&str; 27] = [
     "insert a row",
