@@ -153,7 +153,8 @@ impl World {
             let client = self.clients.get_mut(number).expect("it has run the statement");
             block_in_place(|| {
                 if rolled_back {
-                    self.taken.forget(*number, client);
+                    // Its own transaction may take no statement any more.
+                    self.taken.forget(*number, &mut connect(&self.life.served.engine).unwrap());
                 } else {
                     self.taken.note(*number, client);
                 }
