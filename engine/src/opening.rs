@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names that DuckDB gives its own databases.
-const RESERVED_NAMES: [&str; 3] = ["memory", "system", "temp"];
+const RESERVED_NAMES: [&str; 4] = ["main", "memory", "system", "temp"];
 
 /// The database that our own connection is in.
 const OWN_PLACE: &str = "memory";
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn reserved_names_and_unknown_settings_are_refused() {
-        for name in ["memory", "System", "TEMP"] {
+        for name in ["main", "memory", "System", "TEMP"] {
             assert!(matches!(check(&EngineConfig::new(name, "/t")), Err(OpenError::ReservedName(_))));
         }
         let mut config = EngineConfig::new("acme", "/t");

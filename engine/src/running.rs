@@ -34,7 +34,7 @@ impl StopCause {
         use QueryErrorKind as Kind;
         match self {
             Self::Timeout => QueryError::new(Kind::Timeout, "57014", "The request took longer than it may")
-                .hint("Ask for less at once, or have the tenant class's statement timeout raised"),
+                .hint("Ask for less at once, send a longer timeout, or have the tenant class's statementTimeout raised"),
             Self::Cancelled => QueryError::new(Kind::Cancelled, "57014", "The query was cancelled"),
             Self::ReaderLeft => {
                 QueryError::new(Kind::Cancelled, "57014", "The query was stopped because its reader left")
@@ -44,7 +44,7 @@ impl StopCause {
                 "25P03",
                 "The transaction stayed open for so long that it held up publishing; it was rolled back",
             )
-            .hint("Run it again, in smaller transactions, and read results without pausing"),
+            .hint("Run it again, in transactions of less than a minute, and read results without pausing"),
             Self::OldSnapshot => QueryError::new(
                 Kind::TransactionConflict,
                 "72000",

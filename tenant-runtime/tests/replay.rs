@@ -343,6 +343,28 @@ async fn tables_that_a_foreign_key_joins_keep_their_names() {
     life.seal().await.unwrap();
 }
 
+/// DuckDB takes an index away when a comment on it is rolled back, and writes a checkpoint that does not open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_is_rolled_back_costs_no_index() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(
+        &life,
+        &["CREATE TABLE t (i INTEGER)", "CREATE UNIQUE INDEX x ON t (i)", "INSERT INTO t VALUES (1)"],
+    )
+    .await;
+    for sql in ["BEGIN; COMMENT ON INDEX x IS 'c'; ROLLBACK", "COMMENT ON INDEX acme.main.x IS 'c'"] {
+        let error = life.run(sql).await.unwrap_err();
+        assert!(error.contains("Comment on its table"), "{error}");
+    }
+    run_all(&life, &["BEGIN; COMMENT ON TABLE t IS 'c'; COMMENT ON COLUMN t.i IS 'c'; ROLLBACK"]).await;
+    assert!(life.run("INSERT INTO t VALUES (1)").await.is_err());
+    life.seal().await.unwrap();
+    let life = bucket.life(Durability::Synchronous).await;
+    assert!(life.run("INSERT INTO t VALUES (1)").await.is_err());
+    assert_eq!(life.text("SELECT i::VARCHAR FROM t WHERE i = 1").await.unwrap(), "1");
+}
+
 /// What a name means must not change under an index, nor with the session that wrote a constraint.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_means_the_same_everywhere() {

@@ -115,8 +115,8 @@ fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
         return refuse(
             "rename-beside-foreign-key",
             format!(
-                "{} cannot be renamed, since a foreign key joins it with another table: the engine would go on to look for \
-                 it by its old name. Create a table of the new name, and copy the rows into it",
+                "{} cannot be renamed, since a foreign key joins it with a table: the engine would go on to look for it by \
+                 its old name. Make the tables that the key joins anew under the names they shall have, and copy the rows",
                 table.name
             ),
         );
@@ -125,8 +125,7 @@ fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
         return refuse(
             "replace-under-foreign-key",
             format!(
-                "{} cannot be replaced, since a foreign key of another table refers to it. Drop that table first, or delete \
-                 the rows and insert others",
+                "{} cannot be replaced, since a foreign key of another table refers to it. Drop that table first",
                 table.name
             ),
         );

@@ -80,6 +80,15 @@ pub(super) fn judge(rules: Rules<'_>, operator: &Operator) -> Result<(), Refusal
         return refuse("operator", format!("{name} is not available"));
     }
     match &operator.detail {
+        // The only thing to alter of an index is its comment.
+        OperatorDetail::Alter { kind, name } if kind == "Index" => refuse(
+            "comment-on-index",
+            format!(
+                "COMMENT ON INDEX is not available: the engine would lose the index {} if it were rolled back. Comment on \
+                 its table instead",
+                name.name
+            ),
+        ),
         OperatorDetail::Create { kind, name, .. }
         | OperatorDetail::Drop { kind, name }
         | OperatorDetail::Alter { kind, name } => {

@@ -142,7 +142,7 @@ fn create_macro(scene: &mut Scene<'_>, create: &str, replaced: Option<(String, S
 
 fn comment(scene: &mut Scene<'_>) -> Option<String> {
     let catalog = scene.catalog;
-    let what = match scene.number(8) {
+    let what = match scene.number(7) {
         0 => {
             let table = scene.table()?;
             format!("TABLE {}", scene.table_name(&table))
@@ -152,10 +152,9 @@ fn comment(scene: &mut Scene<'_>) -> Option<String> {
             format!("COLUMN {}.{}.{}", table.schema, table.name, column.name)
         }
         2 => format!("VIEW {}", scene.named(&catalog.views)?),
-        3 => format!("INDEX {}", scene.named(&catalog.indexes)?),
-        4 => format!("SEQUENCE {}", scene.named(&catalog.sequences)?),
-        5 => format!("TYPE {}", scene.named(&catalog.types)?),
-        6 => format!("MACRO {}", scene.macro_over("mi")?),
+        3 => format!("SEQUENCE {}", scene.named(&catalog.sequences)?),
+        4 => format!("TYPE {}", scene.named(&catalog.types)?),
+        5 => format!("MACRO {}", scene.macro_over("mi")?),
         _ => format!("MACRO TABLE {}", scene.macro_over("mt")?),
     };
     let n = scene.number(100);
