@@ -41,7 +41,8 @@ pub struct Generator {
 impl Generator {
     pub fn new(seed: u64, wanted: Option<&'static Kind>) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let left = random.random_range(10..70);
+        // Of a wanted kind many shall be replayed, so they are short.
+        let left = random.random_range(if wanted.is_some() { 10..30 } else { 10..70 });
         let (failed, catalogs) = (BTreeMap::new(), BTreeMap::new());
         Self { random, left, last: 1, wanted, failed, changes: 0, catalogs }
     }
@@ -53,7 +54,11 @@ impl Generator {
         }
         self.left -= 1;
         if !world.in_transaction() {
-            let percent = if world.is_held().await? { 60 } else { 6 };
+            let percent = match world.is_held().await? {
+                true => 60,
+                false if self.is_last() => 0,
+                false => 6,
+            };
             if self.random.random_range(0..100) < percent {
                 return Ok(Some(("publish", Step::Publish)));
             }
@@ -64,12 +69,12 @@ impl Generator {
         let number = self.last;
         let is_open = world.client(number).in_transaction();
         let chance = self.random.random_range(0..100);
-        let commits = if self.is_last() { 30 } else { 15 };
+        let (begins, commits) = if self.is_last() { (15, 30) } else { (30, 15) };
         let (kind, sql) = match (is_open, chance) {
             (true, _) if chance < commits => ("commit", "COMMIT".into()),
             (true, _) if chance < commits + 5 => ("rollback", "ROLLBACK".into()),
             (true, _) if self.failed.remove(&number).is_some() => ("rollback", "ROLLBACK".into()),
-            (false, 0..30) => ("begin", "BEGIN".into()),
+            (false, _) if chance < begins => ("begin", "BEGIN".into()),
             _ => self.statement(world, number)?,
         };
         self.changes += u64::from(!rows::KINDS.iter().any(|rows| rows.name == kind));

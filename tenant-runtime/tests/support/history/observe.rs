@@ -74,7 +74,7 @@ fn undone(connection: &mut Connection, sql: &str) -> Result<Result<i64, EngineEr
         Ok::<_, EngineError>(())
     });
     connection.run("ROLLBACK").map_err(|error| error.to_string())?;
-    Ok(outcome.map(|_| rows))
+    Ok(outcome.map(|()| rows))
 }
 
 fn error_text(error: &EngineError) -> String {
