@@ -19,7 +19,7 @@ const TRIES: u32 = 20;
 /// In so many of a hundred statements the wanted kind is tried first.
 const WANTED: u32 = 25;
 /// Steps at the end of a history of a wanted kind that hold nothing up: they are replayed if none before them is held.
-const LAST: u32 = 12;
+const LAST: u32 = 30;
 
 /// Chooses steps.
 pub struct Generator {
@@ -41,8 +41,7 @@ pub struct Generator {
 impl Generator {
     pub fn new(seed: u64, wanted: Option<&'static Kind>) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        // Of a wanted kind many shall be replayed, so they are short.
-        let left = random.random_range(if wanted.is_some() { 10..30 } else { 10..70 });
+        let left = random.random_range(if wanted.is_some() { LAST..LAST + 20 } else { 10..70 });
         let (failed, catalogs) = (BTreeMap::new(), BTreeMap::new());
         Self { random, left, last: 1, wanted, failed, changes: 0, catalogs }
     }
@@ -128,19 +127,23 @@ impl Generator {
 
     fn kind(&mut self, catalog: &Catalog) -> &'static Kind {
         let first = |name| kinds().find(|kind| kind.name == name);
-        let often = if self.is_last() { 2 * WANTED } else { WANTED };
-        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < often) {
+        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < WANTED) {
             let maker = wanted.maker().and_then(first);
             return maker.filter(|_| self.random.random_range(0..100) < 40).unwrap_or(wanted);
         }
         if let Some(kind) = first("create table").filter(|_| catalog.tables.len() < 2) {
             return kind;
         }
-        let last = self.is_last();
-        let fitting = || kinds().filter(|kind| !last || SHIPPED.contains(&kind.name));
-        let total: u32 = fitting().map(|kind| kind.weight).sum();
+        if self.is_last() {
+            // Each as often as the others.
+            return SHIPPED
+                .choose(&mut self.random)
+                .and_then(|name| first(name))
+                .expect("a kind of statement");
+        }
+        let total: u32 = kinds().map(|kind| kind.weight).sum();
         let mut at = self.random.random_range(0..total);
-        for kind in fitting() {
+        for kind in kinds() {
             if at < kind.weight {
                 return kind;
             }

@@ -54,6 +54,10 @@ const CATALOG: [(&str, &str); 9] = [
     ),
 ];
 
+/// No views.
+const TABLES_ONLY: &str = " AND (schema_name, table_name) IN (SELECT (schema_name, table_name) FROM duckdb_tables() \
+     WHERE database_name = current_database())";
+
 /// Rows of one column of texts.
 pub fn texts(connection: &mut Connection, sql: &str) -> Result<Vec<String>, EngineError> {
     let mut found = Vec::new();
@@ -102,8 +106,11 @@ impl Observed {
         let mut observed = Self::default();
         for (what, select) in CATALOG {
             let internal = if what == "constraints" { "" } else { " AND NOT internal" };
-            let sql =
-                format!("SELECT {select} WHERE database_name = current_database(){internal} ORDER BY 1");
+            // A view that was bound before its table was replaced keeps the types of then, until it is loaded again.
+            let of_tables = if what == "columns" { TABLES_ONLY } else { "" };
+            let sql = format!(
+                "SELECT {select} WHERE database_name = current_database(){internal}{of_tables} ORDER BY 1"
+            );
             observed.ask(connection, what, &sql);
             // The name of a type is quoted or not, in the same expression.
             if let Some(text) = observed.texts.get_mut(what) {
