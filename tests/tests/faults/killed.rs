@@ -1,6 +1,6 @@
 //! The operator dies by SIGABRT at steps by which it changes anything: a write to the API server, an order to a
 //! pod, a PUT or DELETE in the bucket; just before it and just after it. The next operator makes the wish come true,
-//! once, and nothing is left over. It need not wait for the lease of the one that died: `stale` does.
+//! once, and nothing is left over.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -64,15 +64,13 @@ async fn die(roost: &Roost, place: &Place, story: Story) -> Result<()> {
             println!("{story:?}: {} deaths: {deaths:#?}", deaths.len());
             // The armed one could still die.
             drop(operator);
-            place.forget_leader().await?;
             let operator = place.start(0, Manner::Die, MAX_STEPS).await?;
             converged(&shop, &tenant, story).await?;
             story.clear(&shop, &class, &tenant, &uid).await?;
             no_slots(roost, &class).await?;
             drop(operator);
-            return place.forget_leader().await;
+            return Ok(());
         };
-        place.forget_leader().await?;
         operator = place.start(0, Manner::Die, at + stride).await?;
         wish.await?.with_context(|| format!("after a death {death}"))?;
         converged(&shop, &tenant, story).await.with_context(|| format!("after a death {death}"))?;

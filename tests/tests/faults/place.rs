@@ -91,15 +91,10 @@ impl Place {
                 println!("{}: {error}", replica.name);
             }
         }
-        self.forget_leader().await?;
-        scale(&self.roost, 2).await
-    }
-
-    /// Who died did not release the lease, and the next one would wait for its end.
-    pub async fn forget_leader(&self) -> Result<()> {
+        // Who died did not release it.
         let leases: Api<Lease> = Api::namespaced(self.roost.client.clone(), SYSTEM_NAMESPACE);
         leases.delete(LEADER_LEASE, &DeleteParams::default()).await?;
-        Ok(())
+        scale(&self.roost, 2).await
     }
 
     fn slices(&self) -> Api<EndpointSlice> {
