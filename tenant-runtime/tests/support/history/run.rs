@@ -22,6 +22,7 @@ fn word(ended: Result<(), Failure>, contents: Contents, script: String) -> Word 
 pub async fn run(history: &History) -> Word {
     let steps = async {
         let mut world = World::new(Durability::Synchronous).await;
+        world.exports = true;
         for step in &history.0 {
             let _ = world.take(step).await?;
         }

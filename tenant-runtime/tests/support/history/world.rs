@@ -79,6 +79,9 @@ pub struct World {
     taken: Taken,
     /// The engine is dead.
     dead: bool,
+    /// A worker exports what it opened. It cannot export every catalog that it opens, as one with a view over a macro
+    /// that is gone.
+    pub exports: bool,
 }
 
 /// What a history left.
@@ -114,6 +117,7 @@ impl World {
             published: 0,
             taken: Taken::default(),
             dead: false,
+            exports: false,
         }
     }
 
@@ -222,7 +226,7 @@ impl World {
         })
     }
 
-    /// Opens what is durable as a Parquet snapshot does, and exports it.
+    /// Opens what is durable as a Parquet snapshot does.
     async fn read_as_a_worker(&self, expected: &State) -> Result<(), Failure> {
         const STAGE: &str = "opening as a worker";
         let main = BranchName::main();
@@ -235,6 +239,9 @@ impl World {
         let engine = open_to_read(&readable, self.disk.path(), export).await;
         let engine = engine.map_err(failed(STAGE))?;
         expected.is("opened as a worker", &engine)?;
+        if !self.exports {
+            return Ok(());
+        }
         engine.export_parquet(&parts, |_| {}).await.map(drop).map_err(failed("exporting"))
     }
 }
