@@ -54,7 +54,7 @@ enum Tag : uint8_t {
 	MACRO_UNDER_INDEX = 14,
 	TEMPORARY_IN_CHECK = 15,
 	RENAMED_BESIDE_FOREIGN_KEY = 16,
-	REPLACED_UNDER_FOREIGN_KEY = 17,
+	REPLACED_BESIDE_FOREIGN_KEY = 17,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -224,13 +224,12 @@ static optional_ptr<TableCatalogEntry> FindTable(ClientContext &context, const s
 	return entry && entry->type == CatalogType::TABLE_ENTRY ? &entry->Cast<TableCatalogEntry>() : nullptr;
 }
 
-// Whether a foreign key joins a table with another one; `referred`: whether one refers to it. DuckDB forgets after an
-// ALTER that tables depend on each other, so its own refusals of what would part them cannot be relied on.
-static bool HasForeignKey(TableCatalogEntry &table, bool referred) {
+// Whether a foreign key joins a table with another one, or with itself where that counts. DuckDB forgets after an ALTER that tables depend on each other, so its own refusals of what would part them cannot be relied on.
+static bool HasForeignKey(TableCatalogEntry &table, bool itself) {
 	for (auto &constraint : table.GetConstraints()) {
 		if (constraint->type == ConstraintType::FOREIGN_KEY) {
 			auto type = constraint->Cast<ForeignKeyConstraint>().info.type;
-			if (!referred || type == ForeignKeyType::FK_TYPE_PRIMARY_KEY_TABLE) {
+			if (itself || type != ForeignKeyType::FK_TYPE_SELF_REFERENCE_TABLE) {
 				return true;
 			}
 		}
@@ -370,8 +369,8 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	if (base.on_conflict == OnCreateConflict::REPLACE_ON_CONFLICT) {
 		auto catalog = schema.ParentCatalog().GetName();
 		auto replaced = FindTable(context, catalog, schema.name, base.table);
-		if (replaced && HasForeignKey(*replaced, true)) {
-			Record(REPLACED_UNDER_FOREIGN_KEY, {catalog, schema.name, base.table});
+		if (replaced && HasForeignKey(*replaced, false)) {
+			Record(REPLACED_BESIDE_FOREIGN_KEY, {catalog, schema.name, base.table});
 		}
 	}
 	for (auto &column : base.columns.Logical()) {
@@ -396,7 +395,7 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
 		if (auto renamed = FindTable(context, info.catalog, info.schema, info.name)) {
-			if (HasForeignKey(*renamed, false)) {
+			if (HasForeignKey(*renamed, true)) {
 				Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
 			}
 		}

@@ -141,8 +141,8 @@ pub struct PlanFacts {
     pub keys_beside_generated: Vec<QualifiedName>,
     /// Tables that are renamed while a foreign key joins them with another, or with themselves.
     pub renamed_beside_foreign_key: Vec<QualifiedName>,
-    /// Tables that are replaced while a foreign key of another refers to them.
-    pub replaced_under_foreign_key: Vec<QualifiedName>,
+    /// Tables that are replaced while a foreign key joins them with another.
+    pub replaced_beside_foreign_key: Vec<QualifiedName>,
     /// Types of expressions, operators or infos that the walker does not know. Not empty = refuse.
     pub unknown: Vec<String>,
 }
@@ -170,7 +170,7 @@ impl PlanFacts {
             temporaries_in_checks: Vec::new(),
             keys_beside_generated: Vec::new(),
             renamed_beside_foreign_key: Vec::new(),
-            replaced_under_foreign_key: Vec::new(),
+            replaced_beside_foreign_key: Vec::new(),
             unknown: Vec::new(),
         }
     }

@@ -36,7 +36,7 @@ fn apply(facts: &mut PlanFacts, tag: u8, fields: &[String]) -> Option<()> {
         14 => facts.indexes_over_macro.push(name(fields, 0)?),
         15 => facts.temporaries_in_checks.push(name(fields, 0)?),
         16 => facts.renamed_beside_foreign_key.push(name(fields, 0)?),
-        17 => facts.replaced_under_foreign_key.push(name(fields, 0)?),
+        17 => facts.replaced_beside_foreign_key.push(name(fields, 0)?),
         20.. => {
             let detail = detail(tag, fields)?;
             if let OperatorDetail::Setting(change) = &detail {

@@ -121,11 +121,12 @@ fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
             ),
         );
     }
-    if let Some(table) = plan.replaced_under_foreign_key.first() {
+    if let Some(table) = plan.replaced_beside_foreign_key.first() {
         return refuse(
-            "replace-under-foreign-key",
+            "replace-beside-foreign-key",
             format!(
-                "{} cannot be replaced, since a foreign key of another table refers to it. Drop that table first",
+                "{} cannot be replaced, since a foreign key joins it with another table: the engine would lose the key. Drop \
+                 the table that the key belongs to, and create it anew",
                 table.name
             ),
         );
@@ -248,8 +249,8 @@ mod tests {
                 "rename-beside-foreign-key",
             ),
             (
-                PlanFacts { replaced_under_foreign_key: vec![named("t")], ..plan() },
-                "replace-under-foreign-key",
+                PlanFacts { replaced_beside_foreign_key: vec![named("t")], ..plan() },
+                "replace-beside-foreign-key",
             ),
         ] {
             assert_eq!(code(&plan), Some(expected), "{plan:?}");
