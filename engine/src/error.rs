@@ -127,7 +127,8 @@ impl QueryError {
         self
     }
 
-    pub(crate) fn failed_engine() -> Self {
+    /// What everybody is told once a fatal error has killed the engine.
+    pub fn failed_engine() -> Self {
         Self::new(QueryErrorKind::EngineFailed, "58000", "The engine met a fatal error and is starting again")
             .hint("Try again in a few seconds")
     }

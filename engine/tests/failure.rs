@@ -83,8 +83,10 @@ async fn a_fatal_error_ends_the_engine() {
     broken.store(true, Ordering::SeqCst);
     let error = run(&engine, "INSERT INTO t VALUES (1)").await.unwrap_err();
     assert_eq!(error.kind, QueryErrorKind::EngineFailed, "{error:?}");
+    assert!(error.commit_unknown, "it may be committed: {error:?}");
     assert!(engine.has_failed());
     let error = run(&engine, "SELECT 1").await.unwrap_err();
     assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::EngineFailed, "58000"));
+    assert!(!error.commit_unknown, "it was never begun: {error:?}");
     eventually("the other session ends", || engine.activity().running == 0).await;
 }

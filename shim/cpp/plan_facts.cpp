@@ -117,6 +117,7 @@ private:
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
+	void CheckNewName(const AlterInfo &info, const string &name);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
 	void RecordLoad(const LoadInfo &info, const string &kind);
@@ -386,6 +387,15 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	}
 }
 
+// DuckDB finds that a name is taken after it gave it to the table's log, where it stays.
+void Walker::CheckNewName(const AlterInfo &info, const string &name) {
+	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
+	auto taken = Catalog::GetEntry(context, info.catalog, info.schema, wanted, OnEntryNotFound::RETURN_NULL);
+	if (taken && !StringUtil::CIEquals(name, info.name)) {
+		throw CatalogException::EntryAlreadyExists(taken->type, name);
+	}
+}
+
 void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	Record(ALTER, {kind, CatalogTypeToString(info.GetCatalogType()), OwnName(info.catalog), info.schema, info.name});
 	if (info.type != AlterType::ALTER_TABLE) {
@@ -398,6 +408,7 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 			if (HasForeignKey(*renamed, true)) {
 				Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
 			}
+			CheckNewName(info, static_cast<RenameTableInfo &>(table).new_table_name);
 		}
 		if (auto state = roost::ConnectionState::Get(context)) {
 			state->renames = true;

@@ -182,6 +182,17 @@ fn line_of(text: &str, position: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use roost_protocol::problem::Advice;
+
+    #[test]
+    fn a_commit_in_which_the_engine_died_is_not_sent_again() {
+        let mut error = QueryError::failed_engine();
+        assert_eq!(of_query(&error).advice, Advice::Retry);
+        error.commit_unknown = true;
+        let problem = of_query(&error);
+        assert_eq!((problem.code, problem.advice), (ErrorCode::OutcomeUnknown, Advice::GiveUp));
+        assert_eq!((problem.status, problem.retry_after), (504, None));
+    }
 
     #[test]
     fn positions_become_lines() {

@@ -28,7 +28,7 @@ struct Case {
     refused: &'static [&'static str],
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     Case {
         name: "an index, then a bulk load, then a row",
         before: &[],
@@ -56,6 +56,17 @@ const CASES: [Case; 12] = [
         then: &["DROP SCHEMA s CASCADE"],
         told: &[("SELECT count(*)::VARCHAR FROM duckdb_tables()", "0")],
         refused: &["FROM s.p"],
+    },
+    Case {
+        name: "a generated column before the key",
+        before: &[],
+        then: &[
+            "CREATE TABLE t (g INTEGER AS (a + 1), a INTEGER PRIMARY KEY, b INTEGER UNIQUE)",
+            "INSERT INTO t (a, b) VALUES (1, 1), (2, 2)",
+            "UPDATE t SET a = 3 WHERE b = 2",
+        ],
+        told: &[("SELECT string_agg(g || '=' || a, ',' ORDER BY a) FROM t", "2=1,4=3")],
+        refused: &["INSERT INTO t (a, b) VALUES (3, 9)", "INSERT INTO t (a, b) VALUES (9, 1)"],
     },
     Case {
         name: "a second index beside a unique one",
@@ -448,4 +459,27 @@ async fn a_key_beside_generated_columns_is_refused() {
         &["INSERT INTO t (a) VALUES (1)", "CREATE TABLE k (a INTEGER PRIMARY KEY, g INTEGER AS (a + 1))"],
     )
     .await;
+}
+
+/// DuckDB finds that the new name is taken after it gave it to the table's log, where it stays until the process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_to_a_name_that_is_taken_holds_nothing_up() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(&life, &["CREATE TABLE t (i INTEGER)", "CREATE TABLE u (i INTEGER)", "CREATE VIEW v AS FROM u"])
+        .await;
+    for taken in ["u", "U", "v"] {
+        for sql in [
+            format!("ALTER TABLE t RENAME TO {taken}"),
+            format!("ALTER TABLE IF EXISTS acme.main.t RENAME TO {taken}"),
+        ] {
+            let error = life.run(&sql).await.unwrap_err();
+            assert!(error.contains("already exists"), "{sql}: {error}");
+        }
+    }
+    assert!(!life.served.database.log_is_doubtful());
+    run_all(&life, &["ALTER TABLE t RENAME TO T", "INSERT INTO t VALUES (1)"]).await;
+    life.crash();
+    let life = bucket.life(Durability::Synchronous).await;
+    assert_eq!(life.text("SELECT count(*)::VARCHAR FROM t").await.unwrap(), "1");
 }

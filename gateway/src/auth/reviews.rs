@@ -23,8 +23,8 @@ use tokio::{sync::Semaphore, time::timeout};
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most questions to the API server at once; more wait for their turn within their time.
 const MAX_CONCURRENT_REVIEWS: usize = 64;
-/// Most Branch objects of one tenant that are looked through.
-const MAX_BRANCHES: u32 = 1000;
+/// Branch objects of one tenant that are listed at a time.
+const BRANCHES_AT_A_TIME: u32 = 500;
 
 /// Why access could not be checked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,10 +37,13 @@ pub enum ReviewError {
     Misconfigured(String),
 }
 
+/// Answers that another try may change: a timeout, a list that is too old to be gone on with, too many questions.
+const PASSING: [u16; 3] = [408, 410, 429];
+
 impl From<kube::Error> for ReviewError {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.code < 500 && status.code != 429 && status.code != 408 => {
+            kube::Error::Api(status) if status.code < 500 && !PASSING.contains(&status.code) => {
                 Self::Misconfigured(status.message.clone())
             }
             other => Self::Unavailable(other.to_string()),
@@ -180,20 +183,17 @@ impl Reviews {
     /// one does not stand for it; should there be more for a moment, rights on all of them are needed.
     async fn claims(&self, key: &BranchKey) -> Result<Vec<Claim>, ReviewError> {
         let api: Api<Branch> = Api::namespaced(self.client.clone(), &key.namespace);
-        let params =
-            ListParams::default().fields(&format!("spec.tenantName={}", key.tenant)).limit(MAX_BRANCHES);
-        let branches = self.ask(api.list(&params)).await?;
-        Ok(branches
-            .items
-            .into_iter()
-            .filter(|branch| branch.spec.tenant_name == key.tenant && !lost_its_name(branch))
-            .filter_map(|branch| {
-                let made = branch.status.is_some_and(|status| status.position.is_some());
-                let object = branch.metadata.name?;
-                let named = branch.spec.branch_name.as_ref().unwrap_or(&object) == &key.branch;
-                named.then_some(Claim { object, made })
-            })
-            .collect())
+        let selector = format!("spec.tenantName={}", key.tenant);
+        let mut params = ListParams::default().fields(&selector).limit(BRANCHES_AT_A_TIME);
+        let mut claims = Vec::new();
+        loop {
+            let page = self.ask(api.list(&params)).await?;
+            claims.extend(page.items.into_iter().filter_map(|branch| claim(branch, key)));
+            match page.metadata.continue_.filter(|rest| !rest.is_empty()) {
+                Some(rest) => params = params.continue_token(&rest),
+                None => return Ok(claims),
+            }
+        }
     }
 
     async fn ask<T>(&self, question: impl Future<Output = kube::Result<T>>) -> Result<T, ReviewError> {
@@ -214,6 +214,17 @@ struct Claim {
     object: String,
     /// Whether it has the branch already.
     made: bool,
+}
+
+/// What an object claims, if it stands for this branch.
+fn claim(branch: Branch, key: &BranchKey) -> Option<Claim> {
+    if branch.spec.tenant_name != key.tenant || lost_its_name(&branch) {
+        return None;
+    }
+    let made = branch.status.is_some_and(|status| status.position.is_some());
+    let object = branch.metadata.name?;
+    let named = branch.spec.branch_name.as_ref().unwrap_or(&object) == &key.branch;
+    named.then_some(Claim { object, made })
 }
 
 fn lost_its_name(branch: &Branch) -> bool {

@@ -155,3 +155,30 @@ async fn a_branch_needs_a_right_on_the_object_that_stands_for_it() {
         assert_eq!(got, expected, "{token} {tenant} {branch}");
     }
 }
+
+#[tokio::test]
+async fn all_objects_are_looked_through_however_many_there_are() {
+    let setting = Setting::new();
+    let kubernetes = &setting.kubernetes;
+    for number in 0..1_100 {
+        kubernetes.branch(&format!("b{number}"), "acme", None, None);
+    }
+    // Two stand for one branch for a moment: rights on both are needed.
+    kubernetes.branch("last", "acme", Some("b7"), None);
+    for (user, objects) in [("one", &["b7"][..]), ("both", &["b7", "last"]), ("late", &["b1099"])] {
+        kubernetes.token(user, user);
+        for object in objects {
+            kubernetes.grant(user, "connect", &format!("branches/{object}"));
+        }
+    }
+    let runtime = setting.runtime("rt-1", ok).await;
+    let operator = setting.operator_naming(vec![route("rt-1", runtime.address)]).await;
+    let gateway = setting.gateway(&[operator.address], &[]).await;
+    for (token, branch, expected) in
+        [("one", "b7", Some(ErrorCode::Forbidden)), ("both", "b7", None), ("late", "b1099", None)]
+    {
+        let path = format!("/v1/namespaces/shop/tenants/acme/branches/{branch}/query");
+        let call = Call::new(Method::POST, &path).token(token).body("{\"sql\":\"SELECT 1\"}");
+        assert_eq!(gateway.send(call).await.code(), expected, "{token} {branch}");
+    }
+}

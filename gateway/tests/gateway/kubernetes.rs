@@ -138,8 +138,14 @@ impl World {
         self.rights.contains(&(text(&spec["user"]), text(&attributes["verb"]), object))
     }
 
+    /// A page of them, as the API server gives them.
     fn list_branches(&self, query: &str) -> Value {
-        let items: Vec<_> = self
+        let number = |name: &str| {
+            let found = query.split('&').find_map(|part| part.strip_prefix(name)?.parse::<usize>().ok());
+            found.unwrap_or_default()
+        };
+        let (limit, from) = (number("limit="), number("continue="));
+        let mut items: Vec<_> = self
             .branches
             .iter()
             .filter(|(_, tenant, ..)| query.contains(&format!("spec.tenantName%3D{tenant}")))
@@ -161,8 +167,12 @@ impl World {
                 }
                 object
             })
+            .skip(from)
             .collect();
-        json!({"apiVersion": "roostdb.dev/v1alpha1", "kind": "BranchList", "metadata": {}, "items": items})
+        let metadata =
+            if items.len() > limit { json!({"continue": (from + limit).to_string()}) } else { json!({}) };
+        items.truncate(limit);
+        json!({"apiVersion": "roostdb.dev/v1alpha1", "kind": "BranchList", "metadata": metadata, "items": items})
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Catalog {
     pub indexes: Vec<Named>,
     pub sequences: Vec<Named>,
     pub types: Vec<Named>,
+    /// As somebody saw them after the last statement that was about macros.
+    #[serde(default)]
     pub macros: Vec<Named>,
 }
 
@@ -85,16 +87,28 @@ SELECT to_json({
     sequences: (SELECT coalesce(list({schema: schema_name, name: sequence_name}
         ORDER BY schema_name, sequence_name), []) FROM duckdb_sequences(), own WHERE database_name = d),
     types: (SELECT coalesce(list({schema: schema_name, name: type_name} ORDER BY schema_name, type_name), [])
-        FROM duckdb_types(), own WHERE database_name = d AND NOT internal),
-    macros: (SELECT coalesce(list(DISTINCT {schema: schema_name, name: function_name}
-        ORDER BY {schema: schema_name, name: function_name}), [])
-        FROM duckdb_functions(), own WHERE database_name = d AND NOT internal)
+        FROM duckdb_types(), own WHERE database_name = d AND NOT internal)
 })::VARCHAR";
 
+/// Macros, in one row of JSON. DuckDB lists its own thousands of functions for it.
+const MACROS: &str = "
+SELECT to_json(coalesce(list(DISTINCT {schema: schema_name, name: function_name}
+    ORDER BY {schema: schema_name, name: function_name}), []))::VARCHAR
+FROM duckdb_functions() WHERE database_name = current_database() AND NOT internal";
+
 impl Catalog {
-    /// Reads it in the connection's transaction, if there is one.
+    /// Reads it in the connection's transaction, if there is one; all but the macros.
     pub fn read(connection: &mut Connection) -> Result<Self, String> {
-        let rows = texts(connection, CATALOG).map_err(|error| error.to_string())?;
-        serde_json::from_str(&rows[0]).map_err(|error| format!("{error}: {}", rows[0]))
+        read_json(connection, CATALOG)
     }
+
+    /// Reads the macros.
+    pub fn read_macros(connection: &mut Connection) -> Result<Vec<Named>, String> {
+        read_json(connection, MACROS)
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(connection: &mut Connection, sql: &str) -> Result<T, String> {
+    let rows = texts(connection, sql).map_err(|error| error.to_string())?;
+    serde_json::from_str(&rows[0]).map_err(|error| format!("{error}: {}", rows[0]))
 }

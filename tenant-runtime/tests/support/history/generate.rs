@@ -3,13 +3,17 @@
 
 use super::{
     Step,
-    catalog::Catalog,
+    catalog::{Catalog, Named},
     observe::texts,
     rows,
     statements::{Kind, SHIPPED, Scene, kinds},
     world::{Failure, World},
 };
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use rand::{
+    Rng as _, SeedableRng as _,
+    rngs::StdRng,
+    seq::{IndexedRandom as _, SliceRandom as _},
+};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::block_in_place;
 
@@ -19,7 +23,11 @@ const TRIES: u32 = 20;
 /// In so many of a hundred statements the wanted kind is tried first.
 const WANTED: u32 = 25;
 /// Steps at the end of a history of a wanted kind that hold nothing up: they are replayed if none before them is held.
-const LAST: u32 = 30;
+const LAST: u32 = 50;
+
+fn is_shipped(kind: &Kind) -> bool {
+    SHIPPED.iter().any(|(name, _)| *name == kind.name)
+}
 
 /// Chooses steps.
 pub struct Generator {
@@ -36,6 +44,10 @@ pub struct Generator {
     changes: u64,
     /// The catalog as each connection saw it after so many of these: to read it takes longer than most statements.
     catalogs: BTreeMap<u8, (u64, Arc<Catalog>)>,
+    /// Kinds that the end of the history has still to come to, the next one last.
+    deck: Vec<&'static str>,
+    /// Macros, until the next statement that is about some.
+    macros: Option<Vec<Named>>,
 }
 
 impl Generator {
@@ -43,7 +55,7 @@ impl Generator {
         let mut random = StdRng::seed_from_u64(seed);
         let left = random.random_range(if wanted.is_some() { LAST..LAST + 20 } else { 10..70 });
         let (failed, catalogs) = (BTreeMap::new(), BTreeMap::new());
-        Self { random, left, last: 1, wanted, failed, changes: 0, catalogs }
+        Self { random, left, last: 1, wanted, failed, changes: 0, catalogs, deck: Vec::new(), macros: None }
     }
 
     /// The next step, with the name of its kind; none at the kill.
@@ -77,6 +89,9 @@ impl Generator {
             _ => self.statement(world, number)?,
         };
         self.changes += u64::from(!rows::KINDS.iter().any(|rows| rows.name == kind));
+        if kind.contains("macro") {
+            self.macros = None;
+        }
         Ok(Some((kind, Step::Sql(number, sql))))
     }
 
@@ -98,6 +113,10 @@ impl Generator {
             if let Some(sql) = (kind.write)(&mut scene) {
                 return Ok((kind.name, sql));
             }
+            // There is nothing yet that it could be about.
+            if self.is_last() && is_shipped(kind) {
+                self.deck.insert(0, kind.name);
+            }
         }
         Ok(("select", "SELECT 1".into()))
     }
@@ -108,8 +127,12 @@ impl Generator {
         if let Some((_, catalog)) = known {
             return Some(Arc::clone(catalog));
         }
-        let read = block_in_place(|| Catalog::read(world.client(number)));
-        let catalog = Arc::new(read.ok()?);
+        let mut catalog = block_in_place(|| Catalog::read(world.client(number))).ok()?;
+        if self.macros.is_none() {
+            self.macros = Some(block_in_place(|| Catalog::read_macros(world.client(number))).ok()?);
+        }
+        catalog.macros = self.macros.clone().unwrap_or_default();
+        let catalog = Arc::new(catalog);
         self.catalogs.insert(number, (self.changes, Arc::clone(&catalog)));
         Some(catalog)
     }
@@ -127,7 +150,12 @@ impl Generator {
 
     fn kind(&mut self, catalog: &Catalog) -> &'static Kind {
         let first = |name| kinds().find(|kind| kind.name == name);
-        if let Some(wanted) = self.wanted.filter(|_| self.random.random_range(0..100) < WANTED) {
+        // The end of a history comes to what is shipped anyway.
+        let is_last = self.is_last();
+        let often = |wanted| if is_last && is_shipped(wanted) { WANTED / 2 } else { WANTED };
+        if let Some(wanted) = self.wanted
+            && self.random.random_range(0..100) < often(wanted)
+        {
             let maker = wanted.maker().and_then(first);
             return maker.filter(|_| self.random.random_range(0..100) < 40).unwrap_or(wanted);
         }
@@ -135,11 +163,14 @@ impl Generator {
             return kind;
         }
         if self.is_last() {
-            // Each as often as the others.
-            return SHIPPED
-                .choose(&mut self.random)
-                .and_then(|name| first(name))
-                .expect("a kind of statement");
+            // Each comes before any comes again.
+            if self.deck.is_empty() {
+                let mut chosen = |of_hundred: u32| self.random.random_range(0..100) < of_hundred;
+                self.deck =
+                    SHIPPED.into_iter().filter(|(_, part)| chosen(*part)).map(|(name, _)| name).collect();
+                self.deck.shuffle(&mut self.random);
+            }
+            return self.deck.pop().and_then(first).expect("a kind of statement");
         }
         let total: u32 = kinds().map(|kind| kind.weight).sum();
         let mut at = self.random.random_range(0..total);

@@ -19,6 +19,15 @@ pub const KINDS: &[Kind] = &[
         (schema != "main" && schema != scene.catalog.current)
             .then(|| format!("DROP SCHEMA {schema}{cascade}"))
     }),
+    // With tables it would be held.
+    kind("drop schema without tables", 1, |scene| {
+        let has_tables = |schema: &String| scene.catalog.tables.iter().any(|table| table.schema == *schema);
+        let may_go =
+            |schema: &&String| *schema != "main" && **schema != scene.catalog.current && !has_tables(schema);
+        let empty: Vec<_> = scene.catalog.schemas.iter().filter(may_go).cloned().collect();
+        let schema = scene.pick(&empty)?.clone();
+        Some(format!("DROP SCHEMA {schema}{}", if scene.chance(70) { " CASCADE" } else { "" }))
+    }),
     kind("use schema", 2, |scene| Some(format!("USE acme.{}", scene.schema()))),
     kind("create view", 4, |scene| create_view(scene, "CREATE VIEW")),
     kind("create or replace view", 2, replace_view),
@@ -62,12 +71,13 @@ pub const KINDS: &[Kind] = &[
         let types = &scene.catalog.types;
         Some(format!("DROP TYPE {}", scene.named(types)?))
     }),
-    kind("create macro", 4, |scene| create_macro(scene, "CREATE MACRO", None)),
+    kind("create macro", 4, |scene| new_macro(scene, &["mi", "ms"])),
+    kind("create table macro", 2, |scene| new_macro(scene, &["mt"])),
     kind("create or replace macro", 2, |scene| {
         let macros = &scene.catalog.macros;
         let replaced = macros.choose(scene.random)?.clone();
         let name = scene.name(&replaced.schema, &replaced.name);
-        create_macro(scene, "CREATE OR REPLACE MACRO", Some((replaced.name, name)))
+        Some(create_macro(scene, "CREATE OR REPLACE MACRO", (replaced.name, name)))
     }),
     kind("drop macro", 1, |scene| {
         let macros = &scene.catalog.macros;
@@ -117,14 +127,15 @@ fn replace_view(scene: &mut Scene<'_>) -> Option<String> {
 }
 
 /// A new macro, or another one of a name (its first letters say what it is) in the place of the one before.
-fn create_macro(scene: &mut Scene<'_>, create: &str, replaced: Option<(String, String)>) -> Option<String> {
-    let (kind, name) = if let Some((kind, name)) = replaced {
-        (kind, name)
-    } else {
-        let prefix = *scene.pick(&["mi", "ms", "mt"])?;
-        let macros = &scene.catalog.macros;
-        (prefix.into(), scene.fresh(prefix, macros)?)
-    };
+fn new_macro(scene: &mut Scene<'_>, prefixes: &[&str]) -> Option<String> {
+    let prefix = *scene.pick(prefixes)?;
+    let macros = &scene.catalog.macros;
+    let name = scene.fresh(prefix, macros)?;
+    Some(create_macro(scene, "CREATE MACRO", (prefix.into(), name)))
+}
+
+/// A macro of the kind that names with this beginning have.
+fn create_macro(scene: &mut Scene<'_>, create: &str, (kind, name): (String, String)) -> String {
     let n = scene.number(10);
     let body = match &kind[..2] {
         "mi" if scene.chance(30) => format!("(a) AS a + {n}, (a, b) AS a * b + {n}"),
@@ -137,7 +148,7 @@ fn create_macro(scene: &mut Scene<'_>, create: &str, replaced: Option<(String, S
             _ => format!("(n) AS TABLE SELECT i + {n} AS i FROM range(n) r(i)"),
         },
     };
-    Some(format!("{create} {name}{body}"))
+    format!("{create} {name}{body}")
 }
 
 fn comment(scene: &mut Scene<'_>) -> Option<String> {

@@ -153,10 +153,13 @@ impl Observed {
         self.ask(connection, &format!("scan of {table}: {condition}"), &beside);
     }
 
-    /// The same for what must be refused, each in a transaction that is rolled back: rows whose key is there already.
-    /// What was not refused.
+    /// The same for what must be refused, each in a transaction that is rolled back: rows whose key is there already, and
+    /// what a foreign key forbids. What was not refused.
     pub fn duplicates(connection: &mut Connection) -> Result<Vec<String>, String> {
         let mut accepted = Vec::new();
+        for reference in references(connection)? {
+            accepted.extend(reference.unkept(connection)?);
+        }
         for key in keys(connection)? {
             if !key.unique {
                 continue;
@@ -277,6 +280,51 @@ impl Key {
         found.dedup();
         found
     }
+}
+
+/// A foreign key of one column.
+#[derive(serde::Deserialize)]
+struct Reference {
+    child: String,
+    referring: String,
+    parent: String,
+    key: String,
+}
+
+impl Reference {
+    /// A child without a parent, and a parent that is taken from its children: what was not refused. (Another constraint
+    /// may refuse it in place of this one.)
+    fn unkept(&self, connection: &mut Connection) -> Result<Vec<String>, String> {
+        let Self { child, referring, parent, key } = self;
+        let mut accepted = Vec::new();
+        let orphan = format!(
+            "UPDATE {child} SET {referring} = (SELECT max({key}) FROM {parent}) + 1 \
+             WHERE rowid = (SELECT max(rowid) FROM {child} WHERE {referring} IS NOT NULL)"
+        );
+        let parentless = format!(
+            "DELETE FROM {parent} WHERE {key} IN (SELECT {referring} FROM {child} WHERE {referring} IS NOT NULL LIMIT 1)"
+        );
+        for forbidden in [orphan, parentless] {
+            match undone(connection, &forbidden)? {
+                Ok(0) | Err(EngineError { kind: ErrorKind::Constraint, .. }) => {}
+                // The key is of a type that has no next value.
+                Err(error) if matches!(error.kind, ErrorKind::Binder | ErrorKind::OutOfRange) => {}
+                outcome => accepted.push(format!("{forbidden}: {outcome:?}")),
+            }
+        }
+        Ok(accepted)
+    }
+}
+
+fn references(connection: &mut Connection) -> Result<Vec<Reference>, String> {
+    let sql = "SELECT to_json({child: '\"' || schema_name || '\".\"' || table_name || '\"', \
+               referring: '\"' || constraint_column_names[1] || '\"', \
+               parent: '\"' || schema_name || '\".\"' || referenced_table || '\"', \
+               key: '\"' || referenced_column_names[1] || '\"'})::VARCHAR \
+               FROM duckdb_constraints() WHERE database_name = current_database() \
+               AND constraint_type = 'FOREIGN KEY' AND len(constraint_column_names) = 1 ORDER BY 1";
+    let rows = texts(connection, sql).map_err(|error| error.to_string())?;
+    rows.iter().map(|row| serde_json::from_str(row).map_err(|error| error.to_string())).collect()
 }
 
 fn keys(connection: &mut Connection) -> Result<Vec<Key>, String> {

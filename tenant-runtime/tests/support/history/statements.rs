@@ -25,43 +25,45 @@ impl Kind {
     pub fn maker(&self) -> Option<&'static str> {
         match self.name {
             "drop view" | "rename view" | "create or replace view" | "comment" => Some("create view"),
-            "drop schema" => Some("create schema"),
+            "drop schema" | "drop schema without tables" => Some("create schema"),
             "insert nextval" | "select nextval" => Some("create sequence"),
             _ => None,
         }
     }
 }
 
-/// Kinds of which most commits are left to a replay.
-pub const SHIPPED: [&str; 28] = [
-    "insert a row",
-    "insert rows",
-    "insert bulk",
-    "insert nextval",
-    "select nextval",
-    "update",
-    "update a key",
-    "delete",
-    "upsert",
-    "merge",
-    "truncate",
-    "create table",
-    "create table if not exists",
-    "create or replace table",
-    "create table as",
-    "create or replace table as",
-    "create table as bulk",
-    "drop table",
-    "rename table",
-    "create schema",
-    "drop schema",
-    "create view",
-    "create or replace view",
-    "drop view",
-    "rename view",
-    "create sequence",
-    "create macro",
-    "comment",
+/// Kinds of which most commits are left to a replay, each with how many of a hundred rounds it is in: some are slow, and
+/// some are held now and then, with all that follows.
+pub const SHIPPED: [(&str, u32); 29] = [
+    ("insert a row", 100),
+    ("insert rows", 100),
+    ("insert bulk", 40),
+    ("insert nextval", 100),
+    ("select nextval", 100),
+    ("update", 100),
+    ("update a key", 100),
+    ("delete", 100),
+    ("upsert", 100),
+    ("merge", 100),
+    ("truncate", 100),
+    ("create table", 100),
+    ("create table if not exists", 100),
+    ("create or replace table", 25),
+    ("create table as", 100),
+    ("create or replace table as", 25),
+    ("create table as bulk", 40),
+    ("drop table", 100),
+    ("rename table", 100),
+    ("create schema", 100),
+    ("drop schema without tables", 100),
+    ("create view", 100),
+    ("create or replace view", 100),
+    ("drop view", 100),
+    ("rename view", 100),
+    ("create sequence", 100),
+    ("create macro", 100),
+    ("create table macro", 100),
+    ("comment", 100),
 ];
 
 /// All of them.

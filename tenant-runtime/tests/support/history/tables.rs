@@ -3,7 +3,7 @@
 use super::{
     catalog::{Named, Table},
     statements::{Kind, Scene},
-    values::{TYPES, can_be_key, expression, number},
+    values::{RARE_TYPES, TYPES, can_be_key, expression, number},
 };
 
 const fn kind(name: &'static str, weight: u32, write: fn(&mut Scene<'_>) -> Option<String>) -> Kind {
@@ -56,12 +56,8 @@ pub const KINDS: &[Kind] = &[
     kind("alter type", 2, |scene| {
         let (table, column) = scene.column(|_, column| !column.is_generated())?;
         let to = *scene.pick(&["BIGINT", "VARCHAR", "INTEGER", "DOUBLE"])?;
-        let function = if column.r#type == "INTEGER" { scene.macro_over("mi") } else { None };
-        let using = match function {
-            Some(function) if scene.chance(40) => format!(" USING {function}({})::{to}", column.name),
-            _ if scene.chance(30) => format!(" USING ({}::VARCHAR)::{to}", column.name),
-            _ => String::new(),
-        };
+        let using =
+            if scene.chance(30) { format!(" USING ({}::VARCHAR)::{to}", column.name) } else { String::new() };
         Some(format!("ALTER TABLE {} ALTER {} TYPE {to}{using}", scene.table_name(&table), column.name))
     }),
     kind("alter type to an enum", 2, |scene| {
@@ -116,6 +112,8 @@ fn a_type(scene: &mut Scene<'_>) -> String {
     let types = &scene.catalog.types;
     match scene.named(types) {
         Some(name) if scene.chance(20) => name,
+        Some(name) if scene.chance(5) => format!("{name}[]"),
+        _ if scene.chance(10) => (*scene.pick(&RARE_TYPES).unwrap_or(&"INTEGER")).into(),
         _ => (*scene.pick(&TYPES).unwrap_or(&"INTEGER")).into(),
     }
 }
@@ -141,11 +139,7 @@ fn definition(scene: &mut Scene<'_>) -> Option<String> {
         let known = TYPES.contains(&r#type.as_str());
         if known && scene.chance(25) {
             let value = number(scene.random);
-            let function = if r#type == "INTEGER" { scene.macro_over("mi") } else { None };
-            column += &match function {
-                Some(function) if scene.chance(50) => format!(" DEFAULT ({function}({value}))"),
-                _ => format!(" DEFAULT {}", expression(&r#type, &value)),
-            };
+            column += &format!(" DEFAULT {}", expression(&r#type, &value));
         }
         if can_be_key(&r#type) && scene.chance(15) {
             column += " UNIQUE";
@@ -161,10 +155,9 @@ fn definition(scene: &mut Scene<'_>) -> Option<String> {
         parts.push(column);
     }
     if scene.chance(15) {
-        parts.push(match scene.macro_over("mi") {
-            Some(function) if scene.chance(50) => format!("g1 BIGINT AS ({function}(k))"),
-            _ => "g1 BIGINT AS (k + 1)".into(),
-        });
+        // Before the key, too.
+        let at = if scene.chance(50) { 0 } else { parts.len() };
+        parts.insert(at, "g1 BIGINT AS (k + 1)".into());
     }
     if scene.chance(10) {
         parts.push("UNIQUE (k, c1)".into());
