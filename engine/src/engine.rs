@@ -1,120 +1,34 @@
 //! The engine: one DuckDB instance with the tenant's database, and what may be asked of it.
-use crate::activity::{Activity, ActivityCounters};
-use crate::client_connection::ClientConnection;
+use crate::activity::Activity;
 use crate::config::{
     CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
 };
 use crate::connection_thread::ConnectionThread;
 use crate::error::{OpenError, QueryError, QueryErrorKind};
 use crate::export::{self, ExportError, ExportProgress, ExportSummary};
-use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
-use crate::guard::SessionGuard;
+use crate::gate::{GateClosure, GateError};
+use crate::instance::Instance;
 use crate::lockdown::Walls;
 use crate::metadata;
 use crate::opening;
 use crate::request::{QueryRequest, Role};
-use crate::running::{Running, RunningRequests, StopCause};
+use crate::running::{Running, StopCause};
 use crate::session::{Header, Mode, Reply, Session};
 use crate::session_threads::SessionThreads;
-use crate::spares::Spares;
 use crate::stream::QueryStream;
-use roost_duckdb::{Database, EngineError, ErrorKind, Progress, Vfs};
+use roost_duckdb::{EngineError, ErrorKind, Progress, Vfs};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-/// What sessions share. The instance lives until the last of them ends.
-pub(crate) struct Shared {
-    pub instance: Database,
-    pub database: String,
-    pub guard: Arc<SessionGuard>,
-    pub activity: ActivityCounters,
-    gate: WriteGate,
-    writes_refused: RwLock<Option<String>>,
-    /// Since when readers of an older state keep checkpoints from running.
-    blocked_since: Mutex<Option<Instant>>,
-    failed: AtomicBool,
-    requests: Arc<RunningRequests>,
-    spares: Spares,
-}
-
-impl Shared {
-    /// A connection for a client's statements: one that was made ahead, if there is one.
-    pub fn client_connection(&self) -> Result<ClientConnection, EngineError> {
-        self.spares.take().map_or_else(|| self.connect_client(), Ok)
-    }
-
-    /// Makes the connection of a request to come, for which nobody waits.
-    pub fn make_spare(&self) {
-        if self.failed.load(Ordering::SeqCst) {
-            return;
-        }
-        self.spares.fill(|| self.connect_client()).unwrap_or_else(|error| self.note(&error));
-    }
-
-    fn connect_client(&self) -> Result<ClientConnection, EngineError> {
-        ClientConnection::open(&self.instance, &self.guard, &self.database)
-    }
-
-    /// Takes the write gate for a session's transaction, if it is open.
-    pub fn try_gate(&self, running: &Arc<Running>) -> Result<Option<GateHold>, QueryError> {
-        self.check_writes()?;
-        self.gate.try_take(&interrupter(running)).map_err(|_| sealed())
-    }
-
-    /// The same, waiting while a publish has it closed.
-    pub fn wait_for_gate(&self, running: &Arc<Running>, runtime: &Handle) -> Result<GateHold, QueryError> {
-        let hold = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                cause = running.stopped() => Err(cause.error()),
-                taken = self.gate.take(interrupter(running)) => taken.map_err(|_| sealed()),
-            }
-        })?;
-        self.check_writes()?;
-        Ok(hold)
-    }
-
-    fn check_writes(&self) -> Result<(), QueryError> {
-        let refused = self.writes_refused.read().unwrap_or_else(PoisonError::into_inner).clone();
-        refused.map_or(Ok(()), |reason| {
-            Err(QueryError::new(
-                QueryErrorKind::WritesPaused,
-                "53100",
-                format!("Writes are paused: {reason}"),
-            )
-            .hint("Reads go on; try the write again later"))
-        })
-    }
-
-    /// Notes an error that may have killed the instance.
-    pub fn note(&self, error: &EngineError) {
-        // A checkpoint that cannot read or write its file invalidates the database, and says no more than that.
-        if !matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal | ErrorKind::Io) {
-            return;
-        }
-        let dead = self.instance.invalidated();
-        if (error.kind == ErrorKind::Fatal || dead.is_some()) && !self.failed.swap(true, Ordering::SeqCst) {
-            tracing::error!(%error, reason = dead.as_deref().unwrap_or(""), "the engine has failed");
-            self.requests.stop_all(StopCause::EngineFailed);
-        }
-    }
-
-    /// DuckDB's error for a client; one that killed the instance is noted.
-    pub fn query_error(&self, error: EngineError) -> QueryError {
-        self.note(&error);
-        error.into()
-    }
-}
-
 /// One tenant's database, open. Cheap to clone; all methods are for async callers and never block.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Arc<Instance>,
     own: Arc<ConnectionThread>,
     sessions: Arc<Semaphore>,
     threads: SessionThreads,
@@ -154,18 +68,7 @@ impl Engine {
     fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Self, OpenError> {
         let opened = opening::open(&config, vfs, walls)?;
         let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;
-        let shared = Shared {
-            instance: opened.instance,
-            database: config.database_name,
-            guard: opened.guard,
-            activity: ActivityCounters::new(),
-            gate: WriteGate::new(),
-            writes_refused: RwLock::default(),
-            blocked_since: Mutex::default(),
-            failed: AtomicBool::new(false),
-            requests: Arc::default(),
-            spares: Spares::default(),
-        };
+        let shared = Instance::new(opened.instance, opened.guard, config.database_name);
         Ok(Self {
             shared: Arc::new(shared),
             own: Arc::new(own),
@@ -412,19 +315,4 @@ fn watch_timeout(running: &Arc<Running>, timeout: Duration) {
             running.stop(StopCause::Timeout);
         }
     });
-}
-
-/// What makes this request's transaction give the gate back.
-fn interrupter(running: &Arc<Running>) -> Interrupter {
-    let running = Arc::downgrade(running);
-    Arc::new(move || {
-        if let Some(running) = running.upgrade() {
-            running.stop(StopCause::Publish);
-        }
-    })
-}
-
-fn sealed() -> QueryError {
-    let message = "The database is being sealed; nothing of this statement was executed";
-    QueryError::new(QueryErrorKind::Draining, "57P03", message).hint("Send the request again")
 }

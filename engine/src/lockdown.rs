@@ -1,8 +1,8 @@
 //! The second wall: what DuckDB itself refuses, whatever the policy lets through. Put up before the first client.
 use crate::config::EngineConfig;
 use crate::error::OpenError;
-use crate::opening::literal;
 use crate::policy;
+use crate::quoting::literal;
 use roost_duckdb::{Connection, Database, FunctionGuard};
 
 /// A wall between tenants' statements and everything else. Production has all of them.

@@ -1,6 +1,6 @@
 //! Where a database keeps its catalog.
 
-use crate::opening::literal;
+use crate::quoting::literal;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use roost_duckdb::{Connection, EngineError};

@@ -5,6 +5,7 @@ use crate::guard::SessionGuard;
 use crate::lockdown::{self, Wall, Walls};
 use crate::mutation::{Mutation, broken};
 use crate::policy;
+use crate::quoting::{literal, quoted};
 use roost_duckdb::{Connection, Database, EngineError, OpenFlags, Trust, Vfs, VfsError, VfsFile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,16 +111,6 @@ pub(crate) fn checkpoint(connection: &mut Connection, database: &str) -> Result<
     done
 }
 
-/// A name in double quotes.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text literal.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Passes everything on and remembers whether the database's file was opened.
 struct Witness {
     inner: Arc<dyn Vfs>,
@@ -152,12 +143,6 @@ impl Vfs for Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_texts_are_quoted() {
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("it's"), "'it''s'");
-    }
 
     #[test]
     fn reserved_names_and_unknown_settings_are_refused() {

@@ -1,9 +1,9 @@
 //! One request on its own connection and thread: statements in order, the last one's result streamed.
 use crate::client_connection::ClientConnection;
-use crate::engine::Shared;
 use crate::error::{QueryError, QueryErrorKind};
 use crate::gate::GateHold;
 use crate::guard::CHANGED_WHILE_PREPARED;
+use crate::instance::Instance;
 use crate::mutation::{Mutation, broken};
 use crate::parameters::{bind, check_form};
 use crate::request::{QueryRequest, Role};
@@ -43,7 +43,7 @@ pub(crate) struct Reply {
 
 /// A session: a connection, what it holds, and where its answer goes.
 pub(crate) struct Session {
-    shared: Arc<Shared>,
+    shared: Arc<Instance>,
     running: Arc<Running>,
     runtime: Handle,
     connection: ClientConnection,
@@ -62,7 +62,7 @@ pub(crate) struct Session {
 impl Session {
     /// A session on a connection that nobody used, placed in the tenant's database.
     pub fn open(
-        shared: Arc<Shared>,
+        shared: Arc<Instance>,
         running: Arc<Running>,
         runtime: Handle,
         role: Role,

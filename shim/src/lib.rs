@@ -3,6 +3,7 @@
 //! It calls two traits, [`Vfs`] (files under `roost://`) and [`PlanGuard`] (verdict on a bound plan), and decides
 //! nothing itself. It is the only unsafe code and the only C++ of Roost.
 
+mod columns;
 mod connection;
 mod database;
 mod error;
@@ -18,6 +19,7 @@ mod value;
 mod vfs;
 mod vfs_calls;
 
+pub use columns::{Column, Returns};
 pub use connection::{Connection, InterruptHandle, Progress};
 pub use database::{Database, FunctionGuard};
 pub use error::{EngineError, ErrorKind};
@@ -27,6 +29,6 @@ pub use plan::{
 };
 pub use portable_script::portable_script;
 pub use result::ResultStream;
-pub use statement::{Column, Extracted, Prepared, Returns, StatementKind};
+pub use statement::{Extracted, Prepared, StatementKind};
 pub use value::Value;
 pub use vfs::{Lock, OpenFlags, SCHEME, Vfs, VfsError, VfsErrorKind, VfsFile};

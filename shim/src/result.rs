@@ -1,7 +1,7 @@
 //! Results as a stream of Arrow record batches.
+use crate::columns::{Column, Returns, columns};
 use crate::error::{EngineError, ErrorKind};
 use crate::ffi::{self, Owned, RawResult};
-use crate::statement::{Column, Returns, columns};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, StructArray};

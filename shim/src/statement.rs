@@ -1,4 +1,5 @@
 //! Statements: extracted (parsed), prepared (bound and judged), executed.
+use crate::columns::{Column, Returns, columns};
 use crate::error::EngineError;
 use crate::ffi::{self, Owned, RawPrepared, RawStatement, Text};
 use crate::result::ResultStream;
@@ -54,40 +55,6 @@ statement_kinds! {
     CopyDatabase = 28,
     UpdateExtensions = 29,
     MergeInto = 30,
-}
-
-/// What a statement gives back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Returns {
-    /// Rows.
-    Rows,
-    /// One row with the number of rows changed.
-    ChangedRows,
-    /// Nothing.
-    Nothing,
-}
-
-impl Returns {
-    pub(crate) fn from_code(code: u8) -> Self {
-        match code {
-            0 => Self::Rows,
-            1 => Self::ChangedRows,
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// A column of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// Name; not necessarily unique.
-    pub name: String,
-    /// DuckDB's own text of the type: `DECIMAL(18,3)`, `STRUCT(a INTEGER, b VARCHAR[])`.
-    pub logical_type: String,
-}
-
-pub(crate) fn columns(pairs: Vec<(String, String)>) -> Vec<Column> {
-    pairs.into_iter().map(|(name, logical_type)| Column { name, logical_type }).collect()
 }
 
 /// A parsed statement that nothing has judged or run.

@@ -1,6 +1,7 @@
 //! What the catalog knows about the tables of an export.
-use super::{ExportError, ExportedColumn, ExportedKey};
-use crate::opening::{literal, quoted};
+use super::error::ExportError;
+use super::summary::{ExportedColumn, ExportedKey};
+use crate::quoting::{literal, quoted};
 use arrow_array::cast::AsArray;
 use roost_duckdb::Connection;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
 //! Files of an export.
-use super::ExportError;
+use super::error::ExportError;
 use std::io::Write;
 use std::path::Path;
 

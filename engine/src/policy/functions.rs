@@ -1,5 +1,5 @@
 //! Functions and PRAGMAs by name.
-use super::refuse;
+use super::rules::refuse;
 use roost_duckdb::{QualifiedName, Refusal};
 
 /// Table functions of DuckDB that are refused. What is in neither list is refused as well; this one shows that nothing was

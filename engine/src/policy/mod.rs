@@ -4,6 +4,7 @@
 //! is never looked at.
 mod functions;
 mod operators;
+mod rules;
 mod settings;
 
 pub use functions::{
@@ -11,22 +12,12 @@ pub use functions::{
     TABLE_FUNCTIONS,
 };
 pub use operators::{CREATABLE, OPERATORS};
+pub use rules::Rules;
 pub use settings::{CLASS_SETTINGS, SESSION_SETTINGS};
 
 use crate::request::Role;
 use roost_duckdb::{PlanFacts, Refusal, Stage};
-
-/// By what a plan is judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules<'a> {
-    /// The session's role.
-    pub role: Role,
-    /// Name of the tenant's database.
-    pub database: &'a str,
-}
-
-/// The databases that a session may read: its own and those of DuckDB that hold nothing of others.
-const OWN_DATABASES: [&str; 2] = ["temp", "system"];
+use rules::refuse;
 
 /// Judges what a statement does.
 pub fn judge(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
@@ -154,10 +145,6 @@ pub fn judge_writes(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-fn refuse(code: &'static str, message: String) -> Result<(), Refusal> {
-    Err(Refusal { message, code })
 }
 
 #[cfg(test)]

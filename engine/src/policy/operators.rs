@@ -1,5 +1,5 @@
 //! Logical operators, and what some of them may name.
-use super::{OWN_DATABASES, Rules, refuse};
+use super::rules::{OWN_DATABASES, Rules, refuse};
 use roost_duckdb::{Operator, OperatorDetail, Refusal};
 
 /// Logical operators that may occur (DuckDB's names of them). Not here: ATTACH, DETACH, LOAD, EXPORT,

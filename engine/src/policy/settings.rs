@@ -1,5 +1,5 @@
 //! Settings that a session or a class may change.
-use super::refuse;
+use super::rules::refuse;
 use roost_duckdb::{Refusal, SettingAction, SettingChange, SettingScope};
 
 /// Settings that a session may change for itself (also DuckDB's `allowed_configs`).
