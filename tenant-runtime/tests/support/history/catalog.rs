@@ -31,9 +31,19 @@ pub struct Table {
     pub name: String,
     pub rows: u64,
     pub has_primary_key: bool,
+    #[serde(default)]
     pub columns: Vec<Column>,
     /// Columns of its primary key and of its UNIQUE constraints.
+    #[serde(default)]
     pub keys: Vec<Vec<String>>,
+}
+
+/// Something of a table.
+#[derive(Deserialize)]
+struct OfTable<T> {
+    schema: String,
+    table: String,
+    what: T,
 }
 
 /// A thing in a schema.
@@ -44,7 +54,7 @@ pub struct Named {
 }
 
 /// What there is. Macros over numbers have names that begin with `mi`, over texts `ms`; those that are tables `mt`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Catalog {
     /// The schema of names that name none.
     pub current: String,
@@ -55,60 +65,88 @@ pub struct Catalog {
     pub sequences: Vec<Named>,
     pub types: Vec<Named>,
     /// As somebody saw them after the last statement that was about macros.
-    #[serde(default)]
     pub macros: Vec<Named>,
 }
 
-/// Everything of the tenant's database, in one row of JSON. Lists are sorted: the same history reads the same.
-const CATALOG: &str = "
-WITH own AS (SELECT current_database() AS d),
-columns AS (
-    SELECT schema_name AS s, table_name AS t, list({name: column_name, type: data_type,
-        has_default: column_default IS NOT NULL, nullable: is_nullable} ORDER BY column_index) AS c
-    FROM duckdb_columns(), own WHERE database_name = d AND NOT internal GROUP BY ALL),
-keys AS (
-    SELECT schema_name AS s, table_name AS t, list(constraint_column_names ORDER BY constraint_index) AS k
-    FROM duckdb_constraints(), own WHERE database_name = d AND constraint_type IN ('PRIMARY KEY', 'UNIQUE')
-    GROUP BY ALL)
-SELECT to_json({
-    current: current_schema(),
-    schemas: (SELECT coalesce(list(schema_name ORDER BY schema_name), []) FROM duckdb_schemas(), own
-        WHERE database_name = d AND schema_name NOT IN ('information_schema', 'pg_catalog')),
-    tables: (SELECT coalesce(list({schema: schema_name, name: table_name, rows: estimated_size,
-            has_primary_key: has_primary_key, columns: c, keys: coalesce(k, [])}
-            ORDER BY schema_name, table_name), [])
-        FROM (FROM duckdb_tables(), own WHERE database_name = d) x
-        JOIN columns ON columns.s = schema_name AND columns.t = table_name
-        LEFT JOIN keys ON keys.s = schema_name AND keys.t = table_name),
-    views: (SELECT coalesce(list({schema: schema_name, name: view_name} ORDER BY schema_name, view_name), [])
-        FROM duckdb_views(), own WHERE database_name = d AND NOT internal),
-    indexes: (SELECT coalesce(list({schema: schema_name, name: index_name} ORDER BY schema_name, index_name), [])
-        FROM duckdb_indexes(), own WHERE database_name = d),
-    sequences: (SELECT coalesce(list({schema: schema_name, name: sequence_name}
-        ORDER BY schema_name, sequence_name), []) FROM duckdb_sequences(), own WHERE database_name = d),
-    types: (SELECT coalesce(list({schema: schema_name, name: type_name} ORDER BY schema_name, type_name), [])
-        FROM duckdb_types(), own WHERE database_name = d AND NOT internal)
-})::VARCHAR";
-
-/// Macros, in one row of JSON. DuckDB lists its own thousands of functions for it.
-const MACROS: &str = "
-SELECT to_json(coalesce(list(DISTINCT {schema: schema_name, name: function_name}
-    ORDER BY {schema: schema_name, name: function_name}), []))::VARCHAR
-FROM duckdb_functions() WHERE database_name = current_database() AND NOT internal";
+const TABLES: &str = "{schema: schema_name, name: table_name, rows: estimated_size, \
+                      has_primary_key: has_primary_key} FROM duckdb_tables()";
+const COLUMNS: &str = "{schema: schema_name, \"table\": table_name, what: {name: column_name, type: data_type, \
+                       has_default: column_default IS NOT NULL, nullable: is_nullable}} FROM duckdb_columns()";
+const KEYS: &str = "{schema: schema_name, \"table\": table_name, what: constraint_column_names} \
+                    FROM duckdb_constraints()";
 
 impl Catalog {
-    /// Reads it in the connection's transaction, if there is one; all but the macros.
+    /// Reads it in the connection's transaction, if there is one; all but the macros. Lists are sorted: the same history
+    /// reads the same.
     pub fn read(connection: &mut Connection) -> Result<Self, String> {
-        read_json(connection, CATALOG)
+        let current = texts(connection, "SELECT current_schema()").map_err(|error| error.to_string())?;
+        let mut catalog = Self {
+            current: current.into_iter().next().unwrap_or_default(),
+            schemas: read(
+                connection,
+                "schema_name FROM duckdb_schemas()",
+                "schema_name NOT IN ('information_schema', 'pg_catalog')",
+                "schema_name",
+            )?,
+            tables: read(connection, TABLES, "NOT internal", "schema_name, table_name")?,
+            views: named(connection, "view", "views", "NOT internal")?,
+            indexes: named(connection, "index", "indexes", "true")?,
+            sequences: named(connection, "sequence", "sequences", "true")?,
+            types: named(connection, "type", "types", "NOT internal")?,
+            macros: Vec::new(),
+        };
+        let columns: Vec<OfTable<Column>> =
+            read(connection, COLUMNS, "NOT internal", "schema_name, table_name, column_index")?;
+        for OfTable { schema, table, what } in columns {
+            catalog.table_mut(&schema, &table, |table| table.columns.push(what));
+        }
+        let keys: Vec<OfTable<Vec<String>>> = read(
+            connection,
+            KEYS,
+            "constraint_type IN ('PRIMARY KEY', 'UNIQUE')",
+            "schema_name, table_name, constraint_index",
+        )?;
+        for OfTable { schema, table, what } in keys {
+            catalog.table_mut(&schema, &table, |table| table.keys.push(what));
+        }
+        Ok(catalog)
     }
 
-    /// Reads the macros.
+    /// Reads the macros: DuckDB lists its own thousands of functions for it.
     pub fn read_macros(connection: &mut Connection) -> Result<Vec<Named>, String> {
-        read_json(connection, MACROS)
+        let what = "DISTINCT {schema: schema_name, name: function_name} FROM duckdb_functions()";
+        let mut macros: Vec<Named> = read(connection, what, "NOT internal", "1")?;
+        macros.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+        Ok(macros)
+    }
+
+    /// Views have columns, too.
+    fn table_mut(&mut self, schema: &str, name: &str, change: impl FnOnce(&mut Table)) {
+        let found = self.tables.iter_mut().find(|table| table.schema == schema && table.name == name);
+        if let Some(table) = found {
+            change(table);
+        }
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(connection: &mut Connection, sql: &str) -> Result<T, String> {
-    let rows = texts(connection, sql).map_err(|error| error.to_string())?;
-    serde_json::from_str(&rows[0]).map_err(|error| format!("{error}: {}", rows[0]))
+fn named(connection: &mut Connection, kind: &str, of: &str, which: &str) -> Result<Vec<Named>, String> {
+    let what = format!("{{schema: schema_name, name: {kind}_name}} FROM duckdb_{of}()");
+    read(connection, &what, which, &format!("schema_name, {kind}_name"))
+}
+
+/// Rows about the tenant's database, each read from JSON.
+fn read<T: serde::de::DeserializeOwned>(
+    connection: &mut Connection,
+    what: &str,
+    which: &str,
+    order: &str,
+) -> Result<Vec<T>, String> {
+    let (what, from) = what.split_once(" FROM ").unwrap_or((what, ""));
+    let (distinct, what) = what.strip_prefix("DISTINCT ").map_or(("", what), |what| ("DISTINCT ", what));
+    let sql = format!(
+        "SELECT {distinct}to_json({what})::VARCHAR FROM {from} \
+         WHERE database_name = current_database() AND {which} ORDER BY {order}"
+    );
+    let rows = texts(connection, &sql).map_err(|error| error.to_string())?;
+    rows.iter().map(|row| serde_json::from_str(row).map_err(|error| format!("{error}: {row}"))).collect()
 }

@@ -14,7 +14,10 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom as _, SliceRandom as _},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::task::block_in_place;
 
 const CONNECTIONS: u8 = 3;
@@ -24,6 +27,41 @@ const TRIES: u32 = 20;
 const WANTED: u32 = 25;
 /// Steps at the end of a history of a wanted kind that hold nothing up: they are replayed if none before them is held.
 const LAST: u32 = 50;
+
+/// Statements that may have changed the catalog.
+#[derive(Default)]
+struct Changes {
+    /// Committed by anybody.
+    committed: u64,
+    /// Of each connection, in transactions of its own.
+    own: BTreeMap<u8, u64>,
+    /// Connections whose open transaction has some.
+    open: BTreeSet<u8>,
+}
+
+impl Changes {
+    fn note(&mut self, number: u8, in_transaction: bool, kind: &str) {
+        match kind {
+            "begin" => {}
+            "commit" => self.committed += u64::from(self.open.remove(&number)),
+            "rollback" => {
+                self.open.remove(&number);
+                *self.own.entry(number).or_default() += 1;
+            }
+            _ if rows::KINDS.iter().any(|rows| rows.name == kind) => {}
+            _ if in_transaction => {
+                self.open.insert(number);
+                *self.own.entry(number).or_default() += 1;
+            }
+            _ => self.committed += 1,
+        }
+    }
+
+    /// How many of them a connection may see.
+    fn seen_by(&self, number: u8) -> (u64, u64) {
+        (self.committed, self.own.get(&number).copied().unwrap_or_default())
+    }
+}
 
 fn is_shipped(kind: &Kind) -> bool {
     SHIPPED.iter().any(|(name, _)| *name == kind.name)
@@ -40,10 +78,10 @@ pub struct Generator {
     wanted: Option<&'static Kind>,
     /// The transaction of these failed.
     failed: BTreeMap<u8, bool>,
-    /// Steps so far after which a catalog may be another one.
-    changes: u64,
-    /// The catalog as each connection saw it after so many of these: to read it takes longer than most statements.
-    catalogs: BTreeMap<u8, (u64, Arc<Catalog>)>,
+    /// What may have changed the catalog.
+    changes: Changes,
+    /// The catalog as each connection saw it after so many changes: to read it takes longer than most statements.
+    catalogs: BTreeMap<u8, ((u64, u64), Arc<Catalog>)>,
     /// Kinds that the end of the history has still to come to, the next one last.
     deck: Vec<&'static str>,
     /// Macros, until the next statement that is about some.
@@ -55,7 +93,17 @@ impl Generator {
         let mut random = StdRng::seed_from_u64(seed);
         let left = random.random_range(if wanted.is_some() { LAST..LAST + 20 } else { 10..70 });
         let (failed, catalogs) = (BTreeMap::new(), BTreeMap::new());
-        Self { random, left, last: 1, wanted, failed, changes: 0, catalogs, deck: Vec::new(), macros: None }
+        Self {
+            random,
+            left,
+            last: 1,
+            wanted,
+            failed,
+            changes: Changes::default(),
+            catalogs,
+            deck: Vec::new(),
+            macros: None,
+        }
     }
 
     /// The next step, with the name of its kind; none at the kill.
@@ -88,7 +136,7 @@ impl Generator {
             (false, _) if chance < begins => ("begin", "BEGIN".into()),
             _ => self.statement(world, number)?,
         };
-        self.changes += u64::from(!rows::KINDS.iter().any(|rows| rows.name == kind));
+        self.changes.note(number, is_open, kind);
         if kind.contains("macro") {
             self.macros = None;
         }
@@ -123,7 +171,8 @@ impl Generator {
 
     /// What a connection sees; none if that cannot be read.
     fn catalog(&mut self, world: &mut World, number: u8) -> Option<Arc<Catalog>> {
-        let known = self.catalogs.get(&number).filter(|(changes, _)| *changes == self.changes);
+        let changes = self.changes.seen_by(number);
+        let known = self.catalogs.get(&number).filter(|(known, _)| *known == changes);
         if let Some((_, catalog)) = known {
             return Some(Arc::clone(catalog));
         }
@@ -133,7 +182,7 @@ impl Generator {
         }
         catalog.macros = self.macros.clone().unwrap_or_default();
         let catalog = Arc::new(catalog);
-        self.catalogs.insert(number, (self.changes, Arc::clone(&catalog)));
+        self.catalogs.insert(number, (changes, Arc::clone(&catalog)));
         Some(catalog)
     }
 
