@@ -1,6 +1,6 @@
 //! Where each object of a tenant lives.
 
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::identity::{BranchName, TenantPath};
 use crate::position::{Position, StreamId};
 

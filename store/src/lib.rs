@@ -1,7 +1,7 @@
 //! The bucket protocol of Roost: one DuckDB database per branch, kept in object storage.
 //!
 //! The bucket is the database. `tenant` acts on a tenant's prefix, `branch` is the writer's and readers' side
-//! of one branch, `object` is the bucket, `format` its bytes (docs/format.md). The crate knows DuckDB only as
+//! of one branch, `state` what it reads, `object` is the bucket, `format` its bytes (docs/format.md). The crate knows DuckDB only as
 //! the layout in `chunk`, and Kubernetes not at all.
 
 pub mod advice;
@@ -19,8 +19,10 @@ pub mod mutation;
 pub mod object;
 pub mod pager;
 pub mod position;
+mod progress;
 pub mod reachability;
 pub mod snapshot_folder;
+mod state;
 pub mod step;
 pub mod stream;
 pub mod tenant;
@@ -48,8 +50,9 @@ pub use object::probe::{ProbeError, probe};
 pub use object::s3::{S3Config, S3ConfigError, S3Credentials, S3Store};
 pub use object::{ObjectError, ObjectStore};
 pub use position::{DatedPosition, Position};
+pub use progress::Progress;
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
-    Adoption, BranchObject, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned, Progress,
+    Adoption, BranchObject, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned,
     TenantError, TenantStore, WrappedDataKey,
 };

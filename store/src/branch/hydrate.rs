@@ -5,16 +5,66 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::read::{LoadedState, LoadedWal};
-use super::{HydrateError, Hydrated, Hydration};
+use super::error::HydrateError;
 use crate::bucket::Bucket;
 use crate::format::ReadError;
+use crate::identity::DatabaseId;
 use crate::keys::Keys;
 use crate::pager::{Base, Pager, Unfinished};
-use crate::tenant::Progress;
+use crate::position::Position;
+use crate::progress::Progress;
+use crate::state::{LoadedState, LoadedWal};
 
-/// Most stored bytes of one range GET.
-pub const MAX_RANGE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bounds of a hydration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hydration {
+    /// Range GETs under way at a time; each holds at most [`MAX_RANGE_BYTES`] of stored bytes, and one restored chunk.
+    pub parallelism: usize,
+}
+
+impl Default for Hydration {
+    fn default() -> Self {
+        Self { parallelism: 8 }
+    }
+}
+
+/// What a hydration built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
+pub enum Hydrated {
+    /// The branch was never published: no file was made.
+    Empty,
+    /// The file holds exactly this position's state.
+    Restored {
+        /// The position.
+        position: Position,
+        /// Size of the file in bytes.
+        file_size: u64,
+        /// Bytes of WAL beside it, at its path with `.wal` appended; no file is made for none. They must be replayed,
+        /// checkpointed and published before anything else is written.
+        wal: u64,
+        /// DuckDB's id of the file.
+        database_id: DatabaseId,
+        /// Version of the engine that wrote it.
+        engine_version: String,
+        /// Its storage version.
+        storage_version: String,
+        /// Time of the last commit in it.
+        last_commit: Option<jiff::Timestamp>,
+        /// Time of the last commit in its manifest, before any WAL; when that was written if there is none.
+        published: jiff::Timestamp,
+    },
+}
+
+/// A position that does not change, as what a file comes from.
+#[derive(Debug)]
+pub(super) struct Fixed(pub(super) Arc<LoadedState>);
+
+impl Base for Fixed {
+    fn state(&self) -> Option<Arc<LoadedState>> {
+        Some(Arc::clone(&self.0))
+    }
+}
 
 /// A database file that comes from the bucket as it is read, with its WAL beside it.
 #[derive(Debug)]
@@ -29,7 +79,7 @@ pub struct OpenedFile {
 pub(super) async fn open(
     bucket: &Bucket,
     keys: &Keys,
-    (base, state): (Base, Option<&LoadedState>),
+    (base, state): (Arc<dyn Base>, Option<&LoadedState>),
     path: &Path,
     cache_bytes: u64,
 ) -> Result<OpenedFile, HydrateError> {
@@ -52,7 +102,7 @@ pub(super) async fn build(
     hydration: Hydration,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Hydrated, HydrateError> {
-    let base = Base::Position(Arc::clone(state));
+    let base = Arc::new(Fixed(Arc::clone(state)));
     let (pager, unfinished) = create(bucket, keys, base, path, u64::MAX)?;
     pager.fill(hydration.parallelism, progress).await?;
     let wal = write_wal(bucket, state, path).await?;
@@ -63,7 +113,7 @@ pub(super) async fn build(
 fn create(
     bucket: &Bucket,
     keys: &Keys,
-    base: Base,
+    base: Arc<dyn Base>,
     path: &Path,
     cache_bytes: u64,
 ) -> Result<(Pager, Unfinished), HydrateError> {

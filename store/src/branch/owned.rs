@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::read::LoadedState;
-use super::ship::{Named, Streams};
-use super::upload::Placed;
-use super::{BranchStore, HydrateError, Hydrated, Hydration, OpenedFile, Proof, ProveError, hydrate};
+use super::error::{HydrateError, ProveError};
+use super::hydrate::{self, Hydrated, Hydration, OpenedFile};
+use super::proof::Proof;
+use super::store::BranchStore;
+use super::streams::{Named, Streams};
 use crate::format::ReadError;
 use crate::format::head::Head;
 use crate::format::json::{self, Document};
@@ -15,8 +16,9 @@ use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, ETag, ObjectError};
 use crate::pager::Base;
 use crate::position::{Position, StreamId};
+use crate::progress::Progress;
+use crate::state::{LoadedState, Placed};
 use crate::stream::End;
-use crate::tenant::Progress;
 
 /// A branch that this process took over: the right to publish it until another epoch appears. Share it by `Arc`.
 #[derive(Debug)]
@@ -95,7 +97,7 @@ impl OwnedBranch {
     /// Makes the branch's file at `path`, which must not exist, as a cache of at most `cache_bytes` that is filled as
     /// it is read; a branch that was never published gets an empty one. Call it before the first publish.
     pub async fn open(self: &Arc<Self>, path: &Path, cache_bytes: u64) -> Result<OpenedFile, HydrateError> {
-        let (base, state) = (Base::Branch(Arc::clone(self)), self.loaded());
+        let (base, state) = (Arc::clone(self) as Arc<dyn Base>, self.loaded());
         hydrate::open(&self.at.bucket, &self.at.keys, (base, state.as_deref()), path, cache_bytes).await
     }
 
@@ -180,9 +182,21 @@ impl OwnedBranch {
         self.lock().ended.get_or_insert(reason);
     }
 
+    pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
+        // Each change leaves it whole.
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, OwnerState> {
         // Each change is one assignment, so a panicking holder leaves the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Base for OwnedBranch {
+    /// The last publish, whichever that is.
+    fn state(&self) -> Option<Arc<LoadedState>> {
+        self.loaded()
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
+use super::error::PublishError;
+use super::local_chunks::{READS_IN_FLIGHT, read_chunk};
 use super::owned::{
     EndIfDropped, FENCED, FOREIGN, GIVEN_UP, OwnedBranch, OwnerState, SEALED, UNDECIDED, describe,
 };
-use super::read::LoadedState;
-use super::ship::Named;
+use super::streams::Named;
 use super::upload::{self, Made, UploadError};
-use super::{PublishError, Published, READS_IN_FLIGHT, read_chunk};
 use crate::bucket::{Settled, WriteError};
 use crate::chunk::{MAX_FILE_BYTES, chunk_count, chunk_range};
 use crate::format::head::Head;
@@ -20,9 +20,29 @@ use crate::identity::{ObjectId, PutId};
 use crate::local::{Freeze, Frozen, LocalDatabase};
 use crate::mutation::{Mutation, broken};
 use crate::object::Condition;
-use crate::position::StreamId;
+use crate::position::{Position, StreamId};
+use crate::state::LoadedState;
 use crate::step::stepped;
 use crate::stream::End;
+
+/// What a publish did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The position that HEAD names now; none if the branch has never been published.
+    pub position: Option<Position>,
+    /// Chunks read from the local file.
+    pub read_chunks: u64,
+    /// Chunks of them that differed and were uploaded.
+    pub uploaded_chunks: u64,
+    /// Bytes uploaded: packs, pages and manifest.
+    pub bytes: u64,
+    /// Size of the database file in bytes.
+    pub file_size: u64,
+    /// Time of the last commit in the position.
+    pub last_commit: Option<jiff::Timestamp>,
+    /// Whether a new manifest was written (false: nothing had changed).
+    pub changed: bool,
+}
 
 impl OwnedBranch {
     /// Freezes the database and makes its state the branch's: packs, pages, manifest, then HEAD. One at a

@@ -1,53 +1,26 @@
 //! Shipping: the WAL of the running database becomes segments of the branch's stream.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
+use super::error::ShipError;
+use super::local_chunks::{READS_IN_FLIGHT, read_chunk};
 use super::owned::{EndIfDropped, FENCED, OwnedBranch};
-use super::upload::{Maker, Placed, UploadError};
-use super::{READS_IN_FLIGHT, ShipError, read_chunk};
+use super::streams::Named;
+use super::upload::{Maker, UploadError};
 use crate::bucket::{Settled, Signed};
 use crate::format::ReadError;
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::format::segment::{CarriedChunk, ChunkPlace, MAX_INLINE_CHUNKS, Segment, Slot, StoredWal};
 use crate::identity::PutId;
 use crate::local::{LocalDatabase, LocalError};
 use crate::mutation::{Mutation, broken};
 use crate::object::Condition;
+use crate::state::Placed;
 use crate::stream::{Cut, End, Lsn};
-
-/// The streams that an owner writes.
-#[derive(Debug)]
-pub(super) struct Streams {
-    /// The one that HEAD names.
-    pub(super) named: Named,
-    /// The one of the publish under way.
-    pub(super) next: Option<End>,
-    /// The chunks that segments of `named` put into packs: its publish need not upload them again.
-    pub(super) packed: Placed,
-    /// The same of `next`.
-    pub(super) next_packed: Placed,
-}
-
-/// The stream that HEAD names.
-#[derive(Debug)]
-pub(super) struct Named {
-    pub(super) end: End,
-    /// Whether it is this owner's.
-    pub(super) owned: bool,
-    /// Whether it is this owner's, and follows a manifest.
-    pub(super) writable: bool,
-}
-
-impl Named {
-    /// Whether the branch is more than its manifest: what this owner shipped, or whatever one before it may have.
-    pub(super) fn has_data(&self) -> bool {
-        !self.owned || self.end.sequence > 0
-    }
-}
 
 impl OwnedBranch {
     /// Puts the next segment into the bucket: its chunks first, then the segment, one at a time. Returns the last
@@ -224,11 +197,6 @@ impl OwnedBranch {
                 }
             }
         }
-    }
-
-    pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
-        // Each change leaves it whole.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

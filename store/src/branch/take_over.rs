@@ -1,8 +1,9 @@
 //! Becoming the owner of a branch.
 
+use super::error::TakeOverError;
 use super::owned::OwnedBranch;
-use super::read::{self, LoadedState, LoadedWal};
-use super::{BranchStore, Proof, TakeOverError, Takeover};
+use super::proof::Proof;
+use super::store::BranchStore;
 use crate::bucket::Settled;
 use crate::format::ReadError;
 use crate::format::head::Head;
@@ -10,10 +11,20 @@ use crate::format::tenant::TenantRecord;
 use crate::identity::{Holder, PutId};
 use crate::object::{Condition, ETag, ObjectError};
 use crate::position::StreamId;
+use crate::state::{self, LoadedState, LoadedWal};
 use crate::stream::{self, SealError};
 
 /// How often the previous holder may publish between our read of HEAD and our write.
 const MAX_RACES: usize = 16;
+
+/// What is known of the branch's previous holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// Nothing: take over only a sealed HEAD.
+    OnlySealed,
+    /// It is proven gone: take over also an unsealed HEAD, at its last manifest.
+    PreviousGone,
+}
 
 impl BranchStore {
     /// Takes the branch over: HEAD {epoch + 1, holder}. Checks that the prefix has this owner.
@@ -75,7 +86,7 @@ impl BranchStore {
 
     async fn load_state(&self, head: &Head) -> Result<Option<LoadedState>, ReadError> {
         match head.state() {
-            Some(position) => read::load(&self.bucket, &self.keys, position).await.map(Some),
+            Some(position) => state::load(&self.bucket, &self.keys, position).await.map(Some),
             None => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! From changed chunks to packs and pages in the bucket, with bounded memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::pages::Pages;
-use super::read::LoadedState;
 use crate::bucket::Bucket;
 use crate::chunk::chunk_count;
 use crate::format::manifest::PageRef;
+use crate::format::name::ObjectName;
 use crate::format::pack::{PackBuilder, PackedChunk};
-use crate::format::page::{self, CHUNKS_PER_PAGE, ChunkEntry, ObjectName, Page};
+use crate::format::page::{self, CHUNKS_PER_PAGE, ChunkEntry, Page};
 use crate::format::{FormatError, ReadError};
 use crate::identity::{BranchName, Lineage, ObjectId};
 use crate::keys::Keys;
 use crate::local::LocalError;
 use crate::object::ObjectError;
+use crate::state::{LoadedState, Pages, Placed};
 
 /// Packs being uploaded at a time; with the one being filled, the bound of a publish's memory.
 pub const PACKS_IN_FLIGHT: usize = 2;
@@ -96,9 +96,6 @@ pub(crate) struct Made {
     pub(crate) uploaded: u64,
     pub(crate) bytes: u64,
 }
-
-/// Where chunks were put.
-pub(crate) type Placed = BTreeMap<u64, (Arc<ObjectName>, PackedChunk)>;
 
 impl Maker<'_> {
     /// Uploads those `chunks` that differ from `base` and are not `packed` yet, and the pages that change.

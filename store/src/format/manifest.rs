@@ -19,7 +19,7 @@ pub const MAX_LINEAGES: usize = 256;
 #[serde(rename_all = "camelCase")]
 pub struct PageRef {
     /// The page's name in `pages/`.
-    pub name: super::page::ObjectName,
+    pub name: super::name::ObjectName,
     /// blake3 of the whole object, hexadecimal.
     pub hash: String,
 }

@@ -2,8 +2,8 @@
 
 use super::FormatError;
 use super::bytes::{Reader, sealed, unsealed};
-use super::page::{check_start, put_start};
 use super::segment::{self, Segment, Slot, put_stream, take_stream};
+use super::start::{check_start, put_start};
 use crate::encryption::Encryption;
 use crate::identity::BranchName;
 use crate::position::StreamId;

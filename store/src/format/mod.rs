@@ -8,6 +8,7 @@ pub mod head;
 pub mod json;
 pub mod manifest;
 pub mod merged;
+pub mod name;
 pub mod pack;
 pub mod page;
 pub mod pin;
@@ -15,6 +16,7 @@ pub mod segment;
 pub mod tenant;
 
 mod bytes;
+mod start;
 
 /// Bytes that are not the object they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,8 @@
 
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
-use super::page::{ObjectName, check_start, put_name, put_start, take_name};
+use super::name::{ObjectName, put_name, take_name};
+use super::start::{check_start, put_start};
 use crate::chunk::MAX_CHUNK_BYTES;
 use crate::encryption::{Codec, Encryption};
 

@@ -1,14 +1,11 @@
 //! Pages: where each of 4,096 consecutive chunks lives.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
+use super::name::{ObjectName, put_name, take_name};
+use super::pack::MAX_PACK_BYTES;
+use super::start::{check_start, put_start};
 use crate::encryption::Encryption;
-use crate::identity::{BranchName, Lineage, ObjectId};
 
 /// Chunks that one page addresses.
 pub const CHUNKS_PER_PAGE: u64 = 4_096;
@@ -18,57 +15,6 @@ pub const MAX_PAGE_BYTES: u64 = 1024 * 1024;
 pub const PAGE_VERSION: u16 = 1;
 
 const MAGIC: [u8; 8] = *b"RSTPAGE\n";
-
-/// The name of a pack or page: which branch, history, epoch and manifest made it, and 128 random bits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ObjectName {
-    /// Branch that made it.
-    pub branch: BranchName,
-    /// History that made it.
-    pub lineage: Lineage,
-    /// Epoch that made it.
-    pub epoch: u64,
-    /// Number of the manifest that it was made for.
-    pub manifest: u64,
-    /// Random part.
-    pub id: ObjectId,
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { branch, lineage, epoch, manifest, id } = self;
-        write!(f, "{branch}.{lineage}.{epoch}.{manifest}.{id}")
-    }
-}
-
-impl FromStr for ObjectName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{:?} is not an object name", text.chars().take(200).collect::<String>());
-        let mut parts = text.split('.');
-        let mut next = || parts.next().ok_or_else(wrong);
-        let name = Self {
-            branch: BranchName::new(next()?).map_err(|_| wrong())?,
-            lineage: next()?.parse().map_err(|_| wrong())?,
-            epoch: next()?.parse().map_err(|_| wrong())?,
-            manifest: next()?.parse().map_err(|_| wrong())?,
-            id: next()?.parse().map_err(|_| wrong())?,
-        };
-        if parts.next().is_some() || name.to_string() != text { Err(wrong()) } else { Ok(name) }
-    }
-}
-impl From<ObjectName> for String {
-    fn from(name: ObjectName) -> Self {
-        name.to_string()
-    }
-}
-impl TryFrom<String> for ObjectName {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
 
 /// Where one chunk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +88,7 @@ pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
             hash: input.array()?,
         };
         let end = u64::from(entry.offset) + u64::from(entry.length);
-        if usize::from(entry.pack) >= packs.len() || end > super::pack::MAX_PACK_BYTES {
+        if usize::from(entry.pack) >= packs.len() || end > MAX_PACK_BYTES {
             return Err(damaged("an entry points outside its packs"));
         }
         entries.push(entry);
@@ -151,62 +97,4 @@ pub fn decode(bytes: &[u8]) -> Result<Page, FormatError> {
         return Err(damaged("bytes follow the last entry"));
     }
     Ok(Page { name, index, packs, chunks: entries })
-}
-
-pub(super) fn put_start(out: &mut Vec<u8>, magic: [u8; 8], version: u16, encryption: Encryption) {
-    out.extend_from_slice(&magic);
-    out.extend_from_slice(&version.to_le_bytes());
-    out.extend_from_slice(&[encryption.code(), 0]);
-}
-
-/// How what follows is encrypted.
-pub(super) fn check_start(
-    input: &mut Reader<'_>,
-    magic: [u8; 8],
-    supported: u16,
-) -> Result<Encryption, FormatError> {
-    if input.array::<8>()? != magic {
-        return Err(FormatError::Damaged("it does not begin with its kind's magic".into()));
-    }
-    let version = input.u16()?;
-    if version == 0 || version > supported {
-        return Err(FormatError::Version { found: version.into(), supported: supported.into() });
-    }
-    let encryption = Encryption::from_code(input.u8()?)?;
-    if input.u8()? != 0 {
-        return Err(FormatError::Damaged("a reserved byte is set".into()));
-    }
-    Ok(encryption)
-}
-
-pub(super) fn put_name(out: &mut Vec<u8>, name: &ObjectName) {
-    put_branch(out, &name.branch);
-    out.extend_from_slice(name.lineage.as_bytes());
-    out.extend_from_slice(&name.epoch.to_le_bytes());
-    out.extend_from_slice(&name.manifest.to_le_bytes());
-    out.extend_from_slice(name.id.as_bytes());
-}
-
-pub(super) fn put_branch(out: &mut Vec<u8>, branch: &BranchName) {
-    let branch = branch.as_str().as_bytes();
-    out.push(u8::try_from(branch.len()).unwrap_or(u8::MAX));
-    out.extend_from_slice(branch);
-}
-
-pub(super) fn take_branch(input: &mut Reader<'_>) -> Result<BranchName, FormatError> {
-    let length = input.u8()?;
-    String::from_utf8(input.take(length.into())?.to_vec())
-        .ok()
-        .and_then(|name| BranchName::new(name).ok())
-        .ok_or_else(|| FormatError::Damaged("a branch name is not valid".into()))
-}
-
-pub(super) fn take_name(input: &mut Reader<'_>) -> Result<ObjectName, FormatError> {
-    Ok(ObjectName {
-        branch: take_branch(input)?,
-        lineage: Lineage::from_bytes(input.array()?),
-        epoch: input.u64()?,
-        manifest: input.u64()?,
-        id: ObjectId::from_bytes(input.array()?),
-    })
 }

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 
 use super::FormatError;
 use super::bytes::{HASH_BYTES, Reader, sealed, unsealed};
+use super::name::{ObjectName, put_branch, put_name, take_branch, take_name};
 use super::pack::PackedChunk;
-use super::page::{ObjectName, check_start, put_branch, put_name, put_start, take_branch, take_name};
+use super::start::{check_start, put_start};
 use crate::chunk::{MAX_CHUNK_BYTES, MAX_FILE_BYTES};
 use crate::encryption::{Codec, Encryption};
 use crate::identity::{BranchName, Lineage, PutId};

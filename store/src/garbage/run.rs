@@ -15,11 +15,12 @@ use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
 use crate::object::ObjectError;
 use crate::position::StreamId;
+use crate::progress::Progress;
 use crate::reachability::{
     Finding, History, KnownManifests, Pages, PastStream, Report, Standing, Tally, Walk, slot,
 };
 use crate::stream;
-use crate::tenant::{Progress, TenantStore};
+use crate::tenant::TenantStore;
 
 /// DELETEs under way at a time.
 const DELETES_IN_FLIGHT: usize = 16;

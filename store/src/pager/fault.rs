@@ -11,11 +11,11 @@ use futures::{StreamExt, stream};
 use super::flights::Claim;
 use super::{Pager, Read, last_chunk, parts_missing};
 use crate::branch::HydrateError;
-use crate::branch::read::{self, LoadedState, Restored, Run};
 use crate::chunk::{ChunkSet, chunk_range, chunks_of};
 use crate::format::ReadError;
+use crate::progress::Progress;
+use crate::state::{self, LoadedState, Restored, Run};
 use crate::step::stepped;
-use crate::tenant::Progress;
 
 /// Runs of one fault under way at a time.
 const RUNS_IN_FLIGHT: usize = 8;
@@ -135,7 +135,7 @@ impl Pager {
             self.alone().arrived(chunks.into_iter().map(|(index, _)| index));
             progress(done);
         };
-        let runs = read::plan_runs(&state, &wanted).await?;
+        let runs = state::plan_runs(&state, &wanted).await?;
         let inline = self.put_inline(&claim, &state, &wanted).await?;
         arrived(inline);
         let mut writes =
@@ -170,7 +170,7 @@ impl Pager {
         let (file, state, wanted, claim) = (self.file.clone(), state.clone(), wanted.clone(), claim.clone());
         let codec = self.bucket.codec.clone();
         let work = move || {
-            let put = put(&file, read::inline_chunks(&codec, &state, |index| wanted.contains(index)));
+            let put = put(&file, state::inline_chunks(&codec, &state, |index| wanted.contains(index)));
             drop(claim);
             put
         };
@@ -193,7 +193,7 @@ impl Pager {
         let fetched = {
             // Only closing the semaphore fails, which nobody does.
             let _turn = self.fetches.acquire().await;
-            read::fetch(&self.bucket, &self.keys, run).await?
+            state::fetch(&self.bucket, &self.keys, run).await?
         };
         self.counters.fetched(fetched.stored_bytes());
         // The claim lives as long as the work, also if nobody waits for it any more: a write of the engine's must not

@@ -5,6 +5,7 @@
 //! when it arrives; a cache of another process is never read. One chunk is fetched once however many ask for it, and
 //! never beside a write of it.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::{Range, RangeInclusive};
@@ -15,11 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use rustix::fs::{FallocateFlags, fallocate};
 use tokio::sync::Semaphore;
 
-use crate::branch::OwnedBranch;
-use crate::branch::read::LoadedState;
 use crate::bucket::Bucket;
 use crate::chunk::{BLOCK_BYTES, ChunkSet, chunk_count, chunk_range, chunks_of};
 use crate::keys::Keys;
+use crate::state::LoadedState;
 
 mod counters;
 mod fault;
@@ -33,13 +33,12 @@ pub use counters::PagerCounts;
 use first_reads::FirstReads;
 use flights::{Claim, Flights};
 use read_ahead::ReadAhead;
+pub use residency::MAX_READ_CHUNKS;
 use residency::Residency;
 
-/// Most chunks of one read that [`Pager::try_read`] serves: what a caller asks for in pieces.
-pub const MAX_READ_CHUNKS: u64 = 4;
 /// Least size of a cache in bytes: room for one such piece. Give it several for each thread.
 pub const LEAST_CACHE_BYTES: u64 = MAX_READ_CHUNKS * BLOCK_BYTES;
-/// Range GETs under way at a time; each holds at most [`crate::branch::MAX_RANGE_BYTES`].
+/// Range GETs under way at a time; each holds at most [`crate::state::MAX_RANGE_BYTES`].
 const FETCHES_IN_FLIGHT: usize = 16;
 /// Scans fetched ahead of at a time: reads that wait come first.
 const AHEADS_IN_FLIGHT: usize = 6;
@@ -47,21 +46,9 @@ const AHEADS_IN_FLIGHT: usize = 6;
 const LARGEST_AHEAD: u64 = 32;
 
 /// Where chunks come from that are not in the file.
-#[derive(Debug, Clone)]
-pub(crate) enum Base {
-    /// The last publish of the branch, whichever that is.
-    Branch(Arc<OwnedBranch>),
-    /// A position that does not change.
-    Position(Arc<LoadedState>),
-}
-
-impl Base {
-    fn state(&self) -> Option<Arc<LoadedState>> {
-        match self {
-            Self::Branch(branch) => branch.loaded(),
-            Self::Position(state) => Some(Arc::clone(state)),
-        }
-    }
+pub(crate) trait Base: fmt::Debug + Send + Sync {
+    /// The position that has them; none before the first publish.
+    fn state(&self) -> Option<Arc<LoadedState>>;
 }
 
 /// The main file of one database. Share it by `Arc`.
@@ -71,7 +58,7 @@ pub struct Pager {
     path: PathBuf,
     bucket: Bucket,
     keys: Keys,
-    base: Base,
+    base: Arc<dyn Base>,
     /// Held alone while chunks leave the file, shared while they are read.
     residency: RwLock<Residency>,
     flights: Arc<Flights>,
@@ -125,7 +112,7 @@ impl Pager {
     pub(crate) fn create(
         bucket: &Bucket,
         keys: &Keys,
-        base: Base,
+        base: Arc<dyn Base>,
         path: &Path,
         cache_bytes: u64,
     ) -> io::Result<(Self, Unfinished)> {

@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::MAX_READ_CHUNKS;
 use crate::chunk::ChunkSet;
+
+/// Most chunks of one read that [`super::Pager::try_read`] serves: what a caller asks for in pieces.
+pub const MAX_READ_CHUNKS: u64 = 4;
 
 /// Clean chunks that a cache has room for, whatever was written: the pieces that two threads read at a time.
 const LEAST_CLEAN: u64 = 2 * (MAX_READ_CHUNKS + 1);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use crate::branch::read;
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
 use crate::keys::Keys;
 use crate::position::Position;
+use crate::state;
 
 /// Bytes that are spent on manifests, about: two weeks of one small database that is published every minute.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -58,7 +58,7 @@ impl Manifests<'_> {
 
     /// A manifest as it is in the bucket.
     pub(super) async fn read(&self, position: &Position) -> Result<Arc<Manifest>, ReadError> {
-        let manifest = Arc::new(read::load_manifest(self.bucket, self.keys, position).await?);
+        let manifest = Arc::new(state::load_manifest(self.bucket, self.keys, position).await?);
         self.known.0.insert(self.keys.manifest(position), Arc::clone(&manifest));
         Ok(manifest)
     }

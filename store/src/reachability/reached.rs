@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::identity::{BranchName, Lineage};
 use crate::position::{Position, StreamId};
 

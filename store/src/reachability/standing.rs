@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::format::catalogue::{CatalogueEntry, SnapshotData};
 use crate::format::head::Head;
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::format::pin::{Pin, PinKind};
 use crate::format::tenant::{Stage, TenantRecord};
 use crate::identity::{BranchName, Lineage};

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::branch::read::{self, LoadedState, LoadedWal, Run};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::keys::Keys;
 use crate::position::Position;
+use crate::state::{self, LoadedState, LoadedWal, Run};
 use crate::stream;
 
 use super::Tally;
@@ -31,7 +31,7 @@ impl<'a> Verifier<'a> {
 
     /// A position with its WAL.
     pub(super) async fn position(&mut self, position: &Position) -> Result<(), ReadError> {
-        let state = read::load(self.bucket, self.keys, position).await?;
+        let state = state::load(self.bucket, self.keys, position).await?;
         self.state(&state).await
     }
 
@@ -42,7 +42,7 @@ impl<'a> Verifier<'a> {
         following: Option<Following>,
     ) -> Result<(), ReadError> {
         let position = manifest.position();
-        let mut state = read::load(self.bucket, self.keys, &position).await?;
+        let mut state = state::load(self.bucket, self.keys, &position).await?;
         if let Some(following) = following {
             let (bucket, keys, branch) = (self.bucket, self.keys, &position.branch);
             let stream = match following {
@@ -59,7 +59,7 @@ impl<'a> Verifier<'a> {
 
     async fn state(&mut self, state: &LoadedState) -> Result<(), ReadError> {
         let stored = state.chunks_stored();
-        for chunk in read::inline_chunks(&self.bucket.codec, state, |_| true) {
+        for chunk in state::inline_chunks(&self.bucket.codec, state, |_| true) {
             self.verified.count += 1;
             self.verified.bytes += chunk?.raw.len() as u64;
         }
@@ -68,7 +68,7 @@ impl<'a> Verifier<'a> {
             let wal = segment.wal(&self.bucket.codec, u64::MAX).map_err(ReadError::content(&key))?;
             self.verified.bytes += wal.len() as u64;
         }
-        for run in read::plan_runs(state, &stored).await? {
+        for run in state::plan_runs(state, &stored).await? {
             self.run(run).await?;
         }
         Ok(())
@@ -80,7 +80,7 @@ impl<'a> Verifier<'a> {
             return Ok(());
         }
         let bytes = place.2 - place.1;
-        let fetched = read::fetch(self.bucket, self.keys, run).await?;
+        let fetched = state::fetch(self.bucket, self.keys, run).await?;
         let work = move || fetched.chunks().try_fold(0, |count, chunk| chunk.map(|_| count + 1));
         self.verified.count += self.bucket.environment.compute(work).await?;
         self.verified.bytes += bytes;

@@ -11,13 +11,12 @@ use super::roots;
 use super::standing::{Roots, Standing};
 use super::verify::Verifier;
 use super::{Finding, Report};
-use crate::branch::read;
 use crate::bucket::Bucket;
 use crate::encryption::{ClassKeys, Codec, KeyError, wrapped_by};
 use crate::environment::Environment;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
-use crate::format::page::ObjectName;
+use crate::format::name::ObjectName;
 use crate::format::segment::{MAX_SEAL_BYTES, Slot};
 use crate::format::tenant::TenantRecord;
 use crate::identity::TenantPath;
@@ -25,6 +24,7 @@ use crate::keys::Keys;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Listed, ObjectError, ObjectStore};
 use crate::position::Position;
+use crate::state;
 use crate::stream;
 
 /// How much a walk reads.
@@ -221,7 +221,7 @@ impl Walk {
                     reached.need(self.relative(&slot).to_owned(), &needed_by);
                 }
             }
-            let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
+            let manifest = state::load_manifest(&self.bucket, &self.keys, position).await;
             let manifest = manifest.as_ref().map_err(Clone::clone);
             self.reach(&mut reached, position, manifest, Place::End, &needed_by, findings).await?;
         }
@@ -271,7 +271,7 @@ impl Walk {
         let mut promises = Vec::new();
         for (needed_by, position) in positions(roots) {
             let void = roots.is_unused(&needed_by) && {
-                let manifest = read::load_manifest(&self.bucket, &self.keys, position).await;
+                let manifest = state::load_manifest(&self.bucket, &self.keys, position).await;
                 matches!(manifest, Err(ReadError::Object(ObjectError::NotFound { .. })))
             };
             if !void {
@@ -352,7 +352,7 @@ impl Walk {
         if let Some(packs) = known {
             return Ok(packs);
         }
-        let page = read::load_page(&self.bucket, &self.keys, manifest, index).await?;
+        let page = state::load_page(&self.bucket, &self.keys, manifest, index).await?;
         let packs = page.packs.iter().map(|pack| self.relative(&self.keys.pack(pack)).to_owned()).collect();
         let packs: Arc<[String]> = packs;
         self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), packs.clone());

@@ -1,6 +1,6 @@
-//! A stream that is over, put into one object, and read from there.
+//! A stream that is over, read from the one object that it was put into.
 
-use super::read::{self, LoadedStream};
+use super::loaded::LoadedStream;
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::format::merged::{self, MAX_MERGED_BYTES};
@@ -8,27 +8,6 @@ use crate::identity::BranchName;
 use crate::keys::Keys;
 use crate::object::ObjectError;
 use crate::position::{StreamEnd, StreamId};
-
-/// Puts a stream that is over into one object. False: it is too long for that. Every attempt writes the same bytes.
-pub(crate) async fn merge(
-    bucket: &Bucket,
-    keys: &Keys,
-    branch: &BranchName,
-    end: &StreamEnd,
-) -> Result<bool, ReadError> {
-    let loaded = read::segments(bucket, keys, branch, end.stream, end.sequence).await?;
-    let key = keys.merged(branch, &end.stream);
-    check_end(&key, &loaded, end)?;
-    let (of, stream) = (branch.clone(), end.stream);
-    let work = move || merged::encode(&of, stream, &loaded.segments);
-    let encoded = bucket.environment.compute(work).await.map_err(ReadError::content(&key))?;
-    let Some(bytes) = encoded else { return Ok(false) };
-    match bucket.put_if_absent(&key, bytes.into()).await {
-        // Another collector's, or an attempt of ours whose answer was lost.
-        Ok(()) | Err(ObjectError::PreconditionFailed { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// Checks that the merged object of a stream that is over holds all of it.
 pub(crate) async fn check(
@@ -72,7 +51,7 @@ pub(super) async fn load(
     Ok(Some(loaded))
 }
 
-fn check_end(key: &str, loaded: &LoadedStream, end: &StreamEnd) -> Result<(), ReadError> {
+pub(super) fn check_end(key: &str, loaded: &LoadedStream, end: &StreamEnd) -> Result<(), ReadError> {
     if loaded.end.record() == *end {
         return Ok(());
     }

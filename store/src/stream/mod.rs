@@ -2,6 +2,9 @@
 //! owner left. [`crate::OwnedBranch::ship`] writes it.
 
 mod copy;
+mod end;
+mod loaded;
+mod merge;
 mod merged;
 mod read;
 mod seal;
@@ -10,43 +13,9 @@ mod tail;
 pub use tail::{Cut, Lsn, Replay, Tail, TailError};
 
 pub(crate) use copy::copy;
-pub(crate) use merged::{check as check_merged, merge};
-pub(crate) use read::{LoadedStream, last, segment, segments, to_end, up_to};
+pub(crate) use end::End;
+pub(crate) use loaded::LoadedStream;
+pub(crate) use merge::merge;
+pub(crate) use merged::check as check_merged;
+pub(crate) use read::{last, segment, segments, to_end, up_to};
 pub(crate) use seal::{SealError, seal};
-
-use crate::format::segment::StoredWal;
-use crate::position::{StreamEnd, StreamId};
-
-/// What the writer or reader of a stream knows of its end.
-#[derive(Debug, Clone)]
-pub(crate) struct End {
-    pub(crate) id: StreamId,
-    /// Last number that holds a segment.
-    pub(crate) sequence: u64,
-    /// Bytes of WAL.
-    pub(crate) length: u64,
-    /// Over those bytes as they are stored.
-    pub(crate) hasher: blake3::Hasher,
-}
-
-impl End {
-    /// The end of a stream without any segment.
-    pub(crate) fn empty(id: StreamId) -> Self {
-        Self { id, sequence: 0, length: 0, hasher: blake3::Hasher::new() }
-    }
-
-    /// The end after one more segment with this WAL.
-    pub(crate) fn after(&self, wal: &StoredWal) -> Self {
-        let mut next = self.clone();
-        next.sequence += 1;
-        next.length += wal.length as u64;
-        next.hasher.update(&wal.stored);
-        next
-    }
-
-    /// As manifests record it.
-    pub(crate) fn record(&self) -> StreamEnd {
-        let hash = if self.length == 0 { String::new() } else { self.hasher.finalize().to_hex().to_string() };
-        StreamEnd { stream: self.id, sequence: self.sequence, length: self.length, hash }
-    }
-}

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::read::{LoadedStream, check_place, read_on};
+use super::loaded::LoadedStream;
+use super::read::{check_place, read_on};
 use crate::bucket::{Bucket, Settled, WriteError};
 use crate::format::ReadError;
 use crate::format::segment::{Seal, Slot};

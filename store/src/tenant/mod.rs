@@ -105,17 +105,6 @@ pub struct CreatedBranch {
     pub head: Head,
 }
 
-/// Progress of work on many chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Chunks done.
-    pub chunks_done: u64,
-    /// Chunks in all.
-    pub chunks_total: u64,
-    /// Bytes of the database file done.
-    pub bytes_done: u64,
-}
-
 /// One tenant's prefix. Ownership is proven by the first call that writes, once per value: make one per
 /// reconcile, do not keep it for long.
 #[derive(Debug, Clone)]

@@ -4,13 +4,13 @@
 use jiff::Timestamp;
 
 use super::{TenantError, TenantStore};
-use crate::branch::read;
 use crate::format::ReadError;
 use crate::format::manifest::Manifest;
 use crate::format::segment::Commit;
 use crate::identity::BranchName;
 use crate::object::ObjectError;
 use crate::position::{DatedPosition, Position, StreamId};
+use crate::state;
 use crate::stream::{self, LoadedStream};
 
 /// The WAL after a manifest that belongs to the branch.
@@ -66,7 +66,7 @@ impl TenantStore {
     }
 
     async fn kept_manifest(&self, position: &Position) -> Result<Manifest, TenantError> {
-        match read::load_manifest(&self.bucket, &self.keys, position).await {
+        match state::load_manifest(&self.bucket, &self.keys, position).await {
             Err(ReadError::Object(ObjectError::NotFound { .. })) => {
                 Err(TenantError::SourceExpired(Box::new(position.clone())))
             }

@@ -7,9 +7,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::initialize::Copied;
-use super::{Adoption, Creation, Initialized, Pinned, Progress, TenantError, TenantStore};
-use crate::branch::read::{self, LoadedState, Restored};
-use crate::branch::upload::{Made, Maker, Placed, UploadError};
+use super::{Adoption, Creation, Initialized, Pinned, TenantError, TenantStore};
+use crate::branch::upload::{Made, Maker, UploadError};
 use crate::bucket::Settled;
 use crate::chunk::{chunk_count, chunk_range};
 use crate::format::ReadError;
@@ -21,6 +20,8 @@ use crate::format::tenant::{DataSource, Stage, TenantRecord};
 use crate::identity::{BranchName, Lineage, ObjectId, TenantPath};
 use crate::object::{Condition, ObjectError};
 use crate::position::{DatedPosition, StreamId};
+use crate::progress::Progress;
+use crate::state::{self, LoadedState, Placed, Restored};
 use crate::stream;
 
 /// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
@@ -136,7 +137,7 @@ impl TenantStore {
             CopySource::Moment(time) => ("moment", self.position_at(&BranchName::main(), *time).await?),
         };
         let pinned = self.pin_position(PinKind::Reader, name, reader_uid, &dated).await?;
-        let state = read::load(&self.bucket, &self.keys, &pinned.position).await?;
+        let state = state::load(&self.bucket, &self.keys, &pinned.position).await?;
         Ok((source, state, pinned))
     }
 
@@ -214,11 +215,11 @@ impl TenantStore {
         state: &'a LoadedState,
     ) -> Result<impl Stream<Item = Result<(u64, Bytes), UploadError>> + 'a, ReadError> {
         let (file_size, stored) = (state.file_size(), state.chunks_stored());
-        let runs = read::plan_runs(state, &stored).await?;
-        let inline = read::inline_chunks(&self.bucket.codec, state, |_| true);
+        let runs = state::plan_runs(state, &stored).await?;
+        let inline = state::inline_chunks(&self.bucket.codec, state, |_| true);
         let packed = futures::stream::iter(runs)
             .map(move |run| async move {
-                let fetched = read::fetch(&self.bucket, &self.keys, run).await?;
+                let fetched = state::fetch(&self.bucket, &self.keys, run).await?;
                 let work = move || fetched.chunks().collect::<Result<Vec<_>, _>>();
                 self.bucket.environment.compute(work).await
             })

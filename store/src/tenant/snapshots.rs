@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::{TenantError, TenantStore};
-use crate::branch::read;
 use crate::bucket::Settled;
 use crate::format::ReadError;
 use crate::format::catalogue::{CatalogueEntry, SnapshotData};
@@ -11,6 +10,7 @@ use crate::format::pin::PinKind;
 use crate::identity::{BranchName, MAX_NAME, check_label};
 use crate::object::{Condition, ObjectError};
 use crate::position::DatedPosition;
+use crate::state;
 
 impl TenantStore {
     /// Takes a native snapshot of a branch, of all of it that is durable or as it was at a moment: a pin and a catalogue
@@ -28,7 +28,7 @@ impl TenantStore {
             return Ok(entry);
         }
         let pinned = self.pin(PinKind::Snapshot, name, uid, branch, at).await?;
-        let manifest = read::load_manifest(&self.bucket, &self.keys, &pinned.position).await?;
+        let manifest = state::load_manifest(&self.bucket, &self.keys, &pinned.position).await?;
         let taken = DatedPosition { position: pinned.position, last_commit: pinned.last_commit };
         let data = SnapshotData::Native { pin: pinned.pin.clone() };
         let entry = self.record(name, uid, &taken, data, manifest.file_size).await;
