@@ -20,6 +20,7 @@ mod metadata;
 pub mod mutation;
 mod opening;
 mod parameters;
+mod place;
 pub mod policy;
 mod quoting;
 mod request;

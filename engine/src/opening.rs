@@ -4,6 +4,7 @@ use crate::error::OpenError;
 use crate::guard::SessionGuard;
 use crate::lockdown::{self, Wall, Walls};
 use crate::mutation::{Mutation, broken};
+use crate::place::within;
 use crate::policy;
 use crate::quoting::{literal, quoted};
 use roost_duckdb::{Connection, Database, EngineError, OpenFlags, Trust, Vfs, VfsError, VfsFile};
@@ -12,9 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names that DuckDB gives its own databases.
 const RESERVED_NAMES: [&str; 4] = ["main", "memory", "system", "temp"];
-
-/// The database that our own connection is in.
-const OWN_PLACE: &str = "memory";
 
 /// What opening gives.
 pub(crate) struct Opened {
@@ -102,13 +100,11 @@ fn attach(config: &EngineConfig) -> String {
     format!("ATTACH {} AS {} ({options})", literal(&config.main_path), quoted(&config.database_name))
 }
 
-/// Checkpoints the tenant's database from within it: what indexes call is looked for where the connection is.
+/// Checkpoints the tenant's database from within it.
 pub(crate) fn checkpoint(connection: &mut Connection, database: &str) -> Result<(), EngineError> {
-    connection.use_all_of(database)?;
     // CHECKPOINT would call what the tenant may have given this name.
-    let done = connection.run(&format!("CALL system.main.checkpoint({})", literal(database)));
-    connection.use_database(OWN_PLACE)?;
-    done
+    let sql = format!("CALL system.main.checkpoint({})", literal(database));
+    within(connection, database, |connection| connection.run(&sql))?
 }
 
 /// Passes everything on and remembers whether the database's file was opened.

@@ -44,7 +44,8 @@ impl StopCause {
                 "25P03",
                 "The transaction stayed open for so long that it held up publishing; it was rolled back",
             )
-            .hint("Run it again, in transactions of less than a minute, and read results without pausing"),
+            .hint("Run it again in shorter transactions, and read results without pausing: a publish waits ten seconds for one, \
+                 each minute and whenever another commit needs it"),
             Self::OldSnapshot => QueryError::new(
                 Kind::TransactionConflict,
                 "72000",

@@ -328,3 +328,34 @@ async fn ids_are_free_again() {
         eventually("the session ends", || bench.engine.activity().running == 0).await;
     }
 }
+
+/// DuckDB sets some of these for everybody, unless it is told otherwise.
+#[tokio::test]
+async fn a_setting_is_of_its_session_alone() {
+    let bench = bench();
+    for (name, value) in [
+        ("calendar", "'japanese'"),
+        ("default_collation", "'NOCASE'"),
+        ("default_null_order", "'nulls_first'"),
+        ("default_order", "'DESC'"),
+        ("ieee_floating_point_ops", "false"),
+        ("integer_division", "true"),
+        ("null_order", "'nulls_first'"),
+        ("old_implicit_casting", "true"),
+        ("order_by_non_integer_literal", "true"),
+        ("scalar_subquery_error_on_multiple_rows", "false"),
+        ("timezone", "'Asia/Tokyo'"),
+    ] {
+        let asked = format!("SELECT current_setting('{name}')::VARCHAR");
+        let before = run(&bench.engine, &asked).await.unwrap();
+        for set in [format!("SET {name} = {value}"), format!("SET SESSION {name} = {value}")] {
+            for role in [Role::ReadOnly, Role::ReadWrite] {
+                let within = run_as(&bench.engine, &format!("{set}; {asked}"), role).await.unwrap();
+                assert_ne!(within, before, "{set} does nothing");
+                assert_eq!(run(&bench.engine, &asked).await.unwrap(), before, "{set} reaches others");
+            }
+        }
+        let reset = format!("SET {name} = {value}; RESET {name}; {asked}");
+        assert_eq!(run(&bench.engine, &reset).await.unwrap(), before, "RESET {name}");
+    }
+}

@@ -1,7 +1,8 @@
 //! What failures of the bucket are called in conditions: one table.
 
 use jiff::Timestamp;
-use roost_crds::Reason;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use roost_crds::{ConditionType, Reason, conditions};
 use roost_protocol::problem::ErrorCode;
 use roost_store::{FolderError, FormatError, ObjectError, ProbeError, ReadError, TenantError, WriteError};
 
@@ -24,6 +25,19 @@ impl Fault {
     pub fn of_future(time: Timestamp, now: Timestamp) -> Option<Self> {
         let message = || format!("waits for {time}, a moment that is to come");
         (time > now).then(|| Self::new(Reason::SourceNotReady, message()))
+    }
+
+    /// A snapshot that is to be started from and is not complete, by its conditions: it is waited for, unless it failed.
+    pub fn of_incomplete(name: &str, conditions: &[Condition]) -> Self {
+        if !conditions::holds(conditions, ConditionType::Stalled) {
+            return Self::new(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"));
+        }
+        let why = conditions::reason_of(conditions, ConditionType::Ready).unwrap_or_default();
+        let message = format!(
+            "Snapshot {name} failed ({why}), so there is nothing to start from; delete this object and create it again \
+             with another source"
+        );
+        Self::new(Reason::SnapshotFailed, message)
     }
 }
 

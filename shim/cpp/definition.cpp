@@ -33,16 +33,56 @@ void Definition::Add(QueryNode &node) {
 	    });
 }
 
+void Definition::AddOperator(ExpressionType type) {
+	switch (type) {
+	case ExpressionType::ARRAY_EXTRACT:
+		// Of a struct it is the other.
+		operators.push_back("struct_extract");
+		operators.push_back("array_extract");
+		break;
+	case ExpressionType::ARRAY_SLICE:
+		operators.push_back("array_slice");
+		break;
+	case ExpressionType::STRUCT_EXTRACT:
+		operators.push_back("struct_extract");
+		break;
+	case ExpressionType::ARRAY_CONSTRUCTOR:
+		operators.push_back("list_value");
+		break;
+	case ExpressionType::LAMBDA:
+	case ExpressionType::ARROW:
+		operators.push_back("->");
+		break;
+	default:
+		break;
+	}
+}
+
+vector<string> Definition::Calls() const {
+	auto names = operators;
+	for (auto &call : functions) {
+		names.push_back(call.get().function_name);
+	}
+	return names;
+}
+
 void Definition::Add(ParsedExpression &expression) {
 	switch (expression.GetExpressionClass()) {
 	case ExpressionClass::COLUMN_REF:
 		columns.push_back(expression.Cast<ColumnRefExpression>());
+		if (columns.back().get().column_names.size() > 1) {
+			operators.push_back("struct_extract");
+		}
 		break;
 	case ExpressionClass::FUNCTION:
 		functions.push_back(expression.Cast<FunctionExpression>());
 		break;
 	case ExpressionClass::CAST:
 		casts.push_back(expression.Cast<CastExpression>());
+		break;
+	case ExpressionClass::OPERATOR:
+	case ExpressionClass::LAMBDA:
+		AddOperator(expression.GetExpressionType());
 		break;
 	case ExpressionClass::SUBQUERY:
 		Add(*expression.Cast<SubqueryExpression>().subquery->node);

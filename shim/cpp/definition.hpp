@@ -26,12 +26,17 @@ struct Definition {
 	duckdb::vector<duckdb::reference<duckdb::ColumnRefExpression>> columns;
 	duckdb::vector<duckdb::reference<duckdb::FunctionExpression>> functions;
 	duckdb::vector<duckdb::reference<duckdb::CastExpression>> casts;
+	//! Names of the functions that operators are bound to: `s.a`, `l[1]`, `[1, 2]`, `j -> 'a'`.
+	duckdb::vector<duckdb::string> operators;
 	//! Names of the tables that a column may be qualified by.
 	duckdb::case_insensitive_set_t table_names;
 
 	//! DuckDB throws NotImplementedException at a query that it cannot walk.
 	void Add(duckdb::QueryNode &node);
 	void Add(duckdb::ParsedExpression &expression);
+	void AddOperator(duckdb::ExpressionType type);
+	//! Names of all functions that it calls.
+	duckdb::vector<duckdb::string> Calls() const;
 	//! The columns that have one of these names in front (`acme.main.t.i`).
 	duckdb::vector<duckdb::reference<duckdb::ColumnRefExpression>> ColumnsOf(const DatabaseNames &names) const;
 };

@@ -37,6 +37,10 @@ using roost::ToText;
 
 namespace {
 
+// Whose a connection is (`Trust` in plan.rs).
+static constexpr uint8_t CLIENT_TRUST = 0;
+static constexpr uint8_t UNKNOWN_TRUST = 2;
+
 enum Tag : uint8_t {
 	TABLE_FUNCTION = 1,
 	SCALAR_FUNCTION = 2,
@@ -55,6 +59,7 @@ enum Tag : uint8_t {
 	TEMPORARY_IN_CHECK = 15,
 	RENAMED_BESIDE_FOREIGN_KEY = 16,
 	REPLACED_BESIDE_FOREIGN_KEY = 17,
+	INDEX_PART = 18,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -112,11 +117,13 @@ private:
 		return entry ? entry->GetName() : catalog;
 	}
 
+	SetScope OwnScope(SetScope scope);
 	void RecordOperator(LogicalOperator &op);
 	void RecordScan(LogicalGet &get, const string &kind);
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
+	bool IsLogged(const AlterInfo &info);
 	void CheckNewName(const AlterInfo &info, const string &name);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
@@ -144,6 +151,7 @@ private:
 	void WalkParsed(const ParsedExpression &expression);
 	void WalkColumn(const ColumnDefinition &column);
 	void RecordStored(CreateIndexInfo &index, Catalog &catalog);
+	void RecordIndexPart(const Expression &expression);
 	void RecordStored(CheckConstraint &check);
 	void RecordStored(const string &macro, Catalog &catalog);
 };
@@ -260,6 +268,21 @@ static bool IsUserType(const LogicalType &type) {
 	}
 }
 
+// A part of what an index is over, which is bound and computed again by whoever writes: its class and name, and the types
+// of what it gives and takes.
+void Walker::RecordIndexPart(const Expression &expression) {
+	vector<string> fields {EnumUtil::ToString(expression.GetExpressionClass()),
+	                       expression.GetExpressionClass() == ExpressionClass::BOUND_FUNCTION
+	                           ? expression.Cast<BoundFunctionExpression>().function.name
+	                           : ExpressionTypeToString(expression.GetExpressionType()),
+	                       expression.return_type.ToString()};
+	ExpressionIterator::EnumerateChildren(expression, [&](const Expression &child) {
+		fields.push_back(child.return_type.ToString());
+		RecordIndexPart(child);
+	});
+	Record(INDEX_PART, fields);
+}
+
 // An index keeps its expressions as they were written, and binds them wherever it is loaded: what they call must be the
 // same everywhere. `x.f()` and `f(x)` are told apart only by binding, so names alone decide.
 void Walker::RecordStored(CreateIndexInfo &index, Catalog &catalog) {
@@ -271,6 +294,11 @@ void Walker::RecordStored(CreateIndexInfo &index, Catalog &catalog) {
 		auto &name = call.get().function_name;
 		if (!Find(context, SYSTEM_CATALOG, CatalogType::SCALAR_FUNCTION_ENTRY, name) || HasMacro(context, catalog, name)) {
 			Record(MACRO_IN_INDEX, {call.get().catalog, call.get().schema, name});
+		}
+	}
+	for (auto &name : definition.operators) {
+		if (HasMacro(context, catalog, name)) {
+			Record(MACRO_IN_INDEX, {"", "", name});
 		}
 	}
 	for (auto &cast : definition.casts) {
@@ -308,8 +336,8 @@ void Walker::RecordStored(const string &macro, Catalog &catalog) {
 			for (auto &expression : entry.Cast<IndexCatalogEntry>().parsed_expressions) {
 				definition.Add(*expression);
 			}
-			for (auto &call : definition.functions) {
-				if (StringUtil::CIEquals(call.get().function_name, macro)) {
+			for (auto &name : definition.Calls()) {
+				if (StringUtil::CIEquals(name, macro)) {
 					Record(MACRO_UNDER_INDEX, {catalog.GetName(), schema.get().name, entry.name});
 				}
 			}
@@ -387,6 +415,13 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	}
 }
 
+// Whether what an ALTER is about has a name in the log: a temporary table has none, nor does ALTER TABLE of a view.
+bool Walker::IsLogged(const AlterInfo &info) {
+	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, info.name);
+	auto entry = Catalog::GetEntry(context, info.catalog, info.schema, wanted, OnEntryNotFound::RETURN_NULL);
+	return !entry || (entry->type == CatalogType::TABLE_ENTRY && !entry->temporary);
+}
+
 // DuckDB finds that a name is taken after it gave it to the table's log, where it stays.
 void Walker::CheckNewName(const AlterInfo &info, const string &name) {
 	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
@@ -410,8 +445,10 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 			}
 			CheckNewName(info, static_cast<RenameTableInfo &>(table).new_table_name);
 		}
-		if (auto state = roost::ConnectionState::Get(context)) {
-			state->renames = true;
+		if (IsLogged(info)) {
+			if (auto state = roost::ConnectionState::Get(context)) {
+				state->renames = true;
+			}
 		}
 		break;
 	case AlterTableType::ADD_COLUMN:
@@ -473,6 +510,12 @@ void Walker::RecordExecute(const PreparedStatementData &prepared, const string &
 	Record(EXECUTE, fields);
 }
 
+// What a client changes it changes for its own session: DuckDB sets some settings for all, unless it is told otherwise.
+SetScope Walker::OwnScope(SetScope scope) {
+	auto state = roost::ConnectionState::Get(context);
+	return state && state->trust == CLIENT_TRUST && scope == SetScope::AUTOMATIC ? SetScope::SESSION : scope;
+}
+
 void Walker::RecordOperator(LogicalOperator &op) {
 	auto kind = LogicalOperatorToString(op.type);
 	switch (op.type) {
@@ -512,6 +555,12 @@ void Walker::RecordOperator(LogicalOperator &op) {
 			Record(KEY_BESIDE_GENERATED, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
 		}
 		RecordStored(*create.info, create.table.ParentCatalog());
+		for (auto &expression : create.unbound_expressions) {
+			// Anything may be in a column.
+			if (expression->GetExpressionClass() != ExpressionClass::BOUND_COLUMN_REF) {
+				RecordIndexPart(*expression);
+			}
+		}
 		return WalkAll(create.unbound_expressions);
 	}
 	case LogicalOperatorType::LOGICAL_CREATE_SCHEMA:
@@ -547,12 +596,14 @@ void Walker::RecordOperator(LogicalOperator &op) {
 		return Record(UPDATE_EXTENSIONS, {kind});
 	case LogicalOperatorType::LOGICAL_SET: {
 		auto &set = op.Cast<LogicalSet>();
+		set.scope = OwnScope(set.scope);
 		// With a child the value is computed by it.
 		auto value = set.children.empty() ? set.value.ToString() : string();
 		return Record(SETTING, {kind, set.name, "set", std::to_string(static_cast<int>(set.scope)), value});
 	}
 	case LogicalOperatorType::LOGICAL_RESET: {
 		auto &reset = op.Cast<LogicalReset>();
+		reset.scope = OwnScope(reset.scope);
 		return Record(SETTING, {kind, reset.name, "reset", std::to_string(static_cast<int>(reset.scope)), ""});
 	}
 	case LogicalOperatorType::LOGICAL_PRAGMA: {
@@ -618,7 +669,6 @@ public:
 	}
 
 private:
-	static constexpr uint8_t UNKNOWN_TRUST = 2;
 	const roost_guard &guard;
 	shared_ptr<roost::ConnectionState> state;
 	void *facts;

@@ -24,8 +24,8 @@ pub use connection::{Connection, InterruptHandle, Progress};
 pub use database::{Database, FunctionGuard};
 pub use error::{EngineError, ErrorKind};
 pub use plan::{
-    Caller, ContextId, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal, Renaming,
-    SettingAction, SettingChange, SettingScope, Stage, TransactionAction, Trust,
+    Caller, ContextId, IndexPart, Operator, OperatorDetail, PlanFacts, PlanGuard, QualifiedName, Refusal,
+    Renaming, SettingAction, SettingChange, SettingScope, Stage, TransactionAction, Trust,
 };
 pub use portable_script::portable_script;
 pub use result::ResultStream;

@@ -131,6 +131,8 @@ pub struct PlanFacts {
     pub read_databases: Vec<String>,
     /// What the expressions of a new index call that is, or may become, a macro.
     pub macros_in_indexes: Vec<QualifiedName>,
+    /// Parts of the expressions that a new index is over, outermost first; none for plain columns.
+    pub index_parts: Vec<IndexPart>,
     /// Types of users' own that the expressions of a new index cast to.
     pub types_in_indexes: Vec<QualifiedName>,
     /// Indexes whose expressions call something of a new macro's name.
@@ -165,6 +167,7 @@ impl PlanFacts {
             modified_databases: Vec::new(),
             read_databases: Vec::new(),
             macros_in_indexes: Vec::new(),
+            index_parts: Vec::new(),
             types_in_indexes: Vec::new(),
             indexes_over_macro: Vec::new(),
             temporaries_in_checks: Vec::new(),
@@ -174,6 +177,17 @@ impl PlanFacts {
             unknown: Vec::new(),
         }
     }
+}
+
+/// A part of an expression that an index is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexPart {
+    /// DuckDB's class of bound expressions: `BOUND_FUNCTION`.
+    pub class: String,
+    /// The function, or DuckDB's kind of operator: `lower`, `COMPARE_EQUAL`.
+    pub name: String,
+    /// DuckDB's texts of the types that it gives and takes.
+    pub types: Vec<String>,
 }
 
 /// One logical operator.

@@ -1,7 +1,7 @@
 //! Reads the records by which C++ describes a plan (`cpp/plan_facts.cpp` writes them, tag by tag).
 use crate::plan::{
-    Operator, OperatorDetail, PlanFacts, QualifiedName, SettingAction, SettingChange, SettingScope,
-    TransactionAction,
+    IndexPart, Operator, OperatorDetail, PlanFacts, QualifiedName, SettingAction, SettingChange,
+    SettingScope, TransactionAction,
 };
 use crate::statement::StatementKind;
 
@@ -37,6 +37,11 @@ fn apply(facts: &mut PlanFacts, tag: u8, fields: &[String]) -> Option<()> {
         15 => facts.temporaries_in_checks.push(name(fields, 0)?),
         16 => facts.renamed_beside_foreign_key.push(name(fields, 0)?),
         17 => facts.replaced_beside_foreign_key.push(name(fields, 0)?),
+        18 => facts.index_parts.push(IndexPart {
+            class: text(0)?,
+            name: text(1)?,
+            types: fields.get(2..)?.to_vec(),
+        }),
         20.. => {
             let detail = detail(tag, fields)?;
             if let OperatorDetail::Setting(change) = &detail {

@@ -164,7 +164,10 @@ pub fn of_init_script(sql: &str, error: &QueryError) -> Problem {
     let mut problem = of_query(error);
     let because = Problem::new(
         ErrorCode::InitScriptFailed,
-        format!("the init script failed{at}: {error}; nothing of it was kept, correct source.initScript"),
+        format!(
+            "the init script failed{at}: {error}; nothing of it was kept: correct what source.initScript refers to, or \
+             delete the Tenant and create it again if the script is in its spec"
+        ),
     );
     problem.type_uri = because.type_uri;
     problem.code = because.code;

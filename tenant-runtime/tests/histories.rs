@@ -280,10 +280,13 @@ const EACH: u64 = 500;
 fn soak_each_proven_record() {
     let (each, mut seed) = (setting("ROOST_EACH", EACH), setting("ROOST_SEED", 1 << 40));
     let mut tally = Tally::default();
-    while let Some((record, kind)) =
+    while let Some((_, kind)) =
         PROVEN.iter().min_by_key(|(record, _)| tally.of(record)).filter(|(record, _)| tally.of(record) < each)
     {
-        println!("{} histories; {record}: {}", tally.histories, tally.of(record));
+        // All of them: runs with other seeds (ROOST_SEED) add up.
+        let counts: Vec<_> =
+            PROVEN.iter().map(|(record, _)| format!("{record} {}", tally.of(record))).collect();
+        println!("{} histories, next {kind}; {}", tally.histories, counts.join(", "));
         let half = |first| {
             let wanted = Wanted { first, count: SHARE, kind: Some(kind), only: false, table_off: false };
             run_seeds(wanted, |_| false)

@@ -413,6 +413,72 @@ async fn what_is_stored_means_the_same_everywhere() {
         .await;
 }
 
+/// An index is computed by whoever writes, and by whoever replays: in sessions with settings of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_over_what_every_session_computes_alike() {
+    let mut bucket = Bucket::new().await;
+    let life = bucket.life(Durability::Synchronous).await;
+    run_all(
+        &life,
+        &["CREATE TABLE t (i INTEGER, s VARCHAR, l INTEGER[], st STRUCT(a INTEGER), ts TIMESTAMPTZ, g DATE AS (ts::DATE))"],
+    )
+    .await;
+    for over in [
+        "(ts::DATE)",
+        "g",
+        "(ts::VARCHAR)",
+        "(s::TIMESTAMPTZ)",
+        "(date_part('year', ts))",
+        "(s = 'A')",
+        "(s BETWEEN 'a' AND 'b')",
+        "(s IN ('a', 'b'))",
+        "(1 / i)",
+        "(i || current_setting('TimeZone'))",
+        "(list_transform(l, lambda x: x)[1])",
+        "([x FOR x IN l][1])",
+        "(i + random())",
+    ] {
+        let error = life.run(&format!("CREATE INDEX x ON t ({over})")).await.unwrap_err();
+        assert!(error.contains("An index cannot be over"), "{over}: {error}");
+    }
+    run_all(
+        &life,
+        &[
+            "CREATE UNIQUE INDEX moment ON t (ts)",
+            "CREATE INDEX field ON t ((st.a))",
+            "CREATE INDEX element ON t ((l[1]))",
+            "CREATE INDEX text ON t ((coalesce(lower(s), 'x')))",
+            "CREATE INDEX large ON t ((i > 5))",
+        ],
+    )
+    .await;
+    for sql in
+        ["CREATE MACRO struct_extract(a) AS a", "CREATE SCHEMA q; CREATE MACRO q.array_extract(a) AS a"]
+    {
+        let error = life.run(sql).await.unwrap_err();
+        assert!(error.contains("Drop the index first"), "{sql}: {error}");
+    }
+    life.publish().await.unwrap();
+    run_all(
+        &life,
+        &[
+            "SET TimeZone = 'Asia/Tokyo'; INSERT INTO t (i, s, l, st, ts) VALUES (9, 'A', [3], {'a': 4}, '2020-01-01 20:00:00+00')",
+            "INSERT INTO t (i, ts) VALUES (1, '2021-01-01 20:00:00+00')",
+            "DELETE FROM t WHERE i = 1",
+        ],
+    )
+    .await;
+    life.crash();
+    let life = bucket.life(Durability::Synchronous).await;
+    for condition in ["st.a = 4", "l[1] = 3", "coalesce(lower(s), 'x') = 'a'", "i > 5"] {
+        let count = format!("SELECT count(*)::VARCHAR FROM t WHERE {condition}");
+        assert_eq!(life.text(&count).await.unwrap(), "1", "{condition}");
+    }
+    assert!(life.run("INSERT INTO t (ts) VALUES ('2020-01-01 20:00:00+00')").await.is_err());
+    life.run("DELETE FROM t").await.unwrap();
+    life.seal().await.unwrap();
+}
+
 /// DuckDB renames a table for everybody before that is committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_commit_while_a_table_is_being_renamed_opens_again() {

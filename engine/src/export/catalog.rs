@@ -1,6 +1,7 @@
 //! What the catalog knows about the tables of an export.
 use super::error::ExportError;
 use super::summary::{ExportedColumn, ExportedKey};
+use crate::place::within;
 use crate::quoting::{literal, quoted};
 use arrow_array::cast::AsArray;
 use roost_duckdb::Connection;
@@ -51,28 +52,34 @@ struct FileRow {
 }
 
 impl Catalog {
+    /// Reads it from within the database: what CHECKs call is looked for where the connection is.
     pub fn read(connection: &mut Connection, database: &str) -> Result<Self, ExportError> {
+        let read = within(connection, database, |connection| Self::read_here(connection, database));
+        read.map_err(|source| ExportError::Engine { step: "read the catalog".into(), source })?
+    }
+
+    fn read_here(connection: &mut Connection, database: &str) -> Result<Self, ExportError> {
         let of = literal(database);
         let objects: Vec<ObjectRow> = rows(
             connection,
             &format!(
-                "SELECT 'TABLE' AS kind, schema_name, table_name AS name, comment FROM duckdb_tables() \
+                "SELECT 'TABLE' AS kind, schema_name, table_name AS name, comment FROM system.main.duckdb_tables() \
                  WHERE database_name = {of} AND NOT internal AND NOT temporary UNION ALL \
-                 SELECT 'VIEW', schema_name, view_name, comment FROM duckdb_views() \
+                 SELECT 'VIEW', schema_name, view_name, comment FROM system.main.duckdb_views() \
                  WHERE database_name = {of} AND NOT internal AND NOT temporary"
             ),
         )?;
         let columns: Vec<ColumnRow> = rows(
             connection,
             &format!(
-                "SELECT schema_name, table_name, column_name, data_type, is_nullable, comment FROM duckdb_columns() \
+                "SELECT schema_name, table_name, column_name, data_type, is_nullable, comment FROM system.main.duckdb_columns() \
                  WHERE database_name = {of} AND NOT internal ORDER BY schema_name, table_name, column_index"
             ),
         )?;
         let keys: Vec<KeyRow> = rows(
             connection,
             &format!(
-                "SELECT schema_name, table_name, constraint_type, constraint_column_names FROM duckdb_constraints() \
+                "SELECT schema_name, table_name, constraint_type, constraint_column_names FROM system.main.duckdb_constraints() \
                  WHERE database_name = {of} AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY') \
                  ORDER BY schema_name, table_name, constraint_index"
             ),
@@ -145,7 +152,7 @@ fn is_parquet(entry: Option<std::fs::DirEntry>) -> bool {
 /// Reads a query's rows through JSON: one text column, whatever the types are.
 fn rows<T: DeserializeOwned>(connection: &mut Connection, sql: &str) -> Result<Vec<T>, ExportError> {
     let failed = |source| ExportError::Engine { step: "read the catalog".into(), source };
-    let sql = format!("SELECT to_json(found)::VARCHAR FROM ({sql}) AS found");
+    let sql = format!("SELECT system.main.to_json(found)::VARCHAR FROM ({sql}) AS found");
     let mut batches = Vec::new();
     let keep = |batch| {
         batches.push(batch);

@@ -3,6 +3,7 @@
 //! What is not in one of the tables is refused, however it is spelled: the plan says what a statement is, its text
 //! is never looked at.
 mod functions;
+mod indexes;
 mod operators;
 mod rules;
 mod settings;
@@ -11,6 +12,7 @@ pub use functions::{
     DENIED_PRAGMAS, DENIED_SCALAR_FUNCTIONS, DENIED_TABLE_FUNCTIONS, PRAGMAS, SCALAR_FUNCTIONS,
     TABLE_FUNCTIONS,
 };
+pub use indexes::INDEX_FUNCTIONS;
 pub use operators::{CREATABLE, OPERATORS};
 pub use rules::Rules;
 pub use settings::{CLASS_SETTINGS, SESSION_SETTINGS};
@@ -41,6 +43,9 @@ pub fn judge(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
     }
     for change in &plan.settings {
         settings::judge(change)?;
+    }
+    for part in &plan.index_parts {
+        indexes::judge(part)?;
     }
     judge_pitfalls(plan)?;
     if let Some(function) = plan.copy_functions.first() {

@@ -222,7 +222,7 @@ fn judge_snapshot(tenant: &str, name: &str, snapshot: Option<&Snapshot>) -> Orig
     if conditions::holds(all, ConditionType::Ready) {
         Origin::Snapshot(name.to_owned())
     } else {
-        awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"))
+        Origin::Awaited(Fault::of_incomplete(name, all))
     }
 }
 

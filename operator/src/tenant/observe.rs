@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use roost_crds::{
-    PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, TenantClass, conditions,
-    names::MAIN_BRANCH,
+    ConditionType, PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, TenantClass,
+    conditions, names::MAIN_BRANCH,
 };
 use roost_protocol::{command::Order, grant::TenantIdentity};
 use roost_store::{BranchName, CopySource, DataSource};
@@ -221,12 +221,9 @@ fn judge_source(name: &str, snapshot: Option<&Snapshot>) -> Source {
         let message = format!("Snapshot {name} is of format Parquet; only Native ones can be started from");
         return awaited(Reason::SourceUnsupported, message);
     }
-    let ready = snapshot
-        .status
-        .as_ref()
-        .is_some_and(|status| conditions::holds(&status.conditions, roost_crds::ConditionType::Ready));
-    if !ready {
-        return awaited(Reason::SourceNotReady, format!("waits for Snapshot {name} to be complete"));
+    let all = snapshot.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if !conditions::holds(all, ConditionType::Ready) {
+        return Source::Awaited(Fault::of_incomplete(name, all));
     }
     Source::Copy { tenant: snapshot.spec.tenant_name.clone(), what: CopySource::Snapshot(name.to_owned()) }
 }
@@ -258,6 +255,43 @@ mod tests {
         let time = "2026-11-20T09:00:00Z";
         let moment = seen(json!({"pointInTime": {"tenantName": "old", "time": time}}));
         assert_eq!(origin(&moment), DataSource::Moment { tenant: "old".into(), time: time.parse().unwrap() });
+    }
+
+    #[test]
+    fn a_snapshot_that_failed_is_not_waited_for() {
+        let snapshot = |conditions: serde_json::Value| -> Snapshot {
+            let spec = json!({"tenantName": "old", "format": "Native"});
+            let conditions: Vec<_> = conditions
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| {
+                    json!({"type": one[0], "status": one[1], "reason": one[2], "message": "",
+                           "lastTransitionTime": "2026-01-01T00:00:00Z"})
+                })
+                .collect();
+            let status = json!({"conditions": conditions});
+            serde_json::from_value(json!({"metadata": {"name": "s"}, "spec": spec, "status": status}))
+                .unwrap()
+        };
+        for (conditions, expected) in [
+            (json!([]), Some(Reason::SourceNotReady)),
+            (
+                json!([["Ready", "False", "Exporting"], ["Reconciling", "True", "Exporting"]]),
+                Some(Reason::SourceNotReady),
+            ),
+            (
+                json!([["Ready", "False", "TenantDeleted"], ["Stalled", "True", "TenantDeleted"]]),
+                Some(Reason::SnapshotFailed),
+            ),
+            (json!([["Ready", "True", "Completed"]]), None),
+        ] {
+            let found = match judge_source("s", Some(&snapshot(conditions.clone()))) {
+                Source::Awaited(fault) => Some(fault.reason),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{conditions}");
+        }
     }
 
     #[test]

@@ -338,11 +338,8 @@ impl LocalFiles {
         note(&mut self.changes().tail).map_err(|error| VfsError::fatal(error.to_string()))
     }
 
-    /// A WAL sync: whatever it covers is committed, unless it is the checkpoint's own record.
+    /// A WAL sync: whatever it covers is committed.
     fn note_commit(&self, verdict: Verdict) -> Result<(), VfsError> {
-        if self.is_checkpointing() {
-            return Ok(());
-        }
         let now = self.0.environment.clock.now();
         let size = self.main_size()?;
         let mut changes = self.changes();

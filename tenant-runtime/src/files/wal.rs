@@ -7,7 +7,7 @@ use roost_store::pager::read_up_to;
 use std::{
     fs::File,
     os::unix::fs::FileExt as _,
-    sync::{Mutex, PoisonError, atomic::Ordering::SeqCst},
+    sync::{Mutex, PoisonError},
 };
 
 #[derive(Debug)]
@@ -60,7 +60,10 @@ impl VfsFile for WalFile {
         self.file.write_all_at(data, extent.size).map_err(|error| broken(&error))?;
         self.files.note_wal(|tail| tail.wal_written(extent.size, data.len() as u64))?;
         extent.size += data.len() as u64;
-        extent.reader.appended(data);
+        // A checkpoint's own record is no commit: what it writes is over with it.
+        if !self.files.is_checkpointing() {
+            extent.reader.appended(data);
+        }
         Ok(())
     }
 
@@ -68,15 +71,17 @@ impl VfsFile for WalFile {
         let mut extent = self.extent();
         if extent.size > extent.committed {
             extent.committed = extent.size;
-            let verdict = extent.reader.commit();
-            self.files.note_commit(verdict)?;
+            if !self.files.is_checkpointing() {
+                let verdict = extent.reader.commit();
+                self.files.note_commit(verdict)?;
+            }
         }
         Ok(())
     }
 
     fn truncate(&self, size: u64) -> Result<(), VfsError> {
         let mut extent = self.extent();
-        if size < extent.committed && !self.files.0.checkpointing.load(SeqCst) {
+        if size < extent.committed && !self.files.is_checkpointing() {
             return Err(VfsError::fatal("committed WAL was to be truncated outside of our checkpoint"));
         }
         self.file.set_len(size).map_err(|error| broken(&error))?;
