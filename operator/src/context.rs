@@ -11,7 +11,6 @@ use kube::{
 };
 use roost_crds::names::CLUSTER_ID_NAMESPACE;
 use roost_store::Environment;
-use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -20,22 +19,13 @@ use crate::{
     pods::{api::Pods, build::PodDefaults},
     slots::Slots,
     storage::Buckets,
-    trust::{TlsError, Trust, client_config},
+    trust::{TlsError, Trust, Trusted, client_config},
 };
 
 /// Controller name in Events.
 const REPORTER: &str = "roost-operator";
 /// Longest note of an Event, in characters.
 const MAX_NOTE: usize = 1000;
-
-/// The keys, and TLS that trusts only their authority.
-#[derive(Debug)]
-pub struct Trusted {
-    /// The keys.
-    pub trust: Arc<Trust>,
-    /// TLS towards runtime pods.
-    pub tls: Arc<ClientConfig>,
-}
 
 /// The elected replica has not made the keys yet.
 #[derive(Debug, thiserror::Error)]

@@ -117,7 +117,7 @@ private:
 		return entry ? entry->GetName() : catalog;
 	}
 
-	SetScope OwnScope(SetScope scope);
+	SetScope OwnScope(const string &setting, SetScope scope);
 	void RecordOperator(LogicalOperator &op);
 	void RecordScan(LogicalGet &get, const string &kind);
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
@@ -510,10 +510,15 @@ void Walker::RecordExecute(const PreparedStatementData &prepared, const string &
 	Record(EXECUTE, fields);
 }
 
-// What a client changes it changes for its own session: DuckDB sets some settings for all, unless it is told otherwise.
-SetScope Walker::OwnScope(SetScope scope) {
+// What a client changes it changes for its own session: DuckDB sets some settings that a session may have for all, unless it
+// is told otherwise.
+SetScope Walker::OwnScope(const string &setting, SetScope scope) {
 	auto state = roost::ConnectionState::Get(context);
-	return state && state->trust == CLIENT_TRUST && scope == SetScope::AUTOMATIC ? SetScope::SESSION : scope;
+	if (!state || state->trust != CLIENT_TRUST || scope != SetScope::AUTOMATIC) {
+		return scope;
+	}
+	auto option = DBConfig::GetOptionByName(setting);
+	return option && option->scope == SettingScopeTarget::GLOBAL_DEFAULT ? SetScope::SESSION : scope;
 }
 
 void Walker::RecordOperator(LogicalOperator &op) {
@@ -596,14 +601,14 @@ void Walker::RecordOperator(LogicalOperator &op) {
 		return Record(UPDATE_EXTENSIONS, {kind});
 	case LogicalOperatorType::LOGICAL_SET: {
 		auto &set = op.Cast<LogicalSet>();
-		set.scope = OwnScope(set.scope);
+		set.scope = OwnScope(set.name, set.scope);
 		// With a child the value is computed by it.
 		auto value = set.children.empty() ? set.value.ToString() : string();
 		return Record(SETTING, {kind, set.name, "set", std::to_string(static_cast<int>(set.scope)), value});
 	}
 	case LogicalOperatorType::LOGICAL_RESET: {
 		auto &reset = op.Cast<LogicalReset>();
-		reset.scope = OwnScope(reset.scope);
+		reset.scope = OwnScope(reset.name, reset.scope);
 		return Record(SETTING, {kind, reset.name, "reset", std::to_string(static_cast<int>(reset.scope)), ""});
 	}
 	case LogicalOperatorType::LOGICAL_PRAGMA: {

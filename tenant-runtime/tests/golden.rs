@@ -15,7 +15,7 @@ use arrow_ipc::reader::StreamReader;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::Process;
-use tenant_runtime::encode::cell::cell;
+use tenant_runtime::encode::column::cell;
 
 /// Minimum, maximum and NULL of every type, and what `test_all_types` lacks.
 const ALL: &str = "

@@ -188,6 +188,8 @@ async fn reads_go_on_and_the_seal_succeeds_after_publishes_that_failed() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path(), &["--publish-interval", "100ms"]);
     process.query("create table t(i int)").await;
+    // Else its publish is what fails, and the row waits for that.
+    eventually("the table is published", async || (manifest(folder.path()).await == 2).then_some(())).await;
     // New packs cannot be written where a file is in the way.
     let packs = folder.path().join("bucket/objects/tenants/default/demo/packs");
     let aside = packs.with_file_name("packs-aside");

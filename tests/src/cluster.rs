@@ -2,7 +2,6 @@
 
 use crate::{
     bucket::Bucket,
-    tenant::TestNamespace,
     wait::{self, eventually},
 };
 use anyhow::{Context, Result, ensure};
@@ -146,11 +145,6 @@ impl Roost {
         // Sends nothing: it only looks the way up.
         socket.connect(self.gateway.trim_start_matches("http://"))?;
         Ok(socket.local_addr()?.ip())
-    }
-
-    /// A namespace of its own for a test, with a user who may connect to everything in it.
-    pub async fn namespace(&self, prefix: &str) -> Result<TestNamespace> {
-        TestNamespace::create(self.clone(), format!("{prefix}-{}", random_suffix())).await
     }
 
     /// The pods of a tenant, by its UID.

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::Answer,
-    cluster::{PATIENCE, Roost},
+    cluster::{PATIENCE, Roost, random_suffix},
     wait::{self, eventually},
 };
 use anyhow::{Context, Result, ensure};
@@ -27,6 +27,13 @@ pub struct TestNamespace {
     pub name: String,
     /// Token of a user who may connect to every tenant and branch here.
     pub token: String,
+}
+
+impl Roost {
+    /// A namespace of its own for a test, with a user who may connect to everything in it.
+    pub async fn namespace(&self, prefix: &str) -> Result<TestNamespace> {
+        TestNamespace::create(self.clone(), format!("{prefix}-{}", random_suffix())).await
+    }
 }
 
 impl TestNamespace {

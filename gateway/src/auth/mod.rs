@@ -3,9 +3,10 @@
 mod bearer;
 mod remembered;
 mod reviews;
+mod unanswered;
 
 pub use bearer::BearerToken;
-pub use reviews::ReviewError;
+pub use unanswered::ReviewError;
 
 use crate::{metrics::Metrics, target::BranchKey};
 use bearer::TokenHash;

@@ -1,8 +1,8 @@
 //! Answers of the API server, remembered: grants for a while, longer while it is away; denials for a moment.
 
-use super::reviews::ReviewError;
+use super::unanswered::ReviewError;
 use moka::future::Cache;
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::problem::Problem;
 use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -110,25 +110,10 @@ impl<V: Clone> Slot<V> {
     }
 }
 
-impl From<ReviewError> for Problem {
-    fn from(error: ReviewError) -> Self {
-        match error {
-            ReviewError::Unavailable(why) => Self::new(
-                ErrorCode::AccessUnknown,
-                format!("the Kubernetes API server does not answer: {why}"),
-            )
-            .retry_after(2),
-            ReviewError::Misconfigured(why) => Self::new(
-                ErrorCode::Internal,
-                format!("the gateway may not ask the Kubernetes API server about access: {why}"),
-            ),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use roost_protocol::problem::ErrorCode;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     const MEMORY: Memory = Memory {

@@ -1,6 +1,6 @@
 //! What the gateway asks the API server: who owns a token, and what they may do.
 
-use super::{bearer::BearerToken, remembered::Verdict};
+use super::{bearer::BearerToken, remembered::Verdict, unanswered::ReviewError};
 use crate::{clock, target::BranchKey};
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
@@ -25,31 +25,6 @@ const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CONCURRENT_REVIEWS: usize = 64;
 /// Branch objects of one tenant that are listed at a time.
 const BRANCHES_AT_A_TIME: u32 = 500;
-
-/// Why access could not be checked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ReviewError {
-    /// The API server does not answer, or says that it cannot now.
-    #[error("the API server does not answer: {0}")]
-    Unavailable(String),
-    /// The API server answers that the gateway may not ask.
-    #[error("the API server refuses the question: {0}")]
-    Misconfigured(String),
-}
-
-/// Answers that another try may change: a timeout, a list that is too old to be gone on with, too many questions.
-const PASSING: [u16; 3] = [408, 410, 429];
-
-impl From<kube::Error> for ReviewError {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if status.code < 500 && !PASSING.contains(&status.code) => {
-                Self::Misconfigured(status.message.clone())
-            }
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
 
 pub struct Reviews {
     client: Client,

@@ -17,7 +17,7 @@ use roost_store::{BranchName, Environment, PinKind, Pinned, TenantStore};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Options, Output};
+use super::options::{self, Options, Output};
 use crate::{
     class::settings,
     config::Config,
@@ -69,7 +69,7 @@ pub async fn run(options: &Options, client: Client, class: &TenantClass) -> anyh
     let context = Context::new(client, config, Environment::system());
     let keys = trust::load(&context.client, &context.config.namespace).await?;
     context.set_trust(keys.context("the operator has not made its keys yet; try again in a moment")?)?;
-    let (namespace, name) = super::names(options.tenant.as_deref().unwrap_or_default())?;
+    let (namespace, name) = options::names(options.tenant.as_deref().unwrap_or_default())?;
     let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), namespace);
     let Some(tenant) = tenants.get_opt(name).await? else {
         bail!("Tenant {namespace}/{name} does not exist; `kubectl get tenants.roostdb.dev -A` lists them");

@@ -4,11 +4,27 @@ use std::fmt::Write as _;
 
 use indicatif::HumanBytes;
 use roost_store::reachability::{Leftover, Report, Standing, Tally};
-
-use super::Found;
+use serde::Serialize;
 
 /// Leftovers of a kind that are listed for a tenant; `-o json` lists all.
 const LISTED: usize = 20;
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The class.
+    pub class: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// Nothing is missing, damaged or unknown.
+    pub clean: bool,
+    /// Each tenant, in the order of their keys.
+    pub tenants: Vec<Report>,
+    /// What belongs to no tenant; left out when one tenant was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Report>,
+}
 
 /// The table, then what is behind its numbers.
 pub fn text(found: &Found) -> String {

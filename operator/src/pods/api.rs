@@ -15,7 +15,7 @@ use super::{
     names,
     view::PodView,
 };
-use crate::{context::Trusted, trust::AuthorityError};
+use crate::trust::{AuthorityError, Trusted};
 
 /// A pod could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,6 @@ mod run;
 mod watch;
 
 pub use index::{Index, SnapshotRecord, TenantRecord};
-pub use queue::{Key, Queue};
+pub use queue::{Key, Queue, Queues};
 pub use run::{Reconcile, ReconcileError, Requeue, drive};
-pub use watch::{Queues, watch_all};
+pub use watch::watch_all;

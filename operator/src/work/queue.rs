@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -176,6 +176,23 @@ impl State {
             }
         }
     }
+}
+
+/// One queue for each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Queues {
+    /// Tenants.
+    pub tenants: Arc<Queue>,
+    /// Branches.
+    pub branches: Arc<Queue>,
+    /// Snapshots.
+    pub snapshots: Arc<Queue>,
+    /// TenantClasses.
+    pub classes: Arc<Queue>,
+    /// Runtime pods.
+    pub pods: Arc<Queue>,
+    /// Tenants that may have garbage.
+    pub garbage: Arc<Queue>,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `application/vnd.apache.arrow.stream`: Arrow IPC. Without its end-of-stream mark a result is not complete.
 
 use super::{
-    EncodeError, Encoder, Failure,
+    encoder::{EncodeError, Encoder, Failure},
     plain::{plain_columns, plain_field},
 };
 use arrow_array::RecordBatch;

@@ -4,13 +4,8 @@
 //! and, for what Arrow has no type of its own, the extension's name. DuckDB's logical type text is for people (an
 //! alias made with CREATE TYPE hides the type behind it), so nothing is decoded from it.
 
-use super::{EncodeError, nested, scalar};
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, StringArray,
-    cast::AsArray,
-    types::{UInt8Type, UInt16Type, UInt32Type},
-};
-use arrow_schema::{DataType, Field};
+use super::encoder::EncodeError;
+use arrow_schema::Field;
 
 /// Values of one column, written as JSON or as plain text.
 pub trait Cell {
@@ -80,39 +75,5 @@ impl Extension {
             Some("arrow.json" | "geoarrow.wkb") | None => Ok(Self::None),
             Some(other) => Err(EncodeError::Unsupported(format!("extension type {other}"))),
         }
-    }
-}
-
-/// Prepares a column's values for writing.
-pub fn cell<'a>(field: &Field, array: &'a ArrayRef) -> Result<Box<dyn Cell + 'a>, EncodeError> {
-    Ok(match array.data_type() {
-        DataType::List(child) => nested::list(child, array.as_list::<i32>())?,
-        DataType::LargeList(child) => nested::list(child, array.as_list::<i64>())?,
-        DataType::FixedSizeList(child, size) => nested::fixed_list(child, *size, array.as_fixed_size_list())?,
-        DataType::Struct(children) => nested::structure(children, array.as_struct())?,
-        DataType::Map(entries, _) => nested::map(entries, array.as_map())?,
-        DataType::Union(members, _) => nested::union(members, array.as_union())?,
-        DataType::Dictionary(key, _) => dictionary(key, array)?,
-        DataType::Utf8 => scalar::text(array.as_string::<i32>()),
-        DataType::LargeUtf8 => scalar::text(array.as_string::<i64>()),
-        DataType::Utf8View => scalar::text(array.as_string_view()),
-        _ => scalar::scalar(field, array)?,
-    })
-}
-
-fn dictionary<'a>(key: &DataType, array: &'a ArrayRef) -> Result<Box<dyn Cell + 'a>, EncodeError> {
-    fn typed<K: arrow_array::types::ArrowDictionaryKeyType>(
-        array: &DictionaryArray<K>,
-    ) -> Result<Box<dyn Cell + '_>, EncodeError> {
-        array
-            .downcast_dict::<StringArray>()
-            .map(scalar::text)
-            .ok_or_else(|| EncodeError::Unsupported("a dictionary of something other than text".into()))
-    }
-    match key {
-        DataType::UInt8 => typed(array.as_dictionary::<UInt8Type>()),
-        DataType::UInt16 => typed(array.as_dictionary::<UInt16Type>()),
-        DataType::UInt32 => typed(array.as_dictionary::<UInt32Type>()),
-        other => Err(EncodeError::Unsupported(format!("a dictionary with keys of type {other}"))),
     }
 }

@@ -1,6 +1,9 @@
 //! `text/csv`: RFC 4180 with a header line. NULL is an empty field, an empty text is `""`.
 
-use super::{EncodeError, Encoder, Failure, cells};
+use super::{
+    column::cells,
+    encoder::{EncodeError, Encoder, Failure},
+};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use roost_engine::Column;

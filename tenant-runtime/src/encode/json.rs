@@ -1,6 +1,9 @@
 //! `application/json`: one document; `complete` or `error` is its last member.
 
-use super::{EncodeError, Encoder, Failure, cells, write_json};
+use super::{
+    column::cells,
+    encoder::{EncodeError, Encoder, Failure, write_json},
+};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use roost_engine::Column;

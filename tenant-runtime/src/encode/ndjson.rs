@@ -1,6 +1,10 @@
 //! `application/x-ndjson`: one object a row; a failed result ends with `{"error": problem}`.
 
-use super::{EncodeError, Encoder, Failure, cells, names, write_json};
+use super::{
+    column::cells,
+    encoder::{EncodeError, Encoder, Failure, write_json},
+    names,
+};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use roost_engine::Column;

@@ -1,10 +1,6 @@
 //! Values with parts: lists, arrays, structs, maps, unions. Their text is their JSON.
 
-use super::{
-    EncodeError,
-    cell::{Cell, cell},
-    scalar::write_json_text,
-};
+use super::{cell::Cell, column::cell, encoder::EncodeError, scalar::write_json_text};
 use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray, UnionArray,
 };

@@ -2,8 +2,9 @@
 //! booleans from bytes, HUGEINT and UHUGEINT as `decimal256(39, 0)`, TIMETZ, BIT and BIGNUM as text.
 
 use super::{
-    EncodeError,
-    cell::{EXTENSION_METADATA, EXTENSION_NAME, Extension, cell},
+    cell::{EXTENSION_METADATA, EXTENSION_NAME, Extension},
+    column::cell,
+    encoder::EncodeError,
 };
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Decimal256Array, FixedSizeListArray, GenericListArray, MapArray,

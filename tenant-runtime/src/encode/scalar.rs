@@ -1,8 +1,8 @@
 //! Values without parts: numbers, texts, times, bytes.
 
 use super::{
-    EncodeError,
     cell::{Cell, Extension},
+    encoder::EncodeError,
     text,
 };
 use arrow_array::{

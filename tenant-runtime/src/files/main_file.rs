@@ -1,7 +1,7 @@
 //! The database file as DuckDB holds it: positional reads and writes. What is read comes from the bucket if it is not
 //! in the cache; what is written is recorded by chunk.
 
-use super::LocalFiles;
+use super::local::LocalFiles;
 use roost_engine::{VfsError, VfsFile};
 use roost_store::{
     HydrateError, ObjectError, ReadError,

@@ -1,6 +1,6 @@
 //! The WAL as DuckDB writes it: appended, synced at each commit, emptied or removed by a checkpoint.
 
-use super::LocalFiles;
+use super::local::LocalFiles;
 use roost_duckdb::interlock::DatabaseFile;
 use roost_engine::{VfsError, VfsFile, wal::WalReader};
 use roost_store::pager::read_up_to;

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{ResourceExt as _, api::PartialObjectMeta};
 use roost_crds::TenantClass;
 
-use super::{Folds, Key, Records, Watch};
+use super::fold::{Folds, Watch};
+use crate::work::{index::Records, queue::Key};
 
 /// A namespace's labels say which classes are for it.
 pub(super) struct NamespaceFold<'a>(pub(super) &'a Watch);
