@@ -50,7 +50,7 @@ pub enum Reads {
 }
 
 /// Form of a snapshot. Parquet (default): files that anyone can read. Native: a pinned position, instant, to
-/// restore and branch from.
+/// restore and branch from; it is a part of its tenant's data, and goes with that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SnapshotFormat {
     /// Parquet files, a schema and metadata that anyone can read, in a folder of their own.

@@ -65,8 +65,7 @@ pub struct SnapshotSpec {
     /// How long after its completion, or after its creation if that is later, the object is deleted; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
-    /// Retain (default) leaves the data in the bucket when the object is deleted; Delete deletes it. A Native snapshot is a
-    /// part of its tenant's data, and goes with that whatever is said here.
+    /// Retain (default) leaves the data in the bucket when the object is deleted; Delete deletes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

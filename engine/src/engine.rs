@@ -16,7 +16,7 @@ use crate::running::{Running, StopCause};
 use crate::session::{Header, Mode, Reply, Session};
 use crate::session_threads::SessionThreads;
 use crate::stream::QueryStream;
-use roost_duckdb::{EngineError, ErrorKind, Progress, Vfs};
+use roost_duckdb::{ErrorKind, Progress, Vfs};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -59,7 +59,8 @@ impl Engine {
     #[cfg(feature = "test-walls")]
     pub fn connect_for_test(
         &self,
-    ) -> Result<impl std::ops::DerefMut<Target = roost_duckdb::Connection> + use<>, EngineError> {
+    ) -> Result<impl std::ops::DerefMut<Target = roost_duckdb::Connection> + use<>, roost_duckdb::EngineError>
+    {
         let client = self.shared.connect_client()?;
         client.belongs_to(Role::ReadWrite);
         Ok(client)

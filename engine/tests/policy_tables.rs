@@ -3,8 +3,8 @@
 mod support;
 
 use roost_engine::policy::{
-    DENIED_PRAGMAS, DENIED_SCALAR_FUNCTIONS, DENIED_TABLE_FUNCTIONS, PRAGMAS, SCALAR_FUNCTIONS,
-    TABLE_FUNCTIONS,
+    DENIED_PRAGMAS, DENIED_SCALAR_FUNCTIONS, DENIED_TABLE_FUNCTIONS, INDEX_FUNCTIONS, PRAGMAS,
+    SCALAR_FUNCTIONS, TABLE_FUNCTIONS,
 };
 use support::{bench, run};
 
@@ -30,6 +30,8 @@ fn decided(names: &[String], allowed: &[&str], denied: &[&str]) {
 async fn every_scalar_function_is_decided() {
     decided(&names("scalar").await, &SCALAR_FUNCTIONS, &DENIED_SCALAR_FUNCTIONS);
     assert!(SCALAR_FUNCTIONS.is_sorted(), "looked up by binary search");
+    let never: Vec<_> = INDEX_FUNCTIONS.iter().filter(|name| !SCALAR_FUNCTIONS.contains(name)).collect();
+    assert!(never.is_empty(), "in an index, but nowhere else: {never:?}");
 }
 
 #[tokio::test]

@@ -123,8 +123,7 @@ private:
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
-	bool IsLogged(const AlterInfo &info);
-	void CheckNewName(const AlterInfo &info, const string &name);
+	void RecordRename(const RenameTableInfo &info);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
 	void RecordLoad(const LoadInfo &info, const string &kind);
@@ -226,10 +225,16 @@ static optional_ptr<CatalogEntry> Find(ClientContext &context, const string &cat
 	return Catalog::GetEntry(context, catalog, DEFAULT_SCHEMA, wanted, OnEntryNotFound::RETURN_NULL);
 }
 
+// A table or a view: they share their names.
+static optional_ptr<CatalogEntry> FindRelation(ClientContext &context, const string &catalog, const string &schema,
+                                               const string &name) {
+	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
+	return Catalog::GetEntry(context, catalog, schema, wanted, OnEntryNotFound::RETURN_NULL);
+}
+
 static optional_ptr<TableCatalogEntry> FindTable(ClientContext &context, const string &catalog, const string &schema,
                                                  const string &name) {
-	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
-	auto entry = Catalog::GetEntry(context, catalog, schema, wanted, OnEntryNotFound::RETURN_NULL);
+	auto entry = FindRelation(context, catalog, schema, name);
 	return entry && entry->type == CatalogType::TABLE_ENTRY ? &entry->Cast<TableCatalogEntry>() : nullptr;
 }
 
@@ -415,19 +420,27 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	}
 }
 
-// Whether what an ALTER is about has a name in the log: a temporary table has none, nor does ALTER TABLE of a view.
-bool Walker::IsLogged(const AlterInfo &info) {
-	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, info.name);
-	auto entry = Catalog::GetEntry(context, info.catalog, info.schema, wanted, OnEntryNotFound::RETURN_NULL);
-	return !entry || (entry->type == CatalogType::TABLE_ENTRY && !entry->temporary);
-}
-
-// DuckDB finds that a name is taken after it gave it to the table's log, where it stays.
-void Walker::CheckNewName(const AlterInfo &info, const string &name) {
-	EntryLookupInfo wanted(CatalogType::TABLE_ENTRY, name);
-	auto taken = Catalog::GetEntry(context, info.catalog, info.schema, wanted, OnEntryNotFound::RETURN_NULL);
-	if (taken && !StringUtil::CIEquals(name, info.name)) {
-		throw CatalogException::EntryAlreadyExists(taken->type, name);
+void Walker::RecordRename(const RenameTableInfo &info) {
+	auto entry = FindRelation(context, info.catalog, info.schema, info.name);
+	if (entry && entry->type != CatalogType::TABLE_ENTRY) {
+		// ALTER TABLE of a view fails.
+		return;
+	}
+	if (entry) {
+		if (HasForeignKey(entry->Cast<TableCatalogEntry>(), true)) {
+			Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
+		}
+		// DuckDB finds that a name is taken after it gave it to the table's log, where it stays.
+		auto &name = info.new_table_name;
+		auto taken = FindRelation(context, info.catalog, info.schema, name);
+		if (taken && !StringUtil::CIEquals(name, info.name)) {
+			throw CatalogException::EntryAlreadyExists(taken->type, name);
+		}
+	}
+	auto state = roost::ConnectionState::Get(context);
+	// A temporary table has no log.
+	if (state && !(entry && entry->temporary)) {
+		state->renames = true;
 	}
 }
 
@@ -439,17 +452,7 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	auto &table = static_cast<AlterTableInfo &>(info);
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
-		if (auto renamed = FindTable(context, info.catalog, info.schema, info.name)) {
-			if (HasForeignKey(*renamed, true)) {
-				Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
-			}
-			CheckNewName(info, static_cast<RenameTableInfo &>(table).new_table_name);
-		}
-		if (IsLogged(info)) {
-			if (auto state = roost::ConnectionState::Get(context)) {
-				state->renames = true;
-			}
-		}
+		RecordRename(static_cast<RenameTableInfo &>(table));
 		break;
 	case AlterTableType::ADD_COLUMN:
 		WalkColumn(static_cast<AddColumnInfo &>(table).new_column);

@@ -449,6 +449,9 @@ async fn an_index_is_over_what_every_session_computes_alike() {
             "CREATE INDEX element ON t ((l[1]))",
             "CREATE INDEX text ON t ((coalesce(lower(s), 'x')))",
             "CREATE INDEX large ON t ((i > 5))",
+            "CREATE INDEX known ON t ((s IS NOT NULL))",
+            "CREATE INDEX unknown ON t ((s IS NULL))",
+            "CREATE INDEX small ON t ((NOT i > 5))",
         ],
     )
     .await;

@@ -140,11 +140,9 @@ impl World {
 
     /// A page of them, as the API server gives them.
     fn list_branches(&self, query: &str) -> Value {
-        let number = |name: &str| {
-            let found = query.split('&').find_map(|part| part.strip_prefix(name)?.parse::<usize>().ok());
-            found.unwrap_or_default()
-        };
-        let (limit, from) = (number("limit="), number("continue="));
+        let number =
+            |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.parse::<usize>().ok());
+        let (limit, from) = (number("limit=").unwrap_or(usize::MAX), number("continue=").unwrap_or(0));
         let mut items: Vec<_> = self
             .branches
             .iter()

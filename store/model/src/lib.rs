@@ -4,7 +4,7 @@
 //!
 //! | model | `roost-store` |
 //! |---|---|
-//! | [`bucket`] | the objects, `format`, `position`, `stream::{read, merged}` |
+//! | [`bucket`] | the objects, `format`, `position`, `stream::{read, merge, merged}` |
 //! | [`request`] | `bucket.rs`: conditional writes, answers that decide nothing, reading back |
 //! | [`owner`], `take_over` | `branch::{take_over, ship, publish, owned}`, `stream::seal` |
 //! | [`collector`] | `garbage::run`, `garbage::condemned`, `reachability::{walk, standing, reached, history}` |

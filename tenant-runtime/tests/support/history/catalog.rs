@@ -69,11 +69,10 @@ pub struct Catalog {
 }
 
 const TABLES: &str = "{schema: schema_name, name: table_name, rows: estimated_size, \
-                      has_primary_key: has_primary_key} FROM duckdb_tables()";
+                      has_primary_key: has_primary_key}";
 const COLUMNS: &str = "{schema: schema_name, \"table\": table_name, what: {name: column_name, type: data_type, \
-                       has_default: column_default IS NOT NULL, nullable: is_nullable}} FROM duckdb_columns()";
-const KEYS: &str = "{schema: schema_name, \"table\": table_name, what: constraint_column_names} \
-                    FROM duckdb_constraints()";
+                       has_default: column_default IS NOT NULL, nullable: is_nullable}}";
+const KEYS: &str = "{schema: schema_name, \"table\": table_name, what: constraint_column_names}";
 
 impl Catalog {
     /// Reads it in the connection's transaction, if there is one; all but the macros. Lists are sorted: the same history
@@ -84,11 +83,11 @@ impl Catalog {
             current: current.into_iter().next().unwrap_or_default(),
             schemas: read(
                 connection,
-                "schema_name FROM duckdb_schemas()",
+                ("schema_name", "schemas"),
                 "schema_name NOT IN ('information_schema', 'pg_catalog')",
                 "schema_name",
             )?,
-            tables: read(connection, TABLES, "NOT internal", "schema_name, table_name")?,
+            tables: read(connection, (TABLES, "tables"), "NOT internal", "schema_name, table_name")?,
             views: named(connection, "view", "views", "NOT internal")?,
             indexes: named(connection, "index", "indexes", "true")?,
             sequences: named(connection, "sequence", "sequences", "true")?,
@@ -96,13 +95,13 @@ impl Catalog {
             macros: Vec::new(),
         };
         let columns: Vec<OfTable<Column>> =
-            read(connection, COLUMNS, "NOT internal", "schema_name, table_name, column_index")?;
+            read(connection, (COLUMNS, "columns"), "NOT internal", "schema_name, table_name, column_index")?;
         for OfTable { schema, table, what } in columns {
             catalog.table_mut(&schema, &table, |table| table.columns.push(what));
         }
         let keys: Vec<OfTable<Vec<String>>> = read(
             connection,
-            KEYS,
+            (KEYS, "constraints"),
             "constraint_type IN ('PRIMARY KEY', 'UNIQUE')",
             "schema_name, table_name, constraint_index",
         )?;
@@ -114,9 +113,9 @@ impl Catalog {
 
     /// Reads the macros: DuckDB lists its own thousands of functions for it.
     pub fn read_macros(connection: &mut Connection) -> Result<Vec<Named>, String> {
-        let what = "DISTINCT {schema: schema_name, name: function_name} FROM duckdb_functions()";
-        let mut macros: Vec<Named> = read(connection, what, "NOT internal", "1")?;
-        macros.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+        // One of several forms is there several times.
+        let mut macros: Vec<Named> = named(connection, "function", "functions", "NOT internal")?;
+        macros.dedup_by(|a, b| (&a.schema, &a.name) == (&b.schema, &b.name));
         Ok(macros)
     }
 
@@ -130,21 +129,19 @@ impl Catalog {
 }
 
 fn named(connection: &mut Connection, kind: &str, of: &str, which: &str) -> Result<Vec<Named>, String> {
-    let what = format!("{{schema: schema_name, name: {kind}_name}} FROM duckdb_{of}()");
-    read(connection, &what, which, &format!("schema_name, {kind}_name"))
+    let what = format!("{{schema: schema_name, name: {kind}_name}}");
+    read(connection, (&what, of), which, &format!("schema_name, {kind}_name"))
 }
 
-/// Rows about the tenant's database, each read from JSON.
+/// What is asked of things in the tenant's database, each read from JSON.
 fn read<T: serde::de::DeserializeOwned>(
     connection: &mut Connection,
-    what: &str,
+    (what, of): (&str, &str),
     which: &str,
     order: &str,
 ) -> Result<Vec<T>, String> {
-    let (what, from) = what.split_once(" FROM ").unwrap_or((what, ""));
-    let (distinct, what) = what.strip_prefix("DISTINCT ").map_or(("", what), |what| ("DISTINCT ", what));
     let sql = format!(
-        "SELECT {distinct}to_json({what})::VARCHAR FROM {from} \
+        "SELECT to_json({what})::VARCHAR FROM duckdb_{of}() \
          WHERE database_name = current_database() AND {which} ORDER BY {order}"
     );
     let rows = texts(connection, &sql).map_err(|error| error.to_string())?;

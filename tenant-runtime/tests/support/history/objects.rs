@@ -126,7 +126,6 @@ fn replace_view(scene: &mut Scene<'_>) -> Option<String> {
         .then(|| format!("CREATE OR REPLACE VIEW {name} AS {query}"))
 }
 
-/// A new macro, or another one of a name (its first letters say what it is) in the place of the one before.
 fn new_macro(scene: &mut Scene<'_>, prefixes: &[&str]) -> Option<String> {
     let prefix = *scene.pick(prefixes)?;
     let macros = &scene.catalog.macros;
@@ -134,7 +133,7 @@ fn new_macro(scene: &mut Scene<'_>, prefixes: &[&str]) -> Option<String> {
     Some(create_macro(scene, "CREATE MACRO", (prefix.into(), name)))
 }
 
-/// A macro of the kind that names with this beginning have.
+/// A macro; the first letters of its name say what it is.
 fn create_macro(scene: &mut Scene<'_>, create: &str, (kind, name): (String, String)) -> String {
     let n = scene.number(10);
     let body = match &kind[..2] {
