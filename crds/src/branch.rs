@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 use crate::schema;
-use crate::shared::{DeletionPolicy, Endpoint, OperatingMode, Position, ServingState, StorageLocation};
+use crate::shared::{
+    DeletionPolicy, Endpoint, OperatingMode, PositionSummary, ServingState, StorageLocation,
+};
 
 /// What the author of a Branch decides.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,10 +149,10 @@ pub struct BranchStatus {
     pub last_active_time: Option<Time>,
     /// Last published position of the branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
+    pub position: Option<PositionSummary>,
     /// Position at which it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Position>,
+    pub origin: Option<PositionSummary>,
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,

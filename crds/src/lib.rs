@@ -31,8 +31,8 @@ pub use reasons::Reason;
 pub use resolve::MemoryLimit;
 pub use selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use shared::{
-    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, Reads, ServingState, SnapshotFormat,
-    SnapshotSummary, StorageLocation, WakeFailure,
+    DeletionPolicy, Durability, Endpoint, OperatingMode, PositionSummary, Reads, ServingState,
+    SnapshotFormat, SnapshotSummary, StorageLocation, WakeFailure,
 };
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotState, SnapshotStatus, TableSize};
 pub use tenant::{

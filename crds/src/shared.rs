@@ -99,7 +99,7 @@ pub struct Endpoint {
 /// A commit boundary in a branch's history, at the granularity of manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Position {
+pub struct PositionSummary {
     /// Branch name.
     #[schemars(length(max = 40))]
     pub branch: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 use crate::schema;
-use crate::shared::{DeletionPolicy, Position, SnapshotFormat, StorageLocation};
+use crate::shared::{DeletionPolicy, PositionSummary, SnapshotFormat, StorageLocation};
 
 /// What the author of a Snapshot decides. Immutable but ttl.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub struct SnapshotStatus {
     pub location: Option<StorageLocation>,
     /// The moment it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
+    pub position: Option<PositionSummary>,
     /// Bytes of its files (Parquet), or of the database's file (Native).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::count")]

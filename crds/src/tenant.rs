@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 use crate::schema;
 use crate::shared::{
-    DeletionPolicy, Durability, Endpoint, OperatingMode, Position, ServingState, SnapshotSummary,
+    DeletionPolicy, Durability, Endpoint, OperatingMode, PositionSummary, ServingState, SnapshotSummary,
 };
 
 /// What the author of a Tenant decides. All optional: `spec: {}` is a working tenant.
@@ -187,7 +187,7 @@ pub struct TenantStatus {
     pub last_active_time: Option<Time>,
     /// Last published position of the branch main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
+    pub position: Option<PositionSummary>,
     /// While serving: how much a crash would lose, at the last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,

@@ -1,7 +1,7 @@
 //! A connection for a client's statements, known to the guard and placed in the tenant's database.
 use crate::guard::SessionGuard;
-use crate::request::Role;
 use roost_duckdb::{Connection, Database, EngineError, Trust};
+use roost_protocol::session::Role;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 

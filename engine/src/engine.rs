@@ -4,19 +4,21 @@ use crate::config::{
     CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
 };
 use crate::connection_thread::ConnectionThread;
-use crate::error::{OpenError, QueryError, QueryErrorKind};
+use crate::error::{OpenError, QueryError};
 use crate::export::{self, ExportError, ExportProgress, ExportSummary};
 use crate::gate::{GateClosure, GateError};
 use crate::instance::Instance;
 use crate::lockdown::Walls;
 use crate::metadata;
 use crate::opening;
-use crate::request::{QueryRequest, Role};
+use crate::request::QueryRequest;
 use crate::running::{Running, StopCause};
 use crate::session::{Header, Mode, Reply, Session};
 use crate::session_threads::SessionThreads;
 use crate::stream::QueryStream;
 use roost_duckdb::{ErrorKind, Progress, Vfs};
+use roost_protocol::problem::ErrorCode;
+use roost_protocol::session::Role;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -111,13 +113,13 @@ impl Engine {
         self.shared.activity.received();
         let slot = Arc::clone(&self.sessions).try_acquire_owned().map_err(|_| {
             let message = format!("All {} sessions of this tenant are in use", self.max_sessions);
-            QueryError::new(QueryErrorKind::Busy, "53300", message).hint("Try again in a moment")
+            QueryError::new(ErrorCode::Busy, message).hint("Try again in a moment")
         })?;
         let runtime = Handle::current();
         let running = Running::new(request.id, runtime.clone());
         let Some(registration) = self.shared.requests.register(&running) else {
             let message = format!("A query with the id {} runs already", request.id);
-            return Err(QueryError::new(QueryErrorKind::IdInUse, "42710", message));
+            return Err(QueryError::new(ErrorCode::QueryIdInUse, message));
         };
         let (header, mut header_comes) = oneshot::channel();
         let (batches, batches_come) = mpsc::channel(STREAM_DEPTH);
@@ -150,7 +152,7 @@ impl Engine {
         });
         if let Err(error) = started {
             let message = format!("No thread could be started for the session: {error}");
-            return Err(QueryError::new(QueryErrorKind::Busy, "53300", message));
+            return Err(QueryError::new(ErrorCode::Busy, message));
         }
         let Header { columns, schema } = match stream.running.end(&mut header_comes).await {
             Ok(header) => header,
@@ -189,7 +191,7 @@ impl Engine {
     ///
     /// A transaction that updated rows or changed the catalog keeps DuckDB from checkpointing as long as a reader
     /// still sees the state before it. Such readers are given time: the call fails with
-    /// [`QueryErrorKind::TransactionConflict`] after a second (open the gate, try again later), until they have
+    /// [`ErrorCode::TransactionConflict`] after a second (open the gate, try again later), until they have
     /// blocked for 45 seconds or the gate is sealed; then they are interrupted.
     pub async fn checkpoint(&self, closed: &ClosedGate) -> Result<(), QueryError> {
         let since = *self.blocked_since();
@@ -303,7 +305,7 @@ pub struct ClosedGate {
 
 impl ClosedGate {
     /// The gate never opens again: writes that wait for it, and later ones, are answered with
-    /// [`QueryErrorKind::Draining`] and execute nothing. For the last publish.
+    /// [`ErrorCode::Draining`] and execute nothing. For the last publish.
     pub fn seal(&self) {
         self.closure.seal();
     }

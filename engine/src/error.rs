@@ -1,5 +1,6 @@
 //! Errors of opening and of queries, and the one table from DuckDB's error types to SQLSTATEs.
 use roost_duckdb::{EngineError, ErrorKind};
+use roost_protocol::problem::ErrorCode;
 use std::fmt;
 
 /// Why an engine could not be opened.
@@ -38,51 +39,12 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
-/// What kind of failure a query met; the caller maps it to its public error of the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum QueryErrorKind {
-    /// The request itself is wrong: parameters with several statements, values that do not fit.
-    BadRequest,
-    /// The SQL could not be parsed or bound.
-    InvalidSql,
-    /// The policy or the lock-down refused the statement.
-    NotAllowed,
-    /// A read-only user tried to write.
-    ReadOnly,
-    /// The statement failed while it ran.
-    Failed,
-    /// Memory or spill space ran out.
-    OutOfMemory,
-    /// The request took longer than it may.
-    Timeout,
-    /// The query was cancelled, or its reader left.
-    Cancelled,
-    /// A transaction was open at the end of the request; it was rolled back.
-    TransactionLeftOpen,
-    /// The transaction conflicts with another one, or held a publish up for too long; it was rolled back.
-    TransactionConflict,
-    /// Writes are refused for now; the message says why.
-    WritesPaused,
-    /// The engine is about to go: it takes no more writes, or has stopped this query.
-    Draining,
-    /// All sessions are taken; nothing was executed.
-    Busy,
-    /// A query with this id runs already; nothing was executed.
-    IdInUse,
-    /// The request holds more statements than it may; nothing was executed.
-    TooManyStatements,
-    /// The engine is dead ([`crate::Engine::has_failed`]).
-    EngineFailed,
-    /// A fault of ours or of DuckDB.
-    Internal,
-}
-
 /// Why a query failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryError {
-    /// What kind of failure.
-    pub kind: QueryErrorKind,
-    /// SQLSTATE.
+    /// Its row in the table of public errors.
+    pub code: ErrorCode,
+    /// SQLSTATE; that of the table or one that says more.
     pub sqlstate: &'static str,
     /// DuckDB's error type (`Binder`), when the error is DuckDB's.
     pub error_type: Option<&'static str>,
@@ -102,9 +64,14 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    pub(crate) fn new(kind: QueryErrorKind, sqlstate: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::with_sqlstate(code, code.sqlstate(), message)
+    }
+
+    /// An error for which there is a SQLSTATE that says more than the table's.
+    pub(crate) fn with_sqlstate(code: ErrorCode, sqlstate: &'static str, message: impl Into<String>) -> Self {
         Self {
-            kind,
+            code,
             sqlstate,
             error_type: None,
             message: message.into(),
@@ -129,7 +96,7 @@ impl QueryError {
 
     /// What everybody is told once a fatal error has killed the engine.
     pub fn failed_engine() -> Self {
-        Self::new(QueryErrorKind::EngineFailed, "58000", "The engine met a fatal error and is starting again")
+        Self::new(ErrorCode::EngineFailed, "The engine met a fatal error and is starting again")
             .hint("Try again in a few seconds")
     }
 }
@@ -146,8 +113,8 @@ impl fmt::Display for QueryError {
 impl std::error::Error for QueryError {}
 
 /// The table: what a DuckDB error type means to a client.
-fn meaning(kind: ErrorKind) -> (QueryErrorKind, &'static str) {
-    use QueryErrorKind as Q;
+fn meaning(kind: ErrorKind) -> (ErrorCode, &'static str) {
+    use ErrorCode as Q;
     match kind {
         ErrorKind::Parser | ErrorKind::Syntax => (Q::InvalidSql, "42601"),
         ErrorKind::Catalog => (Q::InvalidSql, "42P01"),
@@ -157,23 +124,25 @@ fn meaning(kind: ErrorKind) -> (QueryErrorKind, &'static str) {
         ErrorKind::ParameterNotResolved => (Q::InvalidSql, "42P18"),
         ErrorKind::ParameterNotAllowed => (Q::InvalidSql, "42P02"),
         ErrorKind::MismatchType => (Q::InvalidSql, "42804"),
-        ErrorKind::Permission | ErrorKind::MissingExtension | ErrorKind::Autoload => (Q::NotAllowed, "42501"),
-        ErrorKind::OutOfRange | ErrorKind::Decimal => (Q::Failed, "22003"),
-        ErrorKind::Conversion => (Q::Failed, "22P02"),
-        ErrorKind::DivideByZero => (Q::Failed, "22012"),
-        ErrorKind::ObjectSize => (Q::Failed, "54000"),
-        ErrorKind::Constraint => (Q::Failed, "23000"),
-        ErrorKind::Index => (Q::Failed, "23505"),
-        ErrorKind::Sequence => (Q::Failed, "2200H"),
-        ErrorKind::Dependency => (Q::Failed, "2BP01"),
-        ErrorKind::InvalidInput | ErrorKind::Settings | ErrorKind::InvalidConfiguration => {
-            (Q::Failed, "22023")
+        ErrorKind::Permission | ErrorKind::MissingExtension | ErrorKind::Autoload => {
+            (Q::StatementNotAllowed, "42501")
         }
-        ErrorKind::NotImplemented => (Q::Failed, "0A000"),
+        ErrorKind::OutOfRange | ErrorKind::Decimal => (Q::QueryFailed, "22003"),
+        ErrorKind::Conversion => (Q::QueryFailed, "22P02"),
+        ErrorKind::DivideByZero => (Q::QueryFailed, "22012"),
+        ErrorKind::ObjectSize => (Q::QueryFailed, "54000"),
+        ErrorKind::Constraint => (Q::QueryFailed, "23000"),
+        ErrorKind::Index => (Q::QueryFailed, "23505"),
+        ErrorKind::Sequence => (Q::QueryFailed, "2200H"),
+        ErrorKind::Dependency => (Q::QueryFailed, "2BP01"),
+        ErrorKind::InvalidInput | ErrorKind::Settings | ErrorKind::InvalidConfiguration => {
+            (Q::QueryFailed, "22023")
+        }
+        ErrorKind::NotImplemented => (Q::QueryFailed, "0A000"),
         ErrorKind::Transaction => (Q::TransactionConflict, "40001"),
         ErrorKind::OutOfMemory => (Q::OutOfMemory, "53200"),
         ErrorKind::Interrupt => (Q::Cancelled, "57014"),
-        ErrorKind::Io | ErrorKind::Network | ErrorKind::Http => (Q::Failed, "58030"),
+        ErrorKind::Io | ErrorKind::Network | ErrorKind::Http => (Q::QueryFailed, "58030"),
         ErrorKind::Fatal => (Q::EngineFailed, "58000"),
         _ => (Q::Internal, "XX000"),
     }
@@ -195,16 +164,15 @@ fn finer(kind: ErrorKind, subtype: &str, object: &str) -> Option<&'static str> {
 
 impl From<EngineError> for QueryError {
     fn from(error: EngineError) -> Self {
-        let (kind, sqlstate) = meaning(error.kind);
+        let (code, sqlstate) = meaning(error.kind);
         let detail = |key: &str| error.extra.get(key).map_or("", String::as_str);
         let sqlstate = finer(error.kind, detail("error_subtype"), detail("type")).unwrap_or(sqlstate);
         let refusal = error.extra.get("refusal").map(|code| Box::from(code.as_str()));
-        let kind = match refusal.as_deref() {
-            Some("read-only") => QueryErrorKind::ReadOnly,
-            _ => kind,
+        let (code, sqlstate) = match refusal.as_deref() {
+            Some("read-only") => (ErrorCode::ReadOnly, ErrorCode::ReadOnly.sqlstate()),
+            _ => (code, sqlstate),
         };
-        let sqlstate = if kind == QueryErrorKind::ReadOnly { "25006" } else { sqlstate };
-        let mut query = Self::new(kind, sqlstate, error.message);
+        let mut query = Self::with_sqlstate(code, sqlstate, error.message);
         query.error_type = Some(error.kind.name());
         query.position = error.position;
         query.hint = error.extra.get("candidates").map(|names| format!("Did you mean {names}?").into());

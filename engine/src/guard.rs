@@ -1,10 +1,10 @@
 //! Which session a plan belongs to, and what that session may do just now: feeds [`crate::policy`].
 use crate::policy::{self, Rules};
-use crate::request::Role;
 use crate::wal::Renames;
 use roost_duckdb::{
     Caller, ContextId, OperatorDetail, PlanFacts, PlanGuard, Refusal, Renaming, TransactionAction, Trust,
 };
+use roost_protocol::session::Role;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

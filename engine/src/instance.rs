@@ -1,12 +1,13 @@
 //! The open instance, as its sessions share it.
 use crate::activity::ActivityCounters;
 use crate::client_connection::ClientConnection;
-use crate::error::{QueryError, QueryErrorKind};
+use crate::error::QueryError;
 use crate::gate::{GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
 use crate::running::{Running, RunningRequests, StopCause};
 use crate::spares::Spares;
 use roost_duckdb::{Database, EngineError, ErrorKind};
+use roost_protocol::problem::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -84,12 +85,8 @@ impl Instance {
     fn check_writes(&self) -> Result<(), QueryError> {
         let refused = self.writes_refused.read().unwrap_or_else(PoisonError::into_inner).clone();
         refused.map_or(Ok(()), |reason| {
-            Err(QueryError::new(
-                QueryErrorKind::WritesPaused,
-                "53100",
-                format!("Writes are paused: {reason}"),
-            )
-            .hint("Reads go on; try the write again later"))
+            Err(QueryError::new(ErrorCode::WritesPaused, format!("Writes are paused: {reason}"))
+                .hint("Reads go on; try the write again later"))
         })
     }
 
@@ -125,5 +122,5 @@ fn interrupter(running: &Arc<Running>) -> Interrupter {
 
 fn sealed() -> QueryError {
     let message = "The database is being sealed; nothing of this statement was executed";
-    QueryError::new(QueryErrorKind::Draining, "57P03", message).hint("Send the request again")
+    QueryError::new(ErrorCode::Draining, message).hint("Send the request again")
 }

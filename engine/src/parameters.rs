@@ -1,8 +1,9 @@
 //! The form of a request: its statements, and its JSON parameters as DuckDB values.
 use crate::config::MAX_STATEMENTS;
-use crate::error::{QueryError, QueryErrorKind};
+use crate::error::QueryError;
 use crate::request::QueryRequest;
 use roost_duckdb::{EngineError, Extracted, Prepared, Returns, StatementKind, Value};
+use roost_protocol::problem::ErrorCode;
 use serde_json::Value as Json;
 
 /// The value of parameter `index` (from 1). Lists and objects go as JSON text, which DuckDB casts where it can.
@@ -16,8 +17,8 @@ fn value(index: usize, json: &Json) -> Result<Value, QueryError> {
             (None, Some(value), _) => Value::U128(u128::from(value)),
             (None, None, Some(value)) => Value::F64(value),
             (None, None, None) => {
-                return Err(QueryError::new(
-                    QueryErrorKind::BadRequest,
+                return Err(QueryError::with_sqlstate(
+                    ErrorCode::BadRequest,
                     "22003",
                     format!("Parameter {index} is a number that cannot be represented"),
                 )
@@ -30,7 +31,8 @@ fn value(index: usize, json: &Json) -> Result<Value, QueryError> {
 
 /// What can be refused before anything runs.
 pub(crate) fn check_form(statements: &[Extracted], request: &QueryRequest) -> Result<(), QueryError> {
-    let bad = |sqlstate, message: String| Err(QueryError::new(QueryErrorKind::BadRequest, sqlstate, message));
+    let bad =
+        |sqlstate, message: String| Err(QueryError::with_sqlstate(ErrorCode::BadRequest, sqlstate, message));
     let Some(last) = statements.last() else {
         return bad("42601", "The request holds no statement".into());
     };
@@ -39,7 +41,7 @@ pub(crate) fn check_form(statements: &[Extracted], request: &QueryRequest) -> Re
         let message = format!(
             "The request holds {count} statements, and may hold {MAX_STATEMENTS}; nothing was executed"
         );
-        return Err(QueryError::new(QueryErrorKind::TooManyStatements, "54000", message)
+        return Err(QueryError::new(ErrorCode::TooManyStatements, message)
             .hint("Send them in several requests, or put many rows into one INSERT"));
     }
     if !request.parameters.is_empty() && last.source() > 0 {
@@ -63,7 +65,7 @@ pub(crate) fn bind(
     }
     if wanted != given {
         let message = format!("The statement has {wanted} parameters, and {given} were given");
-        return Err(Ok(QueryError::new(QueryErrorKind::BadRequest, "08P01", message)));
+        return Err(Ok(QueryError::new(ErrorCode::BadRequest, message)));
     }
     for (index, json) in request.parameters.iter().enumerate() {
         let value = value(index + 1, json).map_err(Ok)?;

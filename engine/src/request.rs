@@ -1,15 +1,7 @@
 //! A request: statements to run in one session.
+use roost_protocol::session::Role;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads; every transaction is READ ONLY.
-    ReadOnly,
-    /// Reads and writes the tenant's database and temporary tables.
-    ReadWrite,
-}
 
 /// Statements to run in a session of their own.
 #[derive(Debug, Clone)]

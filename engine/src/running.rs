@@ -1,8 +1,9 @@
 //! Requests under way: stopping them, asking how far they are.
 use crate::commits::Commits;
 use crate::config::{INTERRUPT_INTERVAL, STOP_PATIENCE};
-use crate::error::{QueryError, QueryErrorKind};
+use crate::error::QueryError;
 use roost_duckdb::{InterruptHandle, Progress};
+use roost_protocol::problem::ErrorCode;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -31,31 +32,28 @@ pub(crate) enum StopCause {
 
 impl StopCause {
     pub fn error(self) -> QueryError {
-        use QueryErrorKind as Kind;
+        use ErrorCode as Kind;
         match self {
-            Self::Timeout => QueryError::new(Kind::Timeout, "57014", "The request took longer than it may")
+            Self::Timeout => QueryError::new(Kind::StatementTimeout, "The request took longer than it may")
                 .hint("Ask for less at once, send a longer timeout, or have the tenant class's statementTimeout raised"),
-            Self::Cancelled => QueryError::new(Kind::Cancelled, "57014", "The query was cancelled"),
+            Self::Cancelled => QueryError::new(Kind::Cancelled, "The query was cancelled"),
             Self::ReaderLeft => {
-                QueryError::new(Kind::Cancelled, "57014", "The query was stopped because its reader left")
+                QueryError::new(Kind::Cancelled, "The query was stopped because its reader left")
             }
-            Self::Publish => QueryError::new(
+            Self::Publish => QueryError::with_sqlstate(
                 Kind::TransactionConflict,
                 "25P03",
                 "The transaction stayed open for so long that it held up publishing; it was rolled back",
             )
             .hint("Run it again in shorter transactions, and read results without pausing: a publish waits ten seconds for one, \
                  each minute and whenever another commit needs it"),
-            Self::OldSnapshot => QueryError::new(
+            Self::OldSnapshot => QueryError::with_sqlstate(
                 Kind::TransactionConflict,
                 "72000",
                 "The query read a state that changed long ago, and held up publishing for too long; it was stopped",
             )
             .hint("Run it again, and read results without pausing"),
-            Self::Draining => QueryError::new(
-                Kind::Draining,
-                "57P03",
-                "The tenant's pod is leaving, and the query took longer than it could wait; it was stopped",
+            Self::Draining => QueryError::new(Kind::Draining, "The tenant's pod is leaving, and the query took longer than it could wait; it was stopped",
             )
             .hint("Send the request again"),
             Self::EngineFailed => QueryError::failed_engine(),
@@ -194,7 +192,7 @@ impl Running {
     /// What to report when the session ended without a word.
     pub fn vanished(&self) -> QueryError {
         let error = self.stop_cause().map_or_else(
-            || QueryError::new(QueryErrorKind::Internal, "XX000", "The session ended without an answer"),
+            || QueryError::new(ErrorCode::Internal, "The session ended without an answer"),
             StopCause::error,
         );
         error.after(self.commits.statements())

@@ -1,18 +1,20 @@
 //! One request on its own connection and thread: statements in order, the last one's result streamed.
 use crate::client_connection::ClientConnection;
-use crate::error::{QueryError, QueryErrorKind};
+use crate::error::QueryError;
 use crate::gate::GateHold;
 use crate::guard::CHANGED_WHILE_PREPARED;
 use crate::instance::Instance;
 use crate::mutation::{Mutation, broken};
 use crate::parameters::{bind, check_form};
-use crate::request::{QueryRequest, Role};
+use crate::request::QueryRequest;
 use crate::running::{Running, StopCause};
 use crate::stream::{Column, Outcome};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use roost_duckdb::{EngineError, ErrorKind, Extracted, Prepared, ResultStream, Returns};
 use roost_duckdb::{StatementKind, TransactionAction};
+use roost_protocol::problem::ErrorCode;
+use roost_protocol::session::Role;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
@@ -123,8 +125,8 @@ impl Session {
             let (last, whole) = (next.is_none(), next.is_none_or(|next| next.source() != source));
             self.through = if whole { source + 1 } else { source };
             if mode == Mode::Script && statement.kind() == StatementKind::Transaction {
-                return Err(QueryError::new(
-                    QueryErrorKind::NotAllowed,
+                return Err(QueryError::with_sqlstate(
+                    ErrorCode::StatementNotAllowed,
                     "25001",
                     "A script runs in one transaction; it may not begin or end transactions",
                 ));
@@ -152,8 +154,7 @@ impl Session {
         result?;
         if open {
             return Err(QueryError::new(
-                QueryErrorKind::TransactionLeftOpen,
-                "25000",
+                ErrorCode::TransactionLeftOpen,
                 "A transaction was open at the end of the request; it was rolled back",
             )
             .hint("End it with COMMIT in the same request"));
@@ -355,7 +356,7 @@ impl Session {
             return cause.error();
         }
         if error.extra.get("refusal").is_some_and(|code| code == CHANGED_WHILE_PREPARED) {
-            return QueryError::new(QueryErrorKind::TransactionConflict, "40001", error.message);
+            return QueryError::new(ErrorCode::TransactionConflict, error.message);
         }
         self.shared.query_error(error)
     }

@@ -2,9 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{
-    Engine, OpenFlags, QueryError, QueryErrorKind, QueryRequest, Role, Vfs, VfsError, VfsFile,
-};
+use roost_engine::{Engine, ErrorCode, OpenFlags, QueryError, QueryRequest, Role, Vfs, VfsError, VfsFile};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -52,17 +50,17 @@ async fn an_error_tells_how_many_statements_are_committed() {
         ("INSERT INTO t(i) VALUES (1); PIVOT (SELECT 'a' AS c) ON c USING count(*);", Some(2)),
     ] {
         let error = fails(&bench.engine, &format!("{before} {fail}")).await;
-        assert_eq!((error.kind, error.committed_statements), (QueryErrorKind::Failed, committed), "{before}");
+        assert_eq!((error.code, error.committed_statements), (ErrorCode::QueryFailed, committed), "{before}");
     }
     for (sql, kind, committed) in [
-        ("INSERT INTO t(i) VALUES (1); FROM missing", QueryErrorKind::InvalidSql, Some(1)),
-        ("INSERT INTO t(i) VALUES (1); LOAD icu", QueryErrorKind::NotAllowed, Some(1)),
-        ("INSERT INTO t(i) VALUES (1); BEGIN; SELECT 1", QueryErrorKind::TransactionLeftOpen, Some(1)),
-        ("BEGIN; INSERT INTO t(i) VALUES (1)", QueryErrorKind::TransactionLeftOpen, None),
-        ("INSERT INTO t(i) VALUES (1); SELEC 1", QueryErrorKind::InvalidSql, None),
+        ("INSERT INTO t(i) VALUES (1); FROM missing", ErrorCode::InvalidSql, Some(1)),
+        ("INSERT INTO t(i) VALUES (1); LOAD icu", ErrorCode::StatementNotAllowed, Some(1)),
+        ("INSERT INTO t(i) VALUES (1); BEGIN; SELECT 1", ErrorCode::TransactionLeftOpen, Some(1)),
+        ("BEGIN; INSERT INTO t(i) VALUES (1)", ErrorCode::TransactionLeftOpen, None),
+        ("INSERT INTO t(i) VALUES (1); SELEC 1", ErrorCode::InvalidSql, None),
     ] {
         let error = fails(&bench.engine, sql).await;
-        assert_eq!((error.kind, error.committed_statements), (kind, committed), "{sql}: {error:?}");
+        assert_eq!((error.code, error.committed_statements), (kind, committed), "{sql}: {error:?}");
     }
     let error = run_as(&bench.engine, "SELECT 1; SELECT 'x'::INT", Role::ReadOnly).await.unwrap_err();
     assert_eq!(error.committed_statements, None);
@@ -82,15 +80,15 @@ async fn a_conflict_after_a_commit_tells_of_it() {
         ("BEGIN; INSERT INTO log VALUES (1); UPDATE t SET i = 3; COMMIT", None),
     ] {
         let error = fails(&bench.engine, sql).await;
-        let told = (error.kind, error.committed_statements);
-        assert_eq!(told, (QueryErrorKind::TransactionConflict, committed), "{sql}: {error:?}");
+        let told = (error.code, error.committed_statements);
+        assert_eq!(told, (ErrorCode::TransactionConflict, committed), "{sql}: {error:?}");
     }
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM log").await.unwrap(), ["2"]);
 }
 
 #[tokio::test]
 async fn what_stops_a_request_tells_what_was_committed_before() {
-    use QueryErrorKind as Kind;
+    use ErrorCode as Kind;
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
     let insert = "INSERT INTO t VALUES (1)";
@@ -118,12 +116,12 @@ async fn what_stops_a_request_tells_what_was_committed_before() {
         stream.next().await.unwrap().unwrap();
         assert!(if stop { bench.engine.stop_draining(id) } else { bench.engine.cancel(id) });
         let error = read(stream).await.unwrap_err();
-        assert_eq!((error.kind, error.committed_statements), (kind, Some(1)), "{error:?}");
+        assert_eq!((error.code, error.committed_statements), (kind, Some(1)), "{error:?}");
     }
     let timeout = Duration::from_millis(300);
     let short = QueryRequest { timeout, ..request(&format!("{insert}; {HUGE}"), Role::ReadWrite) };
     let error = read(bench.engine.start(short).await.unwrap()).await.unwrap_err();
-    assert_eq!((error.kind, error.committed_statements), (Kind::Timeout, Some(1)));
+    assert_eq!((error.code, error.committed_statements), (Kind::StatementTimeout, Some(1)));
     // A request that is stopped by us says the same.
     let mut stopped = begun(&bench.engine, &format!("{insert}; {HUGE}")).await;
     assert_eq!(stopped.stop().await, Some(1));
@@ -135,7 +133,7 @@ async fn what_stops_a_request_tells_what_was_committed_before() {
     let paused = begun(&bench.engine, HUGE).await;
     bench.engine.refuse_writes(Some("a test".into()));
     let error = fails(&bench.engine, insert).await;
-    assert_eq!((error.kind, error.committed_statements), (Kind::WritesPaused, None));
+    assert_eq!((error.code, error.committed_statements), (Kind::WritesPaused, None));
     bench.engine.refuse_writes(None);
     drop(paused);
     let closed = bench.engine.close_gate(PATIENCE).await.unwrap();
@@ -143,7 +141,7 @@ async fn what_stops_a_request_tells_what_was_committed_before() {
     eventually("the writer waits", || bench.engine.activity().running == 1).await;
     closed.seal();
     let error = sealed.await.unwrap().unwrap_err();
-    assert_eq!((error.kind, error.committed_statements), (Kind::Draining, None));
+    assert_eq!((error.code, error.committed_statements), (Kind::Draining, None));
 }
 
 #[tokio::test]
@@ -157,7 +155,7 @@ async fn what_was_committed_when_its_rows_were_lost_is_told() {
     stream.next().await.unwrap().unwrap();
     eventually("the session ends", || bench.engine.activity().running == 0).await;
     let error = read(stream).await.unwrap_err();
-    assert_eq!((error.kind, error.committed_statements), (QueryErrorKind::Timeout, Some(1)), "{error:?}");
+    assert_eq!((error.code, error.committed_statements), (ErrorCode::StatementTimeout, Some(1)), "{error:?}");
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["1000000"]);
 }
 
@@ -166,10 +164,10 @@ async fn sql_with_a_nul_byte_is_refused_as_a_whole() {
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t AS FROM range(9) r(i)").await.unwrap();
     let error = fails(&bench.engine, "DELETE FROM t\0 WHERE i = 3").await;
-    let told = (error.kind, error.sqlstate, error.position);
-    assert_eq!(told, (QueryErrorKind::InvalidSql, "42601", Some(13)), "{error:?}");
+    let told = (error.code, error.sqlstate, error.position);
+    assert_eq!(told, (ErrorCode::InvalidSql, "42601", Some(13)), "{error:?}");
     let error = bench.engine.run_script("DELETE FROM t;\n\0", PATIENCE).await.unwrap_err();
-    assert_eq!((error.kind, error.position), (QueryErrorKind::InvalidSql, Some(15)), "{error:?}");
+    assert_eq!((error.code, error.position), (ErrorCode::InvalidSql, Some(15)), "{error:?}");
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["9"]);
 }
 
@@ -181,7 +179,7 @@ async fn statements_are_counted_as_they_were_written() {
     let pivot = "PIVOT (SELECT 'a' AS c) ON c USING count(*);";
     run(&bench.engine, &pivot.repeat(1000)).await.unwrap();
     let error = fails(&bench.engine, &"INSERT INTO t VALUES (1);".repeat(1001)).await;
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::TooManyStatements, "54000"), "{error:?}");
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::TooManyStatements, "54000"), "{error:?}");
     assert!(error.message.contains("1001") && error.message.contains("1000"), "{error}");
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
 }
@@ -281,7 +279,11 @@ async fn a_read_that_hears_no_interrupt_ends_at_its_timeout() {
         let short = QueryRequest { timeout, ..request(sql, Role::ReadWrite) };
         let answer = tokio::time::timeout(PATIENCE, engine.start(short)).await.expect("an answer");
         let error = answer.err().expect(sql);
-        assert_eq!((error.kind, error.committed_statements), (QueryErrorKind::Timeout, committed), "{sql}");
+        assert_eq!(
+            (error.code, error.committed_statements),
+            (ErrorCode::StatementTimeout, committed),
+            "{sql}"
+        );
         assert!(door.waits.load(Ordering::SeqCst), "the query did not wait for its file");
         door.set(false);
         eventually("the session ends", || engine.activity().running == 0).await;
@@ -308,6 +310,6 @@ async fn a_read_that_hears_no_interrupt_ends_at_its_timeout() {
     assert!(waited.is_err(), "a write was answered before it was certain");
     door.set(false);
     let error = writing.await.unwrap().unwrap_err();
-    assert_eq!((error.kind, error.committed_statements), (QueryErrorKind::Timeout, None));
+    assert_eq!((error.code, error.committed_statements), (ErrorCode::StatementTimeout, None));
     assert_eq!(run(&engine, "SELECT count(*) FROM u").await.unwrap(), ["1"]);
 }

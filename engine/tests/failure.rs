@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, OpenFlags, QueryErrorKind, Role, Vfs, VfsError, VfsFile};
+use roost_engine::{Engine, ErrorCode, OpenFlags, Role, Vfs, VfsError, VfsFile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::folder::FolderVfs;
@@ -82,11 +82,11 @@ async fn a_fatal_error_ends_the_engine() {
     other.next().await.unwrap().unwrap();
     broken.store(true, Ordering::SeqCst);
     let error = run(&engine, "INSERT INTO t VALUES (1)").await.unwrap_err();
-    assert_eq!(error.kind, QueryErrorKind::EngineFailed, "{error:?}");
+    assert_eq!(error.code, ErrorCode::EngineFailed, "{error:?}");
     assert!(error.commit_unknown, "it may be committed: {error:?}");
     assert!(engine.has_failed());
     let error = run(&engine, "SELECT 1").await.unwrap_err();
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::EngineFailed, "58000"));
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::EngineFailed, "58000"));
     assert!(!error.commit_unknown, "it was never begun: {error:?}");
     eventually("the other session ends", || engine.activity().running == 0).await;
 }

@@ -4,7 +4,7 @@ mod support;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use roost_engine::{Engine, GateError, QueryErrorKind, Role};
+use roost_engine::{Engine, ErrorCode, GateError, Role};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ async fn an_idle_transaction_is_rolled_back_at_the_bound() {
     bench.engine.checkpoint(&closed).await.unwrap();
     drop(closed);
     let error = read(idle).await.unwrap_err();
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::TransactionConflict, "25P03"), "{error:?}");
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::TransactionConflict, "25P03"), "{error:?}");
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
 }
 
@@ -105,13 +105,13 @@ async fn a_reader_of_an_old_state_is_asked_to_go_when_a_checkpoint_insists() {
     run(&bench.engine, "UPDATE t SET pad = 'new' WHERE i < 10").await.unwrap();
     let closed = bench.engine.close_gate(BOUND).await.unwrap();
     let blocked = bench.engine.checkpoint(&closed).await.unwrap_err();
-    assert_eq!(blocked.kind, QueryErrorKind::TransactionConflict, "{blocked:?}");
+    assert_eq!(blocked.code, ErrorCode::TransactionConflict, "{blocked:?}");
     stream.next().await.unwrap().unwrap();
     let mut later = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
     later.next().await.unwrap().unwrap();
     bench.engine.checkpoint_interrupting(&closed).await.unwrap();
     let error = read(stream).await.unwrap_err();
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::TransactionConflict, "72000"), "{error:?}");
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::TransactionConflict, "72000"), "{error:?}");
     later.next().await.unwrap().expect("a reader of the newest state was stopped");
 }
 
@@ -143,11 +143,8 @@ async fn a_sealed_gate_refuses_writers_before_they_run() {
     eventually("the writer waits", || bench.engine.activity().running == 1).await;
     closed.seal();
     drop(closed);
-    assert_eq!(waiting.await.unwrap().unwrap_err().kind, QueryErrorKind::Draining);
-    assert_eq!(
-        run(&bench.engine, "INSERT INTO t VALUES (1)").await.unwrap_err().kind,
-        QueryErrorKind::Draining
-    );
+    assert_eq!(waiting.await.unwrap().unwrap_err().code, ErrorCode::Draining);
+    assert_eq!(run(&bench.engine, "INSERT INTO t VALUES (1)").await.unwrap_err().code, ErrorCode::Draining);
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
     assert_eq!(bench.engine.close_gate(BOUND).await.err(), Some(GateError::Sealed));
 }
@@ -218,7 +215,7 @@ async fn write(engine: Engine, writer: u32, seed: u64, stop: Arc<AtomicBool>, ac
             }
             Ok(_) => {}
             Err(error) => assert!(
-                matches!(error.kind, QueryErrorKind::TransactionConflict | QueryErrorKind::Failed),
+                matches!(error.code, ErrorCode::TransactionConflict | ErrorCode::QueryFailed),
                 "seed {seed}: {sql}: {error:?}"
             ),
         }

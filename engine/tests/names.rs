@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, QueryErrorKind, Role};
+use roost_engine::{Engine, ErrorCode, Role};
 use std::path::Path;
 use support::{PATIENCE, config, run, run_as, vfs};
 
@@ -195,23 +195,23 @@ async fn a_former_name_gives_no_rights() {
         "DROP TABLE acme.main.t",
     ] {
         let error = run_as(&engine, sql, Role::ReadOnly).await.expect_err(sql);
-        assert_eq!(error.kind, QueryErrorKind::ReadOnly, "{sql}: {error:?}");
+        assert_eq!(error.code, ErrorCode::ReadOnly, "{sql}: {error:?}");
     }
     for (sql, kind) in [
-        ("CREATE TABLE memory.main.t (i INT)", QueryErrorKind::NotAllowed),
-        ("CREATE SCHEMA memory.s", QueryErrorKind::NotAllowed),
-        ("USE memory", QueryErrorKind::NotAllowed),
-        ("FROM other.main.t", QueryErrorKind::InvalidSql),
-        ("ATTACH ':memory:' AS acme", QueryErrorKind::NotAllowed),
-        ("ATTACH ':memory:' AS other (TYPE roost)", QueryErrorKind::NotAllowed),
-        ("DETACH acme", QueryErrorKind::NotAllowed),
-        ("ALTER DATABASE acme SET ALIAS TO other", QueryErrorKind::NotAllowed),
-        ("CHECKPOINT acme", QueryErrorKind::NotAllowed),
-        ("EXPORT DATABASE acme TO '/tmp/x'", QueryErrorKind::NotAllowed),
-        ("COPY FROM DATABASE acme TO memory", QueryErrorKind::NotAllowed),
+        ("CREATE TABLE memory.main.t (i INT)", ErrorCode::StatementNotAllowed),
+        ("CREATE SCHEMA memory.s", ErrorCode::StatementNotAllowed),
+        ("USE memory", ErrorCode::StatementNotAllowed),
+        ("FROM other.main.t", ErrorCode::InvalidSql),
+        ("ATTACH ':memory:' AS acme", ErrorCode::StatementNotAllowed),
+        ("ATTACH ':memory:' AS other (TYPE roost)", ErrorCode::StatementNotAllowed),
+        ("DETACH acme", ErrorCode::StatementNotAllowed),
+        ("ALTER DATABASE acme SET ALIAS TO other", ErrorCode::StatementNotAllowed),
+        ("CHECKPOINT acme", ErrorCode::StatementNotAllowed),
+        ("EXPORT DATABASE acme TO '/tmp/x'", ErrorCode::StatementNotAllowed),
+        ("COPY FROM DATABASE acme TO memory", ErrorCode::StatementNotAllowed),
     ] {
         let error = run(&engine, sql).await.expect_err(sql);
-        assert_eq!(error.kind, kind, "{sql}: {error:?}");
+        assert_eq!(error.code, kind, "{sql}: {error:?}");
     }
 }
 
@@ -227,7 +227,7 @@ async fn a_schema_named_like_its_tenant_needs_the_full_name() {
         assert_eq!(run(&engine, &sql).await.unwrap(), ["4"], "{name}");
         for sql in [format!("FROM {name}.t"), format!("CREATE TABLE {name}.u (i INT)")] {
             let error = run(&engine, &sql).await.expect_err(&sql);
-            assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::InvalidSql, "42P10"), "{sql}");
+            assert_eq!((error.code, error.sqlstate), (ErrorCode::InvalidSql, "42P10"), "{sql}");
             let advice = format!("use a fully qualified path like \"beta.{name}\"");
             assert!(error.message.contains(&advice), "{sql}: {error:?}");
         }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, QueryError, QueryErrorKind, QueryRequest, Role};
+use roost_engine::{Engine, ErrorCode, QueryError, QueryRequest, Role};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use support::{PATIENCE, bench, bench_with, eventually, read, request, run, run_as};
@@ -52,7 +52,7 @@ async fn a_stream_tells_columns_and_outcome() {
 
 #[tokio::test]
 async fn errors_carry_kind_sqlstate_and_position() {
-    use QueryErrorKind as Kind;
+    use ErrorCode as Kind;
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t (i INT PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
     for (sql, kind, sqlstate) in [
@@ -62,15 +62,15 @@ async fn errors_carry_kind_sqlstate_and_position() {
         ("SELECT missing FROM t", Kind::InvalidSql, "42703"),
         ("SELECT missing(1)", Kind::InvalidSql, "42883"),
         ("CREATE TABLE t (i INT)", Kind::InvalidSql, "42P07"),
-        ("SELECT 'x'::INT", Kind::Failed, "22P02"),
-        ("INSERT INTO t VALUES (1)", Kind::Failed, "23000"),
-        ("SELECT 1::TINYINT + 127::TINYINT", Kind::Failed, "22003"),
+        ("SELECT 'x'::INT", Kind::QueryFailed, "22P02"),
+        ("INSERT INTO t VALUES (1)", Kind::QueryFailed, "23000"),
+        ("SELECT 1::TINYINT + 127::TINYINT", Kind::QueryFailed, "22003"),
         ("SELECT ?", Kind::BadRequest, "08P01"),
         ("BEGIN; SELECT 1", Kind::TransactionLeftOpen, "25000"),
-        ("LOAD icu", Kind::NotAllowed, "42501"),
+        ("LOAD icu", Kind::StatementNotAllowed, "42501"),
     ] {
         let error = refused(&bench.engine, sql, Role::ReadWrite).await;
-        assert_eq!((error.kind, error.sqlstate), (kind, sqlstate), "{sql}: {error:?}");
+        assert_eq!((error.code, error.sqlstate), (kind, sqlstate), "{sql}: {error:?}");
     }
     assert_eq!(refused(&bench.engine, "SELECT 1; SELEC 2", Role::ReadWrite).await.position, Some(10));
 }
@@ -88,7 +88,7 @@ async fn a_failure_half_way_ends_the_stream_with_an_error() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error.kind, QueryErrorKind::Failed, "{error:?}");
+    assert_eq!(error.code, ErrorCode::QueryFailed, "{error:?}");
     assert!(rows > 0, "nothing came before the error");
     assert!(stream.next().await.is_none() && stream.outcome().is_none());
 }
@@ -107,7 +107,7 @@ async fn parameters_go_with_one_statement() {
         ("SELECT 1", vec![json!(1)]),
     ] {
         let error = bench.engine.start(with(sql, parameters)).await.err().expect(sql);
-        assert_eq!(error.kind, QueryErrorKind::BadRequest, "{sql}: {error:?}");
+        assert_eq!(error.code, ErrorCode::BadRequest, "{sql}: {error:?}");
     }
 }
 
@@ -137,7 +137,7 @@ async fn readers_write_nothing() {
         "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
     ] {
         let error = refused(&bench.engine, sql, Role::ReadOnly).await;
-        assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::ReadOnly, "25006"), "{sql}: {error:?}");
+        assert_eq!((error.code, error.sqlstate), (ErrorCode::ReadOnly, "25006"), "{sql}: {error:?}");
     }
     let rows = run_as(&bench.engine, "BEGIN; SELECT count(*) FROM t; COMMIT; SELECT 7", Role::ReadOnly).await;
     assert_eq!(rows.unwrap(), ["7"]);
@@ -180,10 +180,10 @@ async fn a_query_is_cancelled_by_its_id() {
     let query = tokio::spawn(async move { engine.start(wanted).await.map(|_| ()) });
     eventually("the query runs", || bench.engine.progress(id).is_some()).await;
     let again = bench.engine.start(QueryRequest { id, ..request("SELECT 1", Role::ReadOnly) }).await;
-    assert_eq!(again.err().unwrap().kind, QueryErrorKind::IdInUse);
+    assert_eq!(again.err().unwrap().code, ErrorCode::QueryIdInUse);
     assert!(bench.engine.cancel(id));
     let error = query.await.unwrap().unwrap_err();
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::Cancelled, "57014"));
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::Cancelled, "57014"));
     eventually("the session ends", || bench.engine.activity().running == 0).await;
     assert!(!bench.engine.cancel(id));
 }
@@ -198,7 +198,7 @@ async fn a_query_ends_at_its_timeout() {
             Ok(stream) => read(stream).await.unwrap_err(),
             Err(error) => error,
         };
-        assert_eq!(error.kind, QueryErrorKind::Timeout, "{sql}: {error:?}");
+        assert_eq!(error.code, ErrorCode::StatementTimeout, "{sql}: {error:?}");
         assert!(begun.elapsed() < PATIENCE, "{sql}");
     }
 }
@@ -211,7 +211,7 @@ async fn a_paused_stream_ends_at_its_timeout() {
     let mut stream = bench.engine.start(short).await.unwrap();
     stream.next().await.unwrap().unwrap();
     eventually("the session ends", || bench.engine.activity().running == 0).await;
-    assert_eq!(read(stream).await.unwrap_err().kind, QueryErrorKind::Timeout);
+    assert_eq!(read(stream).await.unwrap_err().code, ErrorCode::StatementTimeout);
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn sessions_are_bounded() {
     let bench = bench_with(|config| config.max_sessions = 1);
     let stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
     let error = bench.engine.start(request("SELECT 1", Role::ReadOnly)).await.err().unwrap();
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::Busy, "53300"));
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::Busy, "53300"));
     drop(stream);
     eventually("the session ends", || bench.engine.activity().running == 0).await;
     let mut answer = Err(error);
@@ -285,7 +285,7 @@ async fn memory_and_spill_are_bounded() {
     });
     let sql = "SELECT * FROM (SELECT i, repeat('x', 500) AS pad FROM range(2000000) r(i)) ORDER BY hash(i)";
     let error = refused(&bench.engine, sql, Role::ReadOnly).await;
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::OutOfMemory, "53200"), "{error:?}");
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::OutOfMemory, "53200"), "{error:?}");
     assert!(!bench.engine.has_failed());
     assert_eq!(run(&bench.engine, "SELECT 1").await.unwrap(), ["1"]);
 }
@@ -312,7 +312,7 @@ async fn writes_can_be_refused() {
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
     bench.engine.refuse_writes(Some("nothing was published for 2 minutes".into()));
     let error = refused(&bench.engine, "INSERT INTO t VALUES (1)", Role::ReadWrite).await;
-    assert_eq!((error.kind, error.sqlstate), (QueryErrorKind::WritesPaused, "53100"));
+    assert_eq!((error.code, error.sqlstate), (ErrorCode::WritesPaused, "53100"));
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
     bench.engine.refuse_writes(None);
     run(&bench.engine, "INSERT INTO t VALUES (1)").await.unwrap();

@@ -60,8 +60,8 @@ impl Record {
 
     /// Ends the line with a problem.
     pub fn refuse(mut self, problem: &Problem) {
-        self.status = problem.status;
-        self.outcome = problem.code.name();
+        self.status = problem.status();
+        self.outcome = problem.code.name().to_owned();
     }
 
     /// Ends the line when the answer ends.

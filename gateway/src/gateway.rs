@@ -56,7 +56,8 @@ impl Gateway {
         match self.serve(request, &target, &mut record).await {
             Ok((answer, admission)) => record.follow(answer, admission),
             Err(mut problem) => {
-                problem.query_id = problem.query_id.or(record.query_id);
+                let id = &mut problem.particulars_mut().query_id;
+                *id = id.or(record.query_id);
                 record.refuse(&problem);
                 response::problem(&problem)
             }

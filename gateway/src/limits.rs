@@ -1,7 +1,10 @@
 //! How many requests of one tenant may be in flight.
 
-use crate::target::{BranchKey, Call};
-use roost_protocol::problem::{ErrorCode, Problem};
+use crate::target::Call;
+use roost_protocol::{
+    BranchKey,
+    problem::{ErrorCode, Problem},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},

@@ -123,12 +123,12 @@ impl Metrics {
 
     /// Somebody was refused.
     pub fn denied(&self, code: ErrorCode) {
-        self.denials.get_or_create(&OutcomeLabels { outcome: code.name() }).inc();
+        self.denials.get_or_create(&OutcomeLabels { outcome: code.name().to_owned() }).inc();
     }
 
     /// A wake ended, with a problem or without.
     pub fn woke(&self, problem: Option<ErrorCode>, elapsed: Duration) {
-        let outcome = problem.map_or_else(|| "awake".into(), ErrorCode::name);
+        let outcome = problem.map_or("awake", ErrorCode::name).to_owned();
         self.wakes.get_or_create(&OutcomeLabels { outcome }).inc();
         self.wake_seconds.observe(elapsed.as_secs_f64());
     }

@@ -26,11 +26,11 @@ pub fn no_content() -> Response<AnswerBody> {
 pub fn problem(problem: &Problem) -> Response<AnswerBody> {
     let mut response = Response::new(full(serde_json::to_vec(problem).unwrap_or_default()));
     *response.status_mut() =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.particulars().retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if problem.code == ErrorCode::Unauthenticated {

@@ -2,41 +2,16 @@
 
 use http::Method;
 use roost_protocol::{
+    BranchKey,
     names::MAIN_BRANCH,
     problem::{ErrorCode, Problem},
 };
-use std::fmt;
 use uuid::Uuid;
 
 /// Longest name of a namespace.
 const MAX_NAMESPACE: usize = 63;
 /// Longest name of a tenant or branch.
 const MAX_NAME: usize = 40;
-
-/// A branch of a tenant: what is woken, routed to and counted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BranchKey {
-    /// Namespace of the Tenant.
-    pub namespace: String,
-    /// Name of the Tenant.
-    pub tenant: String,
-    /// Name of the branch within the tenant.
-    pub branch: String,
-}
-
-impl BranchKey {
-    /// Whether this is the branch that every tenant has.
-    pub fn is_main(&self) -> bool {
-        self.branch == MAIN_BRANCH
-    }
-}
-
-impl fmt::Display for BranchKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.tenant)?;
-        if self.is_main() { Ok(()) } else { write!(f, " branch {}", self.branch) }
-    }
-}
 
 /// What is asked of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,10 +57,11 @@ pub const fn code(reason: Reason) -> ErrorCode {
 
 const fn object(error: &ObjectError) -> Reason {
     match error {
-        ObjectError::NotFound { .. } => Reason::DataMissing,
         ObjectError::Denied { .. } | ObjectError::Rejected { .. } => Reason::StorageDenied,
         ObjectError::NoSuchBucket { .. } => Reason::BucketNotFound,
-        ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => Reason::DataCorrupt,
+        ObjectError::NotFound { .. } | ObjectError::TooLarge { .. } | ObjectError::TooShort { .. } => {
+            Reason::DataCorrupt
+        }
         ObjectError::InvalidKey { .. } => Reason::InvalidSpec,
         ObjectError::Undecided { .. }
         | ObjectError::PreconditionFailed { .. }

@@ -48,8 +48,8 @@ impl Default for WakeMetrics {
 impl WakeMetrics {
     /// Counts a finished flight.
     pub fn observe(&self, outcome: &Result<Route, Problem>, took: Duration) {
-        let label = outcome.as_ref().map_or_else(|problem| problem.code.name(), |_| "awake".to_owned());
-        self.outcomes.get_or_create(&OutcomeLabel { outcome: label }).inc();
+        let label = outcome.as_ref().map_or_else(|problem| problem.code.name(), |_| "awake");
+        self.outcomes.get_or_create(&OutcomeLabel { outcome: label.to_owned() }).inc();
         if outcome.is_ok() {
             self.seconds.observe(took.as_secs_f64());
         }

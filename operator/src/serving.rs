@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use roost_crds::{Duration, OperatingMode, Position, Reason, ServingState};
+use roost_crds::{Duration, OperatingMode, PositionSummary, Reason, ServingState};
 use roost_protocol::{
+    Position,
     status::{RuntimeState, RuntimeStatus},
     time::UnixMillis,
 };
@@ -79,7 +80,7 @@ impl Serving {
         if let Some(runtime) = &self.runtime {
             let lag = std::time::Duration::from_millis(runtime.durable_lag_millis).as_secs();
             return Facts {
-                position: runtime.position.as_ref().and_then(position),
+                position: runtime.position.as_ref().map(shown),
                 database_size: runtime.position.as_ref().map(|_| runtime.database_size),
                 last_active: Some(coarse(runtime.last_active)),
                 durable_lag: (lag > 0).then(|| Duration::from_secs(lag)),
@@ -87,7 +88,7 @@ impl Serving {
         }
         let Some(ending) = self.pod.as_ref().and_then(PodView::ending) else { return Facts::default() };
         Facts {
-            position: ending.position.as_ref().and_then(position),
+            position: ending.position.as_ref().map(shown),
             database_size: ending.database_size,
             last_active: ending.last_active.map(coarse),
             durable_lag: None,
@@ -99,7 +100,7 @@ impl Serving {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Last published position.
-    pub position: Option<Position>,
+    pub position: Option<PositionSummary>,
     /// Bytes of the database's file.
     pub database_size: Option<u64>,
     /// When it last had work, to the minute.
@@ -108,14 +109,9 @@ pub struct Facts {
     pub durable_lag: Option<Duration>,
 }
 
-/// roost-store's position as status shows it.
-pub fn position(position: &serde_json::Value) -> Option<Position> {
-    serde_json::from_value(position.clone()).ok()
-}
-
-/// roost-store's position as status shows it.
-pub fn shown(position: &roost_store::Position) -> Position {
-    Position {
+/// A position as status shows it.
+pub fn shown(position: &Position) -> PositionSummary {
+    PositionSummary {
         branch: position.branch.to_string(),
         lineage: position.lineage.to_string(),
         epoch: position.epoch,
@@ -124,9 +120,9 @@ pub fn shown(position: &roost_store::Position) -> Position {
 }
 
 /// Where a HEAD is, also before its first publish.
-pub fn head_position(head: &roost_store::Head) -> Position {
+pub fn head_position(head: &roost_store::Head) -> PositionSummary {
     head.manifest.as_ref().map_or_else(
-        || Position {
+        || PositionSummary {
             branch: head.branch.to_string(),
             lineage: head.lineage.to_string(),
             epoch: head.epoch,

@@ -1,7 +1,8 @@
 //! The grant: what turns a generic runtime pod into one tenant's, handed over once, signed by the operator.
 
-use crate::durability::{PutBudget, Terms};
 use crate::{
+    durability::{PutBudget, Terms},
+    position::Position,
     secret::Secret,
     signing::{Statement, VerifyingKey},
     time::{UnixMillis, duration_millis},
@@ -119,13 +120,13 @@ pub struct Serve {
     pub put_budget: PutBudget,
 }
 
-/// Whether an unsealed HEAD may be taken over.
+/// Whether an unsealed HEAD may be taken over: what is known of the branch's previous holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Takeover {
-    /// Only a sealed HEAD.
+    /// Nothing is known: only a sealed HEAD.
     OnlySealed,
-    /// Also an unsealed one: the pod that wrote it is proven gone.
+    /// It is proven gone: also an unsealed one, at its last manifest and what it shipped after that.
     PreviousGone,
 }
 
@@ -137,8 +138,8 @@ pub struct ExportParquet {
     pub snapshot: String,
     /// UID of the Snapshot object: who owns the folder.
     pub snapshot_uid: String,
-    /// The position to read, as roost-store's `Position` in JSON.
-    pub position: serde_json::Value,
+    /// The position to read.
+    pub position: Position,
     /// Key of the pin that keeps the position, relative to the tenant's prefix; the operator wrote it and removes it.
     pub pin: String,
 }
@@ -147,8 +148,8 @@ pub struct ExportParquet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReplay {
-    /// The end of what is to open, as roost-store's `Position` in JSON.
-    pub position: serde_json::Value,
+    /// The end of what is to open.
+    pub position: Position,
     /// Key of the pin that keeps it, relative to the tenant's prefix; the operator wrote it and removes it.
     pub pin: String,
 }

@@ -1,10 +1,13 @@
 //! What Roost's processes say to each other: wakes, grants, session tokens, commands, the query API and the
 //! table of public errors. No I/O, no clock: whoever calls passes the time in.
 
+pub mod branch_key;
 pub mod command;
 pub mod durability;
 pub mod grant;
+pub mod identity;
 pub mod names;
+pub mod position;
 pub mod problem;
 pub mod query;
 pub mod replay;
@@ -14,6 +17,9 @@ pub mod signing;
 pub mod status;
 pub mod time;
 pub mod wake;
+
+pub use branch_key::BranchKey;
+pub use position::Position;
 
 /// Version of the internal protocols. A process accepts its own, the one before and the one after.
 pub const PROTOCOL_VERSION: u16 = 1;

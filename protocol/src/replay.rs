@@ -1,5 +1,6 @@
 //! What a worker found that tried how far a branch's WAL can be replayed.
 
+use crate::position::Position;
 use serde::{Deserialize, Serialize};
 
 /// How far a branch opens.
@@ -28,8 +29,8 @@ pub struct ReplayReport {
 pub struct CheckedCommit {
     /// Its time in RFC 3339, as a Branch names it that is to begin with it.
     pub time: String,
-    /// As roost-store's `Position` in JSON.
-    pub position: serde_json::Value,
+    /// Where it ends.
+    pub position: Position,
 }
 
 impl ReplayReport {

@@ -32,8 +32,8 @@ impl Statement for SessionToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// Verb `read`: queries in read-only transactions.
+    /// Verb `read`: every transaction is READ ONLY.
     ReadOnly,
-    /// Verb `connect`: everything that the policy lets a tenant do.
+    /// Verb `connect`: reads and writes the tenant's database and temporary tables, as the policy allows.
     ReadWrite,
 }

@@ -1,6 +1,6 @@
 //! What a runtime says of itself: while it lives, and as its last words.
 
-use crate::time::UnixMillis;
+use crate::{position::Position, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// State of a runtime pod; it only moves down this list.
@@ -33,8 +33,8 @@ pub struct RuntimeStatus {
     pub version: u16,
     /// Its state.
     pub state: RuntimeState,
-    /// Last published position, as roost-store's `Position` in JSON; none before the first.
-    pub position: Option<serde_json::Value>,
+    /// Last published position; none before the first.
+    pub position: Option<Position>,
     /// Size of the database file, in bytes.
     pub database_size: u64,
     /// Age of the oldest commit that is not published yet, in milliseconds; 0 when all is.
@@ -59,8 +59,8 @@ pub struct Ending {
     /// Sealed, Fenced or Failed; Hydrating if the process died while it replayed a WAL, and `problem` is what to say if
     /// the replay is what it died of.
     pub state: RuntimeState,
-    /// Last published position, as roost-store's `Position` in JSON.
-    pub position: Option<serde_json::Value>,
+    /// Last published position.
+    pub position: Option<Position>,
     /// Size of the database file, in bytes.
     pub database_size: Option<u64>,
     /// When something was last asked of it.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::advice::Advice;
 use crate::encryption::Codec;
 use crate::environment::Environment;
 use crate::format::json::{self, Document};
@@ -16,6 +15,7 @@ use crate::identity::PutId;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
 use crate::step::stepped;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 /// Tries of one request before it is given up.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -50,6 +50,15 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Undecided { .. } | Self::Other { .. } => ErrorCode::StorageUnreachable,
+            Self::Refused(error) => error.code(),
+            Self::Read(error) => error.code(),
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

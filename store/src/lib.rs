@@ -4,7 +4,6 @@
 //! of one branch, `state` what it reads, `object` is the bucket, `format` its bytes (docs/format.md). The crate knows DuckDB only as
 //! the layout in `chunk`, and Kubernetes not at all.
 
-pub mod advice;
 pub mod branch;
 pub mod bucket;
 pub mod chunk;
@@ -27,10 +26,9 @@ pub mod step;
 pub mod stream;
 pub mod tenant;
 
-pub use advice::Advice;
 pub use branch::{
     BranchStore, HydrateError, Hydrated, Hydration, OpenedFile, OwnedBranch, Proof, ProveError, PublishError,
-    Published, ReadablePosition, ShipError, TakeOverError, Takeover,
+    Published, ReadablePosition, ShipError, TakeOverError,
 };
 pub use bucket::WriteError;
 pub use chunk::ChunkSet;
@@ -51,6 +49,7 @@ pub use object::s3::{S3Config, S3ConfigError, S3Credentials, S3Store};
 pub use object::{ObjectError, ObjectStore};
 pub use position::{DatedPosition, Position};
 pub use progress::Progress;
+pub use roost_protocol::{grant::Takeover, problem::Advice};
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
     Adoption, BranchObject, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::advice::Advice;
 use crate::bucket::{Bucket, MAX_ATTEMPTS, Settled, Signed, WriteError};
 use crate::environment::Environment;
 use crate::format::FormatError;
@@ -15,6 +14,7 @@ use crate::format::json::{self, Document};
 use crate::identity::{InvalidName, MAX_NAME, Owner, PutId, TenantPath, check_label};
 use crate::keys::join_prefix;
 use crate::object::{Condition, MAX_LIST_PAGE, ObjectError, ObjectStore};
+use roost_protocol::problem::Advice;
 
 /// Largest `metadata.json`.
 pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
@@ -161,7 +161,7 @@ impl SnapshotFolder {
         uid: &str,
     ) -> Result<Claim, FolderError> {
         let folder = Self { bucket: Bucket::new(store, environment), location: Self::location(path, name)? };
-        let put_id = PutId::random(&folder.bucket.environment);
+        let put_id = PutId::from_bytes(folder.bucket.environment.random_id());
         let record = FolderOwner { put_id, owner: owner.clone(), uid: uid.to_owned() };
         let key = folder.key(OWNER);
         match folder.bucket.settle(&key, &record, &Condition::IfAbsent).await? {
@@ -211,7 +211,7 @@ impl SnapshotFolder {
         if !found.owner.same_namespace(owner) || found.uid != from {
             return Err(folder.taken(found));
         }
-        let put_id = PutId::random(&folder.bucket.environment);
+        let put_id = PutId::from_bytes(folder.bucket.environment.random_id());
         let next = FolderOwner { put_id, owner: owner.clone(), uid: uid.to_owned() };
         match folder.bucket.settle(&key, &next, &Condition::IfMatch(etag)).await? {
             Settled::Mine(_) => Ok(()),

@@ -31,13 +31,13 @@ impl Damage {
 
     /// The damage instead of the error of a query that met it. Which object it is, is the operator's to say.
     pub fn explain(&self, problem: Problem) -> Problem {
-        if self.found().is_none() || problem.error_type.as_deref() != Some(FILE_ERROR) {
+        if self.found().is_none() || problem.particulars().error_type.as_deref() != Some(FILE_ERROR) {
             return problem;
         }
         let detail = "a part of the database is damaged in object storage, and the statement needs it; the tenant's \
                       condition Ready names it";
         let damaged = Problem::new(ErrorCode::DataCorrupted, detail);
-        match problem.committed_statements {
+        match problem.committed_statements() {
             Some(statements) => damaged.after_commit(statements),
             None => damaged,
         }

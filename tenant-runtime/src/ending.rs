@@ -64,7 +64,7 @@ fn message(ending: &Ending) -> Vec<u8> {
     let mut short = ending.clone();
     if let Some(problem) = &mut short.problem {
         problem.detail = problem.detail.chars().take(512).collect();
-        problem.hint = None;
+        problem.particulars_mut().hint = None;
     }
     let shortened = serde_json::to_vec(&short).unwrap_or_default();
     if shortened.len() <= MAX_MESSAGE_BYTES {

@@ -11,14 +11,15 @@ use crate::{
     replay_check,
     serving::{Bedtime, serve},
     shipper::Pace,
-    site::{Site, SiteName},
+    site::Site,
     storage,
     tenant::{self, EngineSetup, Opening, Served},
     worker,
 };
 use roost_protocol::{
+    BranchKey,
     durability::Terms,
-    grant::{CheckReplay, Grant, Serve, Takeover, Task},
+    grant::{CheckReplay, Grant, Serve, Task},
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState},
 };
@@ -172,10 +173,7 @@ impl Pod<'_> {
         let opening = Opening {
             store: tenants.branch(&storage::branch(&grant.branch)?),
             holder: Holder { name: grant.pod.clone(), id: grant.nonce.to_string() },
-            takeover: match task.takeover {
-                Takeover::OnlySealed => roost_store::Takeover::OnlySealed,
-                Takeover::PreviousGone => roost_store::Takeover::PreviousGone,
-            },
+            takeover: task.takeover,
             init_script: task.init_script.clone(),
             engine: EngineSetup {
                 database: grant.tenant.name.clone(),
@@ -219,7 +217,7 @@ impl PodSite {
 
     fn open(&self, grant: &Grant, served: &Served, metrics: &Metrics) {
         let site = Site {
-            name: SiteName {
+            name: BranchKey {
                 namespace: grant.tenant.namespace.clone(),
                 tenant: grant.tenant.name.clone(),
                 branch: grant.branch.clone(),

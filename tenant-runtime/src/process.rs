@@ -21,7 +21,7 @@ pub fn run(config: &Config) -> ! {
     let ending = runtime.block_on(live(config));
     ending::write(&ending, config.termination_log());
     if let Some(problem) = &ending.problem {
-        tracing::error!(code = ?problem.code, detail = problem.detail, "ended: {}", problem.title);
+        tracing::error!(code = ?problem.code, detail = problem.detail, "ended: {}", problem.title());
     }
     // Threads of the engine may be anywhere; what counts is in the bucket.
     std::process::exit(i32::from(ending::exit_code(&ending)));

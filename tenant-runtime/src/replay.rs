@@ -2,7 +2,7 @@
 
 use crate::ending;
 use roost_duckdb::ErrorKind;
-use roost_engine::{OpenError, QueryError, QueryErrorKind};
+use roost_engine::{OpenError, QueryError};
 use roost_protocol::{
     names::MAIN_BRANCH,
     problem::{ErrorCode, Problem},
@@ -26,10 +26,7 @@ pub fn failure(error: &OpenError) -> Option<String> {
 
 /// Whether a failed checkpoint says something about what the database holds.
 pub const fn is_about_data(error: &QueryError) -> bool {
-    !matches!(
-        error.kind,
-        QueryErrorKind::OutOfMemory | QueryErrorKind::TransactionConflict | QueryErrorKind::Cancelled
-    )
+    !matches!(error.code, ErrorCode::OutOfMemory | ErrorCode::TransactionConflict | ErrorCode::Cancelled)
 }
 
 /// A WAL that cannot be replayed, before it is known whose.
@@ -59,11 +56,11 @@ impl Replay {
     }
 
     /// A problem with what to do about it, if it is [`problem`]'s.
-    pub fn explain(&self, problem: Problem) -> Problem {
-        if problem.code != ErrorCode::ReplayFailed {
-            return problem;
+    pub fn explain(&self, mut problem: Problem) -> Problem {
+        if problem.code == ErrorCode::ReplayFailed {
+            problem.detail = self.detail(&problem.detail);
         }
-        Problem { detail: self.detail(&problem.detail), ..problem }
+        problem
     }
 
     /// The last words if the process dies of it.

@@ -66,10 +66,10 @@ pub async fn run(grant: &Grant, task: &CheckReplay, environment: Environment) ->
         engine_version: ENGINE_VERSION.into(),
         commits: commits.len() as u64 - 1,
         replayed: found.opens as u64,
-        opens: checked(found.opens)?,
-        fails: found.fails.as_ref().map(|_| checked(found.opens + 1)).transpose()?,
+        opens: checked(found.opens),
+        fails: found.fails.as_ref().map(|_| checked(found.opens + 1)),
         error: found.fails,
-        end: checked(commits.len() - 1)?,
+        end: checked(commits.len() - 1),
     };
     let report = serde_json::to_value(report).map_err(|error| internal(&error))?;
     Ok(Ending {
@@ -87,10 +87,9 @@ fn internal(error: &dyn std::fmt::Display) -> Problem {
 }
 
 /// A position with the time that names it: for a manifest in which nothing was ever committed, that of its writing.
-fn checked(commit: &DatedPosition, written: jiff::Timestamp) -> Result<CheckedCommit, Problem> {
+fn checked(commit: &DatedPosition, written: jiff::Timestamp) -> CheckedCommit {
     let time = commit.last_commit.unwrap_or(written).to_string();
-    let position = serde_json::to_value(&commit.position).map_err(|error| internal(&error))?;
-    Ok(CheckedCommit { time, position })
+    CheckedCommit { time, position: commit.position.clone() }
 }
 
 /// What a search found.
@@ -215,12 +214,9 @@ async fn readable(
     task: &CheckReplay,
     environment: Environment,
 ) -> Result<ReadablePosition, Problem> {
-    let end: Position = serde_json::from_value(task.position.clone()).map_err(|error| {
-        Problem::new(ErrorCode::BadRequest, format!("the position to check cannot be read: {error}"))
-    })?;
     let tenant = storage::tenant(storage::bucket(&grant.storage)?, grant, environment)?;
     let branch = tenant.branch(&storage::branch(&grant.branch)?);
-    branch.open_position(&end, &task.pin).await.map_err(|error| problems::of_hydrate(&error))
+    branch.open_position(&task.position, &task.pin).await.map_err(|error| problems::of_hydrate(&error))
 }
 
 #[cfg(test)]

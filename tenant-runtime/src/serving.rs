@@ -7,7 +7,7 @@ use crate::{
     tenant::{Served, draining},
 };
 use roost_protocol::{
-    PROTOCOL_VERSION,
+    PROTOCOL_VERSION, Position,
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState, RuntimeStatus},
     time::UnixMillis,
@@ -209,8 +209,8 @@ pub fn status(served: &Served, lifecycle: &Lifecycle) -> RuntimeStatus {
     }
 }
 
-fn position(served: &Served) -> Option<serde_json::Value> {
-    served.branch.position().and_then(|position| serde_json::to_value(position).ok())
+fn position(served: &Served) -> Option<Position> {
+    served.branch.position()
 }
 
 fn last_active(served: &Served) -> UnixMillis {

@@ -4,32 +4,14 @@ use crate::{
     access::Access, admission::Admission, damage::Damage, metrics::Metrics, prover::Prover, shipper::Shipper,
 };
 use roost_engine::Engine;
-use roost_protocol::{durability::Terms, time::UnixMillis};
+use roost_protocol::{BranchKey, durability::Terms, time::UnixMillis};
 use roost_store::Environment;
 use std::{sync::Arc, time::Duration};
-
-/// Namespace, tenant and branch, as in the paths of the query API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteName {
-    /// Namespace of the Tenant.
-    pub namespace: String,
-    /// Name of the Tenant.
-    pub tenant: String,
-    /// Branch.
-    pub branch: String,
-}
-
-impl SiteName {
-    /// The three parts, for comparison.
-    pub fn as_tuple(&self) -> (&str, &str, &str) {
-        (&self.namespace, &self.tenant, &self.branch)
-    }
-}
 
 /// What the query API needs of a served tenant.
 pub struct Site {
     /// Its name.
-    pub name: SiteName,
+    pub name: BranchKey,
     /// Who may ask.
     pub access: Access,
     /// Who is in.

@@ -10,10 +10,11 @@ use crate::{
     problems,
     serving::{Bedtime, serve},
     shipper::Pace,
-    site::{Site, SiteName},
+    site::Site,
     tenant::{self, EngineSetup, Opening},
 };
 use roost_protocol::{
+    BranchKey,
     durability::{Durability, PutBudget, Terms},
     grant::EngineLimits,
     names::MAIN_BRANCH,
@@ -84,7 +85,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         .map_err(|error| listen_problem(config.port, &error))?;
     let port = listener.local_addr().map_err(|error| listen_problem(config.port, &error))?.port();
     let site = Arc::new(Site {
-        name: SiteName {
+        name: BranchKey {
             namespace: NAMESPACE.into(),
             tenant: config.tenant.clone(),
             branch: MAIN_BRANCH.into(),

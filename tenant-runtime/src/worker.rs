@@ -73,9 +73,6 @@ pub async fn run(
     (spill_limit, cache_limit): (u64, u64),
     environment: Environment,
 ) -> Result<Ending, Problem> {
-    let position: Position = serde_json::from_value(task.position.clone()).map_err(|error| {
-        Problem::new(ErrorCode::BadRequest, format!("the position to export cannot be read: {error}"))
-    })?;
     let bucket = storage::bucket(&grant.storage)?;
     let folder = match claim(grant, task, Arc::clone(&bucket), environment.clone()).await? {
         Claim::Ready(folder) => folder,
@@ -91,7 +88,7 @@ pub async fn run(
         max_sessions: 1,
     };
     let (engine, files, parts) =
-        open(grant, task, &position, &setup, bucket, cache, environment.clone()).await?;
+        open(grant, task, &task.position, &setup, bucket, cache, environment.clone()).await?;
     let summary = engine
         .export_parquet(&parts, |progress| {
             tracing::info!(table = progress.table, done = progress.done, total = progress.total, "exporting");
@@ -109,7 +106,7 @@ pub async fn run(
         tenant: grant.tenant.name.clone(),
         branch: grant.branch.clone(),
         snapshot: task.snapshot.clone(),
-        position,
+        position: task.position.clone(),
         started_at,
         completed_at: environment.clock.now(),
         table_count: summary.tables.len() as u64,
@@ -189,14 +186,11 @@ fn finished(metadata: &[u8]) -> Result<Ending, Problem> {
 }
 
 fn ending(metadata: &Metadata) -> Result<Ending, Problem> {
-    let encoded = serde_json::to_value(&metadata.position).and_then(|position| {
-        let digest = serde_json::to_value(digest(metadata))?;
-        Ok((position, digest))
-    });
-    let (position, digest) = encoded.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    let digest = serde_json::to_value(digest(metadata))
+        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     Ok(Ending {
         state: RuntimeState::Sealed,
-        position: Some(position),
+        position: Some(metadata.position.clone()),
         database_size: None,
         last_active: None,
         problem: None,

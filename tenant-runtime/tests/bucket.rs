@@ -74,7 +74,7 @@ async fn a_tenant_lives_in_a_bucket() {
     let task = Task::ExportParquet(ExportParquet {
         snapshot: "snap".into(),
         snapshot_uid: "snap-uid".into(),
-        position: serde_json::to_value(&pin.position).unwrap(),
+        position: pin.position,
         pin: pin.pin,
     });
     for attempt in 1..=2 {

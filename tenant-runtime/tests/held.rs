@@ -102,7 +102,7 @@ async fn a_paused_reader_is_told_to_try_again() {
     };
     let error = ended.unwrap().unwrap_err();
     assert_eq!(error.sqlstate, "72000");
-    assert_eq!(problems::of_query(&error).advice, Advice::Retry);
+    assert_eq!(problems::of_query(&error).advice(), Advice::Retry);
     life.crash();
     let life = open(&tenant, &disk.path().join("2")).await;
     assert_eq!(life.text("SELECT string_agg(i || '-' || j, ',') FROM t").await.unwrap(), "1-7");

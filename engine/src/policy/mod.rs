@@ -17,8 +17,8 @@ pub use operators::{CREATABLE, OPERATORS};
 pub use rules::Rules;
 pub use settings::{CLASS_SETTINGS, SESSION_SETTINGS};
 
-use crate::request::Role;
 use roost_duckdb::{PlanFacts, Refusal, Stage};
+use roost_protocol::session::Role;
 use rules::refuse;
 
 /// Judges what a statement does.

@@ -1,6 +1,6 @@
 //! What plans are judged by, and how one is refused.
-use crate::request::Role;
 use roost_duckdb::Refusal;
+use roost_protocol::session::Role;
 
 /// By what a plan is judged.
 #[derive(Debug, Clone, Copy)]

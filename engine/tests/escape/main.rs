@@ -8,7 +8,7 @@ mod attacks;
 mod support;
 
 use attacks::{ATTACKS, Attack, Bare, Evidence};
-use roost_engine::{Engine, QueryError, QueryErrorKind, Role, Wall, Walls};
+use roost_engine::{Engine, ErrorCode, QueryError, Role, Wall, Walls};
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::{Bench, bench, bench_behind, run, run_as};
@@ -53,7 +53,7 @@ async fn alive(engine: &Engine) -> bool {
 }
 
 fn is_refusal(error: &QueryError) -> bool {
-    matches!(error.kind, QueryErrorKind::NotAllowed | QueryErrorKind::ReadOnly)
+    matches!(error.code, ErrorCode::StatementNotAllowed | ErrorCode::ReadOnly)
         || error.message.contains("locked")
         || error.message.contains("disabled")
 }

@@ -8,12 +8,13 @@ mod unanswered;
 pub use bearer::BearerToken;
 pub use unanswered::ReviewError;
 
-use crate::{metrics::Metrics, target::BranchKey};
+use crate::metrics::Metrics;
 use bearer::TokenHash;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use remembered::{Memory, Remembered};
 use reviews::Reviews;
 use roost_protocol::{
+    BranchKey,
     problem::{ErrorCode, Problem},
     session::Role,
 };

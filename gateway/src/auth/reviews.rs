@@ -1,7 +1,7 @@
 //! What the gateway asks the API server: who owns a token, and what they may do.
 
 use super::{bearer::BearerToken, remembered::Verdict, unanswered::ReviewError};
-use crate::{clock, target::BranchKey};
+use crate::clock;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -12,6 +12,7 @@ use kube::{
 };
 use roost_crds::{Branch, GROUP, Reason, VERSION};
 use roost_protocol::{
+    BranchKey,
     names::CLIENT_AUDIENCE,
     problem::{ErrorCode, Problem},
     session::Role,

@@ -14,13 +14,14 @@ use crate::{
     keys::{Keys, KeysReceiver},
     metrics::Metrics,
     response::{AnswerBody, full},
-    target::{BranchKey, Call, Target},
+    target::{Call, Target},
     wake::Flights,
 };
 use http::{Response, StatusCode, header};
 use http_body_util::BodyExt;
 use pool::PodKey;
 use roost_protocol::{
+    BranchKey,
     problem::{ErrorCode, PROBLEM_MEDIA_TYPE, Problem},
     session::Role,
     wake::Route,
@@ -266,7 +267,7 @@ async fn judge(response: Response<UpstreamBody>) -> Attempt {
         return Attempt::Broken("the runtime's refusal broke off".into());
     };
     match serde_json::from_slice::<Problem>(&document) {
-        Ok(problem) if is_refusal(problem.code) && problem.committed_statements.is_none() => {
+        Ok(problem) if is_refusal(problem.code) && problem.committed_statements().is_none() => {
             Attempt::Refused(Refusal::Told(problem))
         }
         _ => Attempt::Answered(Response::from_parts(head, full(document))),

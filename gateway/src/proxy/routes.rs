@@ -1,9 +1,9 @@
 //! The pods that the operator named, and how far each is still believed.
 
 use super::presence::{Presence, Standing};
-use crate::{metrics::Metrics, target::BranchKey};
+use crate::metrics::Metrics;
 use moka::sync::Cache;
-use roost_protocol::wake::Route;
+use roost_protocol::{BranchKey, wake::Route};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},

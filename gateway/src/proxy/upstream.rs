@@ -7,14 +7,14 @@ use super::{
     presence::Standing,
     routes::Known,
 };
-use crate::{auth::Access, clock, keys::Keys, metrics::Metrics, response::BodyError, target::BranchKey};
+use crate::{auth::Access, clock, keys::Keys, metrics::Metrics, response::BodyError};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use roost_protocol::{
-    PROTOCOL_VERSION,
+    BranchKey, PROTOCOL_VERSION,
     names::{SESSION_HEADER, runtime_tls_name},
     session::{SESSION_VALIDITY, SessionToken},
     wake::Route,

@@ -1,7 +1,9 @@
 //! Queries that wait for their tenant to wake: cancelled here, since no runtime knows them yet.
 
-use crate::target::BranchKey;
-use roost_protocol::problem::{ErrorCode, Problem};
+use roost_protocol::{
+    BranchKey,
+    problem::{ErrorCode, Problem},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},

@@ -1,9 +1,10 @@
 //! One wake at a time for each branch, shared by all who wait for it.
 
 use super::operator::{Operator, Wake, out_of_time};
-use crate::{metrics::Metrics, target::BranchKey};
+use crate::metrics::Metrics;
 use moka::sync::Cache;
 use roost_protocol::{
+    BranchKey,
     problem::{Advice, ErrorCode, Problem},
     wake::Route,
 };
@@ -159,7 +160,7 @@ impl Flights {
 
 /// How long a failure is remembered; not at all if asking again at once is the right thing.
 fn failure_memory(problem: &Problem) -> Option<Duration> {
-    match (problem.retry_after, problem.advice) {
+    match (problem.particulars().retry_after, problem.advice()) {
         (_, _) if problem.code == ErrorCode::WakeTimeout => None,
         (Some(seconds), _) => Some(Duration::from_secs(seconds.into()).min(LONGEST_FAILURE_MEMORY)),
         (None, Advice::Retry) => None,

@@ -5,13 +5,12 @@ use crate::{
     body::read_bounded,
     keys::{Keys, KeysReceiver},
     proxy::connection::{CONNECT_TIMEOUT, connect},
-    target::BranchKey,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use roost_protocol::{
-    PROTOCOL_VERSION, is_compatible,
+    BranchKey, PROTOCOL_VERSION, is_compatible,
     names::{OPERATOR_TLS_NAME, paths},
     problem::{ErrorCode, Problem},
     wake::{Route, WakeRequest},

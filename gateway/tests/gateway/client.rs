@@ -81,7 +81,7 @@ impl Answered {
     pub fn problem(&self) -> Problem {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let problem: Problem = serde_json::from_slice(&self.body).unwrap();
-        assert_eq!(problem.status, self.status.as_u16());
+        assert_eq!(problem.status(), self.status.as_u16());
         problem
     }
 

@@ -176,7 +176,7 @@ pub fn answer(status: u16, media_type: &str, body: impl Into<Bytes>) -> Answer {
 
 /// A problem.
 pub fn problem(problem: &Problem) -> Answer {
-    answer(problem.status, "application/problem+json", serde_json::to_vec(problem).unwrap())
+    answer(problem.status(), "application/problem+json", serde_json::to_vec(problem).unwrap())
 }
 
 /// A broken connection.

@@ -67,19 +67,21 @@ async fn what_is_committed_in_part_is_sent_to_no_other_pod() {
     for code in [ErrorCode::Draining, ErrorCode::NotServing, ErrorCode::Fenced] {
         // Whatever its status.
         for status in [None, Some(503)] {
-            let mut told = Problem::new(code, "leaving").after_commit(1);
-            told.status = status.unwrap_or(told.status);
-            let expected = told.clone();
+            let told = Problem::new(code, "leaving").after_commit(1);
+            let status = status.unwrap_or(told.status());
+            let document = serde_json::to_vec(&told).unwrap();
             let refuse = move |_: Seen, _: usize| {
-                let told = told.clone();
-                async move { problem(&told) }.boxed()
+                let document = document.clone();
+                async move { answer(status, "application/problem+json", document) }.boxed()
             };
             let old = setting.runtime("rt-1", refuse).await;
             let new = setting.runtime("rt-2", ok).await;
             let routes = vec![route("rt-1", old.address), route("rt-2", new.address)];
             let operator = setting.operator_naming(routes).await;
             let gateway = setting.gateway(&[operator.address], &[]).await;
-            assert_eq!(gateway.query().await.problem(), expected);
+            let answered = gateway.query().await;
+            assert_eq!(answered.status, status);
+            assert_eq!(serde_json::from_slice::<Problem>(&answered.body).unwrap(), told);
             assert_eq!((old.seen().len(), new.seen().len()), (1, 0));
         }
     }
@@ -151,7 +153,7 @@ async fn a_query_whose_connection_broke_is_not_sent_again() {
     let answer = gateway.send(call).await;
     assert_eq!(answer.status, 504);
     assert_eq!(answer.code(), Some(ErrorCode::OutcomeUnknown));
-    assert_eq!(answer.problem().query_id.unwrap().to_string(), id);
+    assert_eq!(answer.problem().particulars().query_id.unwrap().to_string(), id);
     assert_eq!(runtime.seen().len(), 1);
 }
 

@@ -82,7 +82,7 @@ async fn without_an_operator_a_request_waits_no_longer_than_it_may() {
         let answer = gateway.query().await;
         assert_eq!(answer.code(), Some(ErrorCode::WakeTimeout));
         assert_eq!(answer.headers["retry-after"], "5");
-        assert!(answer.problem().query_id.is_some());
+        assert!(answer.problem().particulars().query_id.is_some());
     }
 }
 
@@ -212,7 +212,7 @@ async fn a_query_whose_tenant_wakes_is_cancelled_here_and_never_sent() {
         assert_eq!(cancel("alice-token").await.status, 204);
     });
     assert_eq!(cancelled.code(), Some(ErrorCode::Cancelled));
-    assert_eq!(cancelled.problem().query_id.unwrap().to_string(), id);
+    assert_eq!(cancelled.problem().particulars().query_id.unwrap().to_string(), id);
     assert_eq!(cancel("alice-token").await.code(), Some(ErrorCode::NotFound));
     // The wake went on, and serves whoever comes next, even under the same id.
     let (answer, ()) = tokio::join!(gateway.send(query()), async { opening.add_permits(1) });

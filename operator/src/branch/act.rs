@@ -5,7 +5,7 @@ use kube::{
     api::{DeleteParams, Preconditions},
     runtime::events::EventType,
 };
-use roost_crds::{Branch, Position, Reason, StorageLocation, names::BRANCH_FINALIZER};
+use roost_crds::{Branch, PositionSummary, Reason, StorageLocation, names::BRANCH_FINALIZER};
 use roost_store::{BranchName, BranchObject, BranchSource, CreatedBranch, Head, TenantError, TenantStore};
 
 use super::{
@@ -31,7 +31,7 @@ pub struct Acted {
     /// The object itself was changed; a new version will be seen.
     pub changed_object: bool,
     /// The branch's position and where it began.
-    pub made: Option<(Position, Option<Position>)>,
+    pub made: Option<(PositionSummary, Option<PositionSummary>)>,
     /// The branch names this object.
     pub object_recorded: bool,
     /// What failed.

@@ -76,7 +76,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Vec<Action> {
 pub(super) mod tests {
     use super::*;
     use crate::{class::resolve::Resolved, fault::Fault, pods::samples, serving::Serving};
-    use roost_crds::{Branch, Position, Reason, Tenant};
+    use roost_crds::{Branch, PositionSummary, Reason, Tenant};
     use serde_json::json;
     use std::sync::Arc;
 
@@ -96,7 +96,7 @@ pub(super) mod tests {
             serde_json::from_value(kind("TenantClass", json!({"name": "standard"}), storage)).unwrap();
         let mut branch: Branch = serde_json::from_value(kind("Branch", whole, fields)).unwrap();
         if made {
-            let position = Some(Position { branch: "dev".into(), ..Position::default() });
+            let position = Some(PositionSummary { branch: "dev".into(), ..PositionSummary::default() });
             branch.status = Some(roost_crds::BranchStatus {
                 position,
                 object_recorded: Some(true),

@@ -103,7 +103,7 @@ mod tests {
         *,
     };
     use crate::serving::Serving;
-    use roost_crds::{ConditionType, Position, ServingState};
+    use roost_crds::{ConditionType, PositionSummary, ServingState};
     use serde_json::json;
 
     fn show(observed: &Observed, acted: &Acted) -> (String, ServingState) {
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(show(&seen, &acted), ("BranchNameTaken".to_owned(), ServingState::Failed));
         let now = Time("2026-11-20T10:00:00Z".parse().unwrap());
         assert!(report(&seen, &acted, "gateway", &now).location.is_none());
-        let made = Acted { made: Some((Position::default(), None)), ..Acted::default() };
+        let made = Acted { made: Some((PositionSummary::default(), None)), ..Acted::default() };
         assert!(report(&seen, &made, "gateway", &now).location.is_some());
     }
 }

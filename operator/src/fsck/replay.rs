@@ -214,7 +214,7 @@ impl Check<'_> {
             storage,
             data_key,
             task: Task::CheckReplay(CheckReplay {
-                position: serde_json::to_value(&pinned.position)?,
+                position: pinned.position.clone(),
                 pin: pinned.pin.clone(),
             }),
             engine: settings::engine_limits(spec),
@@ -263,13 +263,25 @@ mod tests {
     use super::*;
     use crate::pods::samples;
     use roost_protocol::{
+        Position,
+        identity::{BranchName, Lineage, ObjectId},
         problem::Problem,
         replay::CheckedCommit,
         status::{Ending, RuntimeState},
     };
 
     fn commit(second: u32) -> CheckedCommit {
-        CheckedCommit { time: format!("2026-11-20T10:00:0{second}Z"), position: serde_json::json!({}) }
+        let position = Position {
+            branch: BranchName::main(),
+            lineage: Lineage::from_bytes([1; 16]),
+            epoch: 1,
+            manifest: 1,
+            id: ObjectId::from_bytes([2; 16]),
+            sequence: second.into(),
+            offset: 0,
+            stream_epoch: Some(1),
+        };
+        CheckedCommit { time: format!("2026-11-20T10:00:0{second}Z"), position }
     }
 
     fn checked(branch: &str, fails: bool) -> Checked {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use roost_crds::{
-    Position, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
+    PositionSummary, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
 };
 use roost_protocol::status::RuntimeState;
 use roost_store::{
@@ -61,7 +61,7 @@ pub struct Taken {
     /// Whether an earlier object took it.
     pub by_another: bool,
     /// The moment it holds.
-    pub position: Option<Position>,
+    pub position: Option<PositionSummary>,
     /// What it holds.
     pub summary: Summary,
 }
@@ -278,8 +278,7 @@ async fn conclude(
     if let Some(ending) = sealed {
         let summary =
             bounded(ending.snapshot.clone().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default());
-        let position =
-            ending.position.clone().and_then(|p| serde_json::from_value::<roost_store::Position>(p).ok());
+        let position = ending.position.clone();
         let mut by_another = false;
         if let (Some(store), Some(position), Some(location)) = (&store, &position, &location) {
             let taken = DatedPosition { position: position.clone(), last_commit: None };

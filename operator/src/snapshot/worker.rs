@@ -114,8 +114,7 @@ pub async fn grant(
         task: Task::ExportParquet(ExportParquet {
             snapshot: name,
             snapshot_uid: uid,
-            position: serde_json::to_value(&pinned.position)
-                .map_err(|error| ReconcileError::Unexpected(error.to_string()))?,
+            position: pinned.position,
             pin: pinned.pin,
         }),
         engine: settings::engine_limits(&class.spec),

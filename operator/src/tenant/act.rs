@@ -1,7 +1,7 @@
 //! Does what was planned for a Tenant.
 
 use kube::{Api, runtime::events::EventType};
-use roost_crds::{Position, Reason, StorageLocation, Tenant, names::TENANT_FINALIZER};
+use roost_crds::{PositionSummary, Reason, StorageLocation, Tenant, names::TENANT_FINALIZER};
 use roost_store::{Initialized, KeyError, TenantError};
 
 use super::{observe::Observed, plan::Action};
@@ -21,7 +21,7 @@ pub struct Acted {
     /// The object itself was changed; a new version will be seen.
     pub changed_object: bool,
     /// Where the data was found or made.
-    pub made: Option<(Position, StorageLocation)>,
+    pub made: Option<(PositionSummary, StorageLocation)>,
     /// Name of the class's key that wraps the tenant's data key, where it was looked up.
     pub encryption_key: Option<String>,
     /// What failed.

@@ -141,7 +141,7 @@ pub(super) mod tests {
         if made {
             tenant.status = Some(roost_crds::TenantStatus {
                 class_name: Some("standard".into()),
-                position: Some(roost_crds::Position { branch: "main".into(), ..Default::default() }),
+                position: Some(roost_crds::PositionSummary { branch: "main".into(), ..Default::default() }),
                 location: Some(crate::whereabouts::locate(&class, &identity, "")),
                 ..Default::default()
             });

@@ -16,6 +16,7 @@ use roost_crds::{
     reasons::Truth,
 };
 use roost_protocol::{
+    BranchKey,
     command::Order,
     problem::{ErrorCode, Problem},
 };
@@ -23,7 +24,7 @@ use serde_json::json;
 
 use super::{
     room::Occupant,
-    target::{BranchKey, Target, TargetState},
+    target::{Target, TargetState},
     world::{Cluster, Created},
 };
 use crate::{

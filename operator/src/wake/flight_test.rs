@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use roost_protocol::{
-    PROTOCOL_VERSION,
+    BranchKey, PROTOCOL_VERSION,
     problem::{ErrorCode, Problem},
     status::{Ending, RuntimeState, RuntimeStatus},
     wake::{Route, WakeRequest},
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     room::Occupant,
     service::{Limits, Waker},
-    target::{BranchKey, Target},
+    target::Target,
     world::{Cluster, Created, Runtimes},
 };
 use crate::{
@@ -474,7 +474,7 @@ async fn at_the_ceiling_the_deadline_says_so() {
     let world = world(0, None);
     let problem = waker(&world).wake(&request()).await.unwrap_err();
     assert!(matches!(problem.code, ErrorCode::CapacityReached | ErrorCode::WakeTimeout), "{problem}");
-    assert!(problem.retry_after.is_some());
+    assert!(problem.particulars().retry_after.is_some());
     assert_eq!(world.0.lock().unwrap().creates, 0);
 }
 
@@ -496,7 +496,7 @@ async fn a_failed_init_script_is_remembered_for_a_moment() {
     assert_eq!(waker.wake(&request()).await.unwrap_err().code, ErrorCode::InitScriptFailed);
     let again = waker.wake(&request()).await.unwrap_err();
     assert_eq!(again.code, ErrorCode::InitScriptFailed);
-    assert!(again.retry_after.is_some());
+    assert!(again.particulars().retry_after.is_some());
     assert_eq!(world.0.lock().unwrap().grants, 1);
 }
 
@@ -634,7 +634,7 @@ async fn status_tells_of_a_wake_that_waits_for_a_place_and_takes_it_back() {
     let impatient = WakeRequest { patience: Duration::from_secs(30), ..request() };
     let problem = waker.wake(&impatient).await.unwrap_err();
     assert_eq!(problem.code, ErrorCode::CapacityReached);
-    assert!(problem.retry_after.is_some());
+    assert!(problem.particulars().retry_after.is_some());
     assert_eq!(world.0.lock().unwrap().told, Some(ErrorCode::CapacityReached));
     world.0.lock().unwrap().others[0].running = 0;
     waker.wake(&request()).await.unwrap();
@@ -658,7 +658,7 @@ async fn a_wal_that_no_pod_can_replay_costs_one_pod_a_wake_and_wakes_are_backed_
         let refused = waker.wake(&request()).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::ReplayFailed);
         assert_eq!(world.0.lock().unwrap().creates, pods);
-        tokio::time::advance(Duration::from_secs(refused.retry_after.unwrap().into())).await;
+        tokio::time::advance(Duration::from_secs(refused.particulars().retry_after.unwrap().into())).await;
     }
     // A newer engine.
     world.0.lock().unwrap().unreplayable = false;

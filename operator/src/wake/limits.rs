@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use roost_protocol::problem::Problem;
 use tokio::time::Instant;
 
-use super::target::BranchKey;
+use roost_protocol::BranchKey;
 
 /// Failures remembered at most; beyond it the oldest are forgotten.
 const MAX_FAILURES: usize = 10_000;

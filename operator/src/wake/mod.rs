@@ -18,5 +18,5 @@ mod world;
 pub use limits::{FailureMemory, StartRate};
 pub use room::{Occupant, Room, room};
 pub use service::{Limits, Waker};
-pub use target::{BranchKey, Target, TargetState};
+pub use target::{Target, TargetState};
 pub use world::{Cluster, Created, Runtimes};

@@ -136,11 +136,11 @@ async fn answer<C: Cluster, R: Runtimes>(
 }
 
 fn refuse(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(problem)).into_response();
     let media_type = header::HeaderValue::from_static(PROBLEM_MEDIA_TYPE);
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.particulars().retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
     }
     response

@@ -11,6 +11,7 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use roost_protocol::{
+    BranchKey,
     problem::{ErrorCode, Problem},
     wake::{Route, WakeRequest},
 };
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     flight::{Flight, Wait},
     limits::{FailureMemory, StartRate},
-    target::{BranchKey, Target},
+    target::Target,
     world::{Cluster, Runtimes},
 };
 use crate::metrics::WakeMetrics;

@@ -3,24 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_crds::TenantClass;
-use roost_protocol::{durability::Terms, grant::TenantIdentity};
-
-/// Names a branch as clients do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BranchKey {
-    /// Namespace of the Tenant.
-    pub namespace: String,
-    /// Name of the Tenant.
-    pub tenant: String,
-    /// Branch within the tenant.
-    pub branch: String,
-}
-
-impl std::fmt::Display for BranchKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{} branch {}", self.namespace, self.tenant, self.branch)
-    }
-}
+use roost_protocol::{BranchKey, durability::Terms, grant::TenantIdentity};
 
 /// What a wake needs to know besides names; replaced by nothing in scripted tests.
 #[derive(Clone, Debug)]

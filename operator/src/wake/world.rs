@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roost_protocol::{problem::Problem, status::RuntimeStatus};
+use roost_protocol::{BranchKey, problem::Problem, status::RuntimeStatus};
 
-use super::{
-    room::Occupant,
-    target::{BranchKey, Target},
-};
+use super::{room::Occupant, target::Target};
 use crate::{pods::PodView, runtime_client::CallError, slots::Taken};
 
 /// Answer to the creation of a pod.

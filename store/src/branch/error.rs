@@ -1,11 +1,11 @@
 //! What can go wrong with a branch, and what to do then.
 
-use crate::advice::Advice;
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::identity::{BranchName, DatabaseId, Holder, Owner};
 use crate::local::LocalError;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 /// Taking a branch over failed. Nothing serves; HEAD may carry our epoch if the answer was lost.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,19 @@ pub enum TakeOverError {
 }
 
 impl TakeOverError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotSealed { .. } => ErrorCode::NotSealed,
+            Self::Lost { .. } => ErrorCode::Fenced,
+            Self::NotFound(_) => ErrorCode::DataMissing,
+            Self::OwnedElsewhere(_) => ErrorCode::DataOwnedElsewhere,
+            Self::Key(_) => ErrorCode::KeyUnavailable,
+            Self::Read(error) => error.code(),
+            Self::Write(error) => error.code(),
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {
@@ -81,6 +94,16 @@ pub enum HydrateError {
 }
 
 impl HydrateError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::Key(_) => ErrorCode::KeyUnavailable,
+            Self::NotPinned(_) => ErrorCode::DataMissing,
+            Self::Local { .. } => ErrorCode::Internal,
+        }
+    }
+
     /// The local disk failed.
     pub(crate) fn local(path: &std::path::Path, message: &(impl ToString + ?Sized)) -> Self {
         Self::Local { path: path.display().to_string(), message: message.to_string() }
@@ -137,6 +160,18 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Fenced { .. } => ErrorCode::Fenced,
+            Self::Undecided(_) => ErrorCode::StorageUnreachable,
+            Self::Ended(_) => ErrorCode::NotServing,
+            Self::Read(error) => error.code(),
+            Self::Write(error) => error.code(),
+            Self::TooLarge(_) | Self::ForeignDatabase { .. } | Self::Local(_) => ErrorCode::Internal,
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

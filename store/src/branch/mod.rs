@@ -21,4 +21,3 @@ pub use proof::Proof;
 pub use publish::Published;
 pub use readable::ReadablePosition;
 pub use store::BranchStore;
-pub use take_over::Takeover;

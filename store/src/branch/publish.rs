@@ -69,8 +69,11 @@ impl OwnedBranch {
             self.end(GIVEN_UP);
             return Ok(());
         }
-        let head =
-            Head { put_id: PutId::random(&self.at.bucket.environment), sealed: true, ..known.head.clone() };
+        let head = Head {
+            put_id: PutId::from_bytes(self.at.bucket.environment.random_id()),
+            sealed: true,
+            ..known.head.clone()
+        };
         self.swap(&known, head, known.loaded.clone()).await
     }
 
@@ -196,12 +199,12 @@ impl OwnedBranch {
             return Err(PublishError::TooLarge(format!("it has more than {MAX_LINEAGES} ancestors")));
         }
         Ok(Manifest {
-            put_id: PutId::random(environment),
+            put_id: PutId::from_bytes(environment.random_id()),
             branch: self.at.name.clone(),
             lineage: head.lineage,
             epoch: head.epoch,
             number: head.number() + 1,
-            id: ObjectId::random(environment),
+            id: ObjectId::from_bytes(environment.random_id()),
             parent: known.loaded.as_deref().map(LoadedState::position),
             parent_end: head.manifest.is_some().then(|| self.streams().named.end.record()),
             lineages,
@@ -251,7 +254,7 @@ impl OwnedBranch {
             changed,
         };
         if changed || head.sealed {
-            head.put_id = PutId::random(&self.at.bucket.environment);
+            head.put_id = PutId::from_bytes(self.at.bucket.environment.random_id());
             self.swap(known, head, loaded).await?;
         }
         Ok(published)

@@ -127,7 +127,7 @@ impl OwnedBranch {
             (packs, chunks, packed)
         };
         let segment = Segment {
-            put_id: PutId::random(&self.at.bucket.environment),
+            put_id: PutId::from_bytes(self.at.bucket.environment.random_id()),
             branch: self.at.name.clone(),
             stream: end.id,
             sequence: after.sequence,

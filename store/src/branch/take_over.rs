@@ -13,18 +13,10 @@ use crate::object::{Condition, ETag, ObjectError};
 use crate::position::StreamId;
 use crate::state::{self, LoadedState, LoadedWal};
 use crate::stream::{self, SealError};
+use roost_protocol::grant::Takeover;
 
 /// How often the previous holder may publish between our read of HEAD and our write.
 const MAX_RACES: usize = 16;
-
-/// What is known of the branch's previous holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takeover {
-    /// Nothing: take over only a sealed HEAD.
-    OnlySealed,
-    /// It is proven gone: take over also an unsealed HEAD, at its last manifest.
-    PreviousGone,
-}
 
 impl BranchStore {
     /// Takes the branch over: HEAD {epoch + 1, holder}. Checks that the prefix has this owner.
@@ -46,7 +38,7 @@ impl BranchStore {
         let (first_epoch, lineage) = (head.epoch, head.lineage);
         for _ in 0..MAX_RACES {
             self.check(&head, takeover)?;
-            let next = taken(&head, holder, PutId::random(&self.bucket.environment));
+            let next = taken(&head, holder, PutId::from_bytes(self.bucket.environment.random_id()));
             let sent = self.bucket.environment.clock.monotonic();
             let condition = Condition::IfMatch(etag);
             let (settled, state) =

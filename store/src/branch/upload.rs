@@ -250,7 +250,7 @@ impl Maker<'_> {
             lineage: self.lineage,
             epoch: self.epoch,
             manifest: self.number,
-            id: ObjectId::random(&self.bucket.environment),
+            id: ObjectId::from_bytes(self.bucket.environment.random_id()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The bytes of every kind of object. docs/format.md describes them for people.
 
-use crate::advice::Advice;
 use crate::object::ObjectError;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 pub mod catalogue;
 pub mod head;
@@ -75,6 +75,16 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Object(error) => error.code(),
+            Self::Content { .. } | Self::WrongLineage { .. } | Self::Mismatch { .. } => {
+                ErrorCode::DataCorrupted
+            }
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

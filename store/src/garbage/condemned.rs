@@ -47,7 +47,7 @@ pub(super) async fn write(
 ) -> Result<Vec<String>, CollectError> {
     let mut lists = Vec::new();
     for names in doomed.chunks(KEYS_PER_LIST) {
-        let put_id = PutId::random(&bucket.environment);
+        let put_id = PutId::from_bytes(bucket.environment.random_id());
         let list = Condemned { put_id, keys: names.to_vec() };
         let key = format!("{}{put_id}", keys.condemned());
         bucket.create(&key, &list).await?;

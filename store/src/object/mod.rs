@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
 
-use crate::advice::Advice;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 mod clock;
 pub mod directory;
@@ -174,6 +174,21 @@ pub enum ObjectError {
 }
 
 impl ObjectError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Denied { .. } | Self::Rejected { .. } | Self::NoSuchBucket { .. } => {
+                ErrorCode::StorageDenied
+            }
+            // Whoever reads an object was referred to it.
+            Self::NotFound { .. } | Self::TooLarge { .. } | Self::TooShort { .. } => ErrorCode::DataCorrupted,
+            Self::InvalidKey { .. } => ErrorCode::Internal,
+            Self::Undecided { .. } | Self::PreconditionFailed { .. } | Self::ListingIncomplete { .. } => {
+                ErrorCode::StorageUnreachable
+            }
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

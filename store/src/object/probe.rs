@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{Changed, Condition, ETag, ObjectError, ObjectStore};
-use crate::advice::Advice;
 use crate::environment::Environment;
 use crate::keys::join_prefix;
+use roost_protocol::problem::Advice;
 
 /// Largest object that a probe reads.
 const LIMIT: u64 = 4_096;

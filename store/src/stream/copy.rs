@@ -33,7 +33,7 @@ pub(crate) async fn copy(
         let stored = bucket.environment.compute(work).await.map_err(ReadError::content(&source))?;
         let after = end.after(&stored);
         let copied = Segment {
-            put_id: PutId::random(&bucket.environment),
+            put_id: PutId::from_bytes(bucket.environment.random_id()),
             branch: branch.clone(),
             stream: id,
             sequence,

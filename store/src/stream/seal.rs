@@ -51,7 +51,7 @@ pub(crate) async fn seal(
         let key = keys.slot(branch, &id, next);
         let last = loaded.segments.last().and_then(|last| last.commits.last()).map(|commit| commit.time);
         let seal = Slot::Seal(Seal {
-            put_id: PutId::random(&bucket.environment),
+            put_id: PutId::from_bytes(bucket.environment.random_id()),
             branch: branch.clone(),
             stream: id,
             sequence: next,

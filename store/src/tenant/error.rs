@@ -1,12 +1,12 @@
 //! What can go wrong on a tenant's prefix, and what to do then.
 
-use crate::advice::Advice;
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::format::tenant::DataSource;
 use crate::identity::{BranchName, InvalidName, Owner};
 use crate::position::Position;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 /// A step on a tenant's prefix failed.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +203,18 @@ fn beginning(position: Option<&Position>) -> String {
 }
 
 impl TenantError {
+    /// What a client is told of it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::OwnedElsewhere { .. } | Self::OwnerUnknown { .. } => ErrorCode::DataOwnedElsewhere,
+            Self::DataMissing { .. } => ErrorCode::DataMissing,
+            Self::Key(_) => ErrorCode::KeyUnavailable,
+            Self::Read(error) => error.code(),
+            Self::Write(error) => error.code(),
+            _ => ErrorCode::TenantNotReady,
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

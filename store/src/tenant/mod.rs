@@ -205,7 +205,7 @@ impl TenantStore {
     }
 
     fn put_id(&self) -> PutId {
-        PutId::random(&self.bucket.environment)
+        PutId::from_bytes(self.bucket.environment.random_id())
     }
 
     /// HEAD of a branch with a history of its own that nobody has opened.
@@ -221,7 +221,7 @@ impl TenantStore {
             branch: branch.clone(),
             uid: object.map(|object| object.uid.to_owned()),
             object: object.map(|object| object.name.to_owned()),
-            lineage: Lineage::random(&self.bucket.environment),
+            lineage: Lineage::from_bytes(self.bucket.environment.random_id()),
             epoch: 0,
             holder: None,
             manifest: None,

@@ -157,7 +157,7 @@ impl TenantStore {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Head, TenantError> {
         let branch = BranchName::main();
-        let lineage = Lineage::random(&self.bucket.environment);
+        let lineage = Lineage::from_bytes(self.bucket.environment.random_id());
         let maker = Maker {
             bucket: &self.bucket,
             keys: &self.keys,
@@ -189,7 +189,7 @@ impl TenantStore {
             lineage,
             epoch: RESTORE_EPOCH,
             number: 1,
-            id: ObjectId::random(&self.bucket.environment),
+            id: ObjectId::from_bytes(self.bucket.environment.random_id()),
             parent: None,
             parent_end: None,
             lineages: vec![lineage],

@@ -178,7 +178,7 @@ impl Answer {
     /// What the request did, as far as it has come.
     fn did(&self) -> Did {
         match (&self.failure, self.stream.outcome()) {
-            (Some(problem), _) if problem.committed_statements.is_some() => Did::Commit,
+            (Some(problem), _) if problem.committed_statements().is_some() => Did::Commit,
             (Some(_), _) => Did::Fail,
             (None, Some(outcome)) if outcome.committed_writes => Did::Commit,
             (None, _) => Did::Read,
@@ -215,7 +215,7 @@ impl Answer {
     }
 
     fn fail(&mut self, mut problem: Problem) -> Piece {
-        problem.query_id = Some(self.id);
+        problem.particulars_mut().query_id = Some(self.id);
         self.accounting.ended(Some(problem.code));
         self.ended = true;
         let mut bytes = Vec::new();

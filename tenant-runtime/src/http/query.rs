@@ -20,6 +20,7 @@ use axum::{
 };
 use roost_engine::QueryRequest;
 use roost_protocol::{
+    BranchKey,
     durability::{Durability, Terms, UnknownDurability},
     names::{DURABILITY_HEADER, MAIN_BRANCH, QUERY_ID_HEADER},
     problem::{ErrorCode, Problem},
@@ -76,7 +77,8 @@ fn enter<S: Sites>(
 ) -> Result<(Arc<Site>, Caller), Problem> {
     let site = sites.site()?;
     let caller = site.access.authorize(headers, site.now())?;
-    if (namespace, tenant, branch.unwrap_or(MAIN_BRANCH)) != site.name.as_tuple() {
+    let BranchKey { namespace: ours, tenant: name, branch: served } = &site.name;
+    if (namespace, tenant, branch.unwrap_or(MAIN_BRANCH)) != (ours, name, served) {
         return Err(Problem::new(ErrorCode::NotFound, "this process does not serve that tenant or branch"));
     }
     Ok((site, caller))
@@ -94,7 +96,7 @@ async fn run<S: Sites>(
     let id = query_id(&head.headers).map_err(Refused)?;
     answer(&site, &caller, id, &head.headers, body).await.map_err(|problem| {
         let mut problem = site.damage.explain(problem);
-        problem.query_id = Some(id);
+        problem.particulars_mut().query_id = Some(id);
         tracing::debug!(%id, user = caller.user, code = ?problem.code, "query refused or failed");
         Refused(problem)
     })
@@ -115,16 +117,7 @@ async fn answer(
     let ticket = site.admission.admit(id, &caller.user, site.monotonic())?;
     let mut accounting = Accounting::new(site.metrics.queries.clone(), ticket);
     site.prover.before_answering(site.durability.reads).await?;
-    let request = QueryRequest {
-        id,
-        sql: body.sql,
-        parameters: body.parameters,
-        role: match caller.role {
-            Role::ReadOnly => roost_engine::Role::ReadOnly,
-            Role::ReadWrite => roost_engine::Role::ReadWrite,
-        },
-        timeout,
-    };
+    let request = QueryRequest { id, sql: body.sql, parameters: body.parameters, role: caller.role, timeout };
     let mut stream = match site.engine.start(request).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -176,7 +169,7 @@ async fn told_when_durable(
     durability: Durability,
     problem: Problem,
 ) -> Problem {
-    let did = match (problem.committed_statements, problem.code) {
+    let did = match (problem.committed_statements(), problem.code) {
         (Some(_), _) => Did::Commit,
         (None, ErrorCode::QueryFailed | ErrorCode::TransactionConflict) => match caller.role {
             Role::ReadWrite => Did::Fail,
@@ -187,7 +180,7 @@ async fn told_when_durable(
     match confirmation(site, timeout, durability).wait(did).await {
         Ok(()) => problem,
         Err(mut unconfirmed) => {
-            if let Some(statements) = problem.committed_statements {
+            if let Some(statements) = problem.committed_statements() {
                 let failed = format!(
                     "; after its first {statements} statements the request failed: {}",
                     problem.detail

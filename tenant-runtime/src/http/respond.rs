@@ -22,13 +22,13 @@ impl IntoResponse for Refused {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() =
-            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
-        if let Some(seconds) = problem.retry_after {
+        if let Some(seconds) = problem.particulars().retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(id) = problem.query_id {
+        if let Some(id) = problem.particulars().query_id {
             headers.insert(QUERY_ID_HEADER, id_header(id));
         }
         response

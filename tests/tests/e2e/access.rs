@@ -28,7 +28,7 @@ async fn tokens_and_rights_decide_who_connects() -> Result<()> {
     // A token for the API server: refused, with the way to a right one.
     let problem = ask(&shop.token_of("app", &[]).await?, "SELECT 1").await?.problem()?;
     ensure!(problem.code == ErrorCode::Unauthenticated, "{problem}");
-    let advice = format!("{} {}", problem.detail, problem.hint.as_deref().unwrap_or_default());
+    let advice = format!("{} {}", problem.detail, problem.particulars().hint.as_deref().unwrap_or_default());
     ensure!(advice.contains("--audience=roostdb.dev"), "{advice}");
     // A token without any right.
     roost

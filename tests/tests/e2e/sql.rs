@@ -84,7 +84,7 @@ async fn failing_statements_end_as_their_format_says() -> Result<()> {
     shop.tenant("acme", json!({"className": class})).await?;
 
     let problem = shop.query("acme", "SELEC 1").await?.problem()?;
-    ensure!(problem.code == ErrorCode::InvalidSql && problem.sqlstate == "42601", "{problem:?}");
+    ensure!(problem.code == ErrorCode::InvalidSql && problem.sqlstate() == "42601", "{problem:?}");
     let problem = shop.query("acme", "SELECT * FROM nowhere").await?.problem()?;
     ensure!(problem.code == ErrorCode::InvalidSql, "{problem:?}");
 
@@ -123,7 +123,7 @@ async fn what_is_committed_before_an_error_is_told_and_nobody_repeats_it() -> Re
         ("DELETE FROM t\0 WHERE i = 3", ErrorCode::InvalidSql, None),
     ] {
         let problem = shop.query("acme", sql).await?.problem()?;
-        ensure!((problem.code, problem.committed_statements) == (code, committed), "{sql}: {problem:?}");
+        ensure!((problem.code, problem.committed_statements()) == (code, committed), "{sql}: {problem:?}");
     }
     shop.answers("acme", "SELECT count(*) FROM t", 11).await
 }
