@@ -7,7 +7,7 @@ use std::time::Instant;
 /// What goes on in an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
-    /// Requests that have not ended.
+    /// Statements and requests that have not ended.
     pub running: usize,
     /// Explicit transactions that are open.
     pub open_transactions: usize,
@@ -17,13 +17,28 @@ pub struct Activity {
 
 /// The counters behind [`Activity`].
 pub(crate) struct ActivityCounters {
+    running: AtomicUsize,
     open_transactions: AtomicUsize,
     last_received: Mutex<Instant>,
 }
 
 impl ActivityCounters {
     pub fn new() -> Self {
-        Self { open_transactions: AtomicUsize::new(0), last_received: Mutex::new(Instant::now()) }
+        Self {
+            running: AtomicUsize::new(0),
+            open_transactions: AtomicUsize::new(0),
+            last_received: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// A statement or request begins.
+    pub fn began(&self) {
+        self.running.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has ended.
+    pub fn ended(&self) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub fn received(&self) {
@@ -38,9 +53,9 @@ impl ActivityCounters {
         self.open_transactions.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub fn read(&self, running: usize) -> Activity {
+    pub fn read(&self) -> Activity {
         Activity {
-            running,
+            running: self.running.load(Ordering::SeqCst),
             open_transactions: self.open_transactions.load(Ordering::Relaxed),
             last_received: *self.last_received.lock().unwrap_or_else(PoisonError::into_inner),
         }

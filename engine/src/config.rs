@@ -6,6 +6,9 @@ use std::time::Duration;
 
 /// Batches (of at most 2048 rows) that a query may have made ahead of its reader.
 pub const STREAM_DEPTH: usize = 2;
+/// How long a thread waits for room for the rows it has made before it is given back: shorter than its next use would
+/// take to begin, for a reader that reads on.
+pub(crate) const LINGER: Duration = Duration::from_millis(2);
 /// Statements that one request may hold.
 pub(crate) const MAX_STATEMENTS: usize = 1_000;
 /// Most connections that wait for requests.

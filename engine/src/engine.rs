@@ -1,7 +1,7 @@
 //! The engine: one DuckDB instance with the tenant's database, and what may be asked of it.
 use crate::activity::Activity;
 use crate::config::{
-    CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE, STREAM_DEPTH,
+    CHECKPOINT_INTERVAL, CHECKPOINT_PATIENCE, EngineConfig, READER_PATIENCE, ROLLBACK_GRACE,
 };
 use crate::connection_thread::ConnectionThread;
 use crate::error::{OpenError, QueryError};
@@ -11,21 +11,17 @@ use crate::instance::Instance;
 use crate::lockdown::Walls;
 use crate::metadata;
 use crate::opening;
-use crate::request::QueryRequest;
-use crate::running::{Running, StopCause};
-use crate::session::{Header, Mode, Reply, Session};
-use crate::session_threads::SessionThreads;
-use crate::stream::QueryStream;
-use roost_duckdb::{ErrorKind, Progress, Vfs};
+use crate::session::stop_cause::StopCause;
+use crate::session::threads::SessionThreads;
+use crate::session::{Session, SessionLimits};
+use roost_duckdb::{ErrorKind, Vfs};
 use roost_protocol::problem::ErrorCode;
 use roost_protocol::session::Role;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use uuid::Uuid;
+use tokio::sync::Semaphore;
 
 /// One tenant's database, open. Cheap to clone; all methods are for async callers and never block.
 #[derive(Clone)]
@@ -83,102 +79,18 @@ impl Engine {
         })
     }
 
-    /// Runs a request. Answers once the last statement has its first rows (or its end); what was not committed
-    /// when this future or the stream is dropped is rolled back.
-    pub async fn start(&self, request: QueryRequest) -> Result<QueryStream, QueryError> {
-        self.begin(request, Mode::Query).await
-    }
-
-    /// Runs a script (several statements, no BEGIN or COMMIT) as a read-write user in one transaction:
-    /// all of it, or nothing.
-    pub async fn run_script(&self, sql: &str, timeout: Duration) -> Result<(), QueryError> {
-        let request = QueryRequest {
-            id: Uuid::new_v4(),
-            sql: sql.to_owned(),
-            parameters: Vec::new(),
-            role: Role::ReadWrite,
-            timeout,
-        };
-        let mut stream = self.begin(request, Mode::Script).await?;
-        while let Some(batch) = stream.next().await {
-            batch?;
-        }
-        Ok(())
-    }
-
-    async fn begin(&self, request: QueryRequest, mode: Mode) -> Result<QueryStream, QueryError> {
+    /// Opens a session; its connection is made with its first statement. Fails if there are too many, or the engine is
+    /// dead. To be called within a Tokio runtime, on whose threads the session waits.
+    pub fn open_session(&self, role: Role, limits: SessionLimits) -> Result<Session, QueryError> {
         if self.has_failed() {
             return Err(QueryError::failed_engine());
         }
         self.shared.activity.received();
-        let slot = Arc::clone(&self.sessions).try_acquire_owned().map_err(|_| {
+        let place = Arc::clone(&self.sessions).try_acquire_owned().map_err(|_| {
             let message = format!("All {} sessions of this tenant are in use", self.max_sessions);
             QueryError::new(ErrorCode::Busy, message).hint("Try again in a moment")
         })?;
-        let runtime = Handle::current();
-        let running = Running::new(request.id, runtime.clone());
-        let Some(registration) = self.shared.requests.register(&running) else {
-            let message = format!("A query with the id {} runs already", request.id);
-            return Err(QueryError::new(ErrorCode::QueryIdInUse, message));
-        };
-        let (header, mut header_comes) = oneshot::channel();
-        let (batches, batches_come) = mpsc::channel(STREAM_DEPTH);
-        let (end, end_comes) = oneshot::channel();
-        // Made before the thread starts: dropping this future drops it, which stops the session.
-        let mut stream = QueryStream {
-            columns: Vec::new(),
-            schema: Arc::new(arrow_schema::Schema::empty()),
-            batches: batches_come,
-            end: end_comes,
-            running: Arc::clone(&running),
-            outcome: None,
-            ended: false,
-        };
-        watch_timeout(&running, request.timeout);
-        let shared = Arc::clone(&self.shared);
-        let reply = Reply { header: Some(header), batches, end };
-        let started = self.threads.run(move || {
-            match Session::open(Arc::clone(&shared), running, runtime, request.role, reply) {
-                Ok(session) => session.serve(&request, mode),
-                Err(failed) => {
-                    let (error, reply) = *failed;
-                    reply.finish(Err(error));
-                }
-            }
-            drop(registration);
-            shared.make_spare();
-            drop(shared);
-            drop(slot);
-        });
-        if let Err(error) = started {
-            let message = format!("No thread could be started for the session: {error}");
-            return Err(QueryError::new(ErrorCode::Busy, message));
-        }
-        let Header { columns, schema } = match stream.running.end(&mut header_comes).await {
-            Ok(header) => header,
-            Err(error) => {
-                stream.ended = true;
-                return Err(error);
-            }
-        };
-        stream.columns = columns;
-        stream.schema = schema;
-        Ok(stream)
-    }
-
-    /// Cancels a request; false when none with this id runs.
-    pub fn cancel(&self, id: Uuid) -> bool {
-        self.shared.requests.find(id).map(|running| running.stop(StopCause::Cancelled)).is_some()
-    }
-
-    /// Stops a request because the engine is about to go; false when none with this id runs.
-    pub fn stop_draining(&self, id: Uuid) -> bool {
-        self.shared.requests.find(id).map(|running| running.stop(StopCause::Draining)).is_some()
-    }
-
-    /// How far a request is and how long it has been running; `None` when none with this id runs.
-    pub fn progress(&self, id: Uuid) -> Option<(Option<Progress>, Duration)> {
-        self.shared.requests.find(id).map(|running| (running.progress(), running.started.elapsed()))
+        Ok(Session::open(Arc::clone(&self.shared), self.threads.clone(), place, role, limits))
     }
 
     /// Closes the write gate: nobody takes it any more; transactions that hold it may go on for `patience`, then
@@ -228,7 +140,7 @@ impl Engine {
                 Err(error) => return Err(self.shared.query_error(error)),
             }
             if insist {
-                self.shared.requests.stop_older_than(closed.closure.closed_at());
+                self.shared.sessions.stop_older_than(closed.closure.closed_at());
             }
             tokio::time::sleep(CHECKPOINT_INTERVAL).await;
         }
@@ -252,7 +164,7 @@ impl Engine {
 
     /// What goes on.
     pub fn activity(&self) -> Activity {
-        self.shared.activity.read(self.shared.requests.count())
+        self.shared.activity.read()
     }
 
     /// Whether a fatal error killed the instance. It answers nothing any more: drop it and take over again.
@@ -281,10 +193,10 @@ impl Engine {
             .unwrap_or(Err(ExportError::EngineGone))
     }
 
-    /// Stops all requests, waits until every session has ended, and closes the engine's own connection.
+    /// Ends all sessions, waits until they have, and closes the engine's own connection.
     /// The file handles are closed once every clone of this engine is dropped.
     pub async fn close(self) {
-        self.shared.requests.stop_all(StopCause::Draining);
+        self.shared.sessions.close_all(StopCause::Draining);
         let all = u32::try_from(self.max_sessions).unwrap_or(u32::MAX);
         if let Ok(slots) = self.sessions.acquire_many(all).await {
             slots.forget();
@@ -309,13 +221,4 @@ impl ClosedGate {
     pub fn seal(&self) {
         self.closure.seal();
     }
-}
-
-fn watch_timeout(running: &Arc<Running>, timeout: Duration) {
-    let running = Arc::clone(running);
-    tokio::spawn(async move {
-        if tokio::time::timeout(timeout, running.until_ended()).await.is_err() {
-            running.stop(StopCause::Timeout);
-        }
-    });
 }

@@ -1,30 +1,32 @@
 //! The open instance, as its sessions share it.
 use crate::activity::ActivityCounters;
-use crate::client_connection::ClientConnection;
 use crate::error::QueryError;
 use crate::gate::{GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
-use crate::running::{Running, RunningRequests, StopCause};
-use crate::spares::Spares;
+use crate::session::client_connection::ClientConnection;
+use crate::session::control::Control;
+use crate::session::registry::Sessions;
+use crate::session::running::Running;
+use crate::session::spares::Spares;
+use crate::session::stop_cause::StopCause;
 use roost_duckdb::{Database, EngineError, ErrorKind};
 use roost_protocol::problem::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
-use tokio::runtime::Handle;
 
 /// What sessions share: the open instance, which lives until the last of them ends, and who may write to it.
 pub(crate) struct Instance {
     pub connections: Database,
     pub database: String,
     pub guard: Arc<SessionGuard>,
-    pub activity: ActivityCounters,
+    pub activity: Arc<ActivityCounters>,
     pub gate: WriteGate,
     pub writes_refused: RwLock<Option<String>>,
     /// Since when readers of an older state keep checkpoints from running.
     pub blocked_since: Mutex<Option<Instant>>,
     pub failed: AtomicBool,
-    pub requests: Arc<RunningRequests>,
+    pub sessions: Arc<Sessions>,
     pub spares: Spares,
 }
 
@@ -35,12 +37,12 @@ impl Instance {
             connections,
             database,
             guard,
-            activity: ActivityCounters::new(),
+            activity: Arc::new(ActivityCounters::new()),
             gate: WriteGate::new(),
             writes_refused: RwLock::default(),
             blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
-            requests: Arc::default(),
+            sessions: Arc::default(),
             spares: Spares::default(),
         }
     }
@@ -64,18 +66,18 @@ impl Instance {
     }
 
     /// Takes the write gate for a session's transaction, if it is open.
-    pub fn try_gate(&self, running: &Arc<Running>) -> Result<Option<GateHold>, QueryError> {
+    pub fn try_gate(&self, control: &Arc<Control>) -> Result<Option<GateHold>, QueryError> {
         self.check_writes()?;
-        self.gate.try_take(&interrupter(running)).map_err(|_| sealed())
+        self.gate.try_take(&interrupter(control)).map_err(|_| sealed())
     }
 
-    /// The same, waiting while a publish has it closed.
-    pub fn wait_for_gate(&self, running: &Arc<Running>, runtime: &Handle) -> Result<GateHold, QueryError> {
-        let hold = runtime.block_on(async {
+    /// The same, waiting while a publish has it closed, unless what runs has to stop. Blocks.
+    pub fn wait_for_gate(&self, control: &Arc<Control>, running: &Running) -> Result<GateHold, QueryError> {
+        let hold = control.runtime().block_on(async {
             tokio::select! {
                 biased;
                 cause = running.stopped() => Err(cause.error()),
-                taken = self.gate.take(interrupter(running)) => taken.map_err(|_| sealed()),
+                taken = self.gate.take(interrupter(control)) => taken.map_err(|_| sealed()),
             }
         })?;
         self.check_writes()?;
@@ -99,7 +101,7 @@ impl Instance {
         let dead = self.connections.invalidated();
         if (error.kind == ErrorKind::Fatal || dead.is_some()) && !self.failed.swap(true, Ordering::SeqCst) {
             tracing::error!(%error, reason = dead.as_deref().unwrap_or(""), "the engine has failed");
-            self.requests.stop_all(StopCause::EngineFailed);
+            self.sessions.stop_all(StopCause::EngineFailed);
         }
     }
 
@@ -110,12 +112,12 @@ impl Instance {
     }
 }
 
-/// What makes this request's transaction give the gate back.
-fn interrupter(running: &Arc<Running>) -> Interrupter {
-    let running = Arc::downgrade(running);
+/// What makes this session's transaction give the gate back.
+fn interrupter(control: &Arc<Control>) -> Interrupter {
+    let control = Arc::downgrade(control);
     Arc::new(move || {
-        if let Some(running) = running.upgrade() {
-            running.stop(StopCause::Publish);
+        if let Some(control) = control.upgrade() {
+            control.stop(StopCause::Publish);
         }
     })
 }

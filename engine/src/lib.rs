@@ -5,8 +5,6 @@
 //! holds the write gate, and results are streamed as Arrow batches with back-pressure.
 
 mod activity;
-mod client_connection;
-mod commits;
 mod config;
 mod connection_thread;
 mod engine;
@@ -19,16 +17,10 @@ mod lockdown;
 mod metadata;
 pub mod mutation;
 mod opening;
-mod parameters;
 mod place;
 pub mod policy;
 mod quoting;
-mod request;
-mod running;
 mod session;
-mod session_threads;
-mod spares;
-mod stream;
 pub mod wal;
 
 pub use activity::Activity;
@@ -38,7 +30,9 @@ pub use error::{OpenError, QueryError};
 pub use export::{ExportError, ExportProgress, ExportSummary, ExportedColumn, ExportedKey, ExportedTable};
 pub use gate::GateError;
 pub use lockdown::{Wall, Walls};
-pub use request::QueryRequest;
-pub use roost_duckdb::{Lock, OpenFlags, Progress, Vfs, VfsError, VfsErrorKind, VfsFile};
+pub use roost_duckdb::{
+    Extracted, Lock, OpenFlags, Parameter, Progress, Returns, StatementKind, Value, Vfs, VfsError,
+    VfsErrorKind, VfsFile,
+};
 pub use roost_protocol::{problem::ErrorCode, session::Role};
-pub use stream::{Column, Outcome, QueryStream};
+pub use session::{Column, Outcome, Request, RowStream, Session, SessionHandle, SessionLimits, Statement};

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, ErrorCode, OpenFlags, QueryError, QueryRequest, Role, Vfs, VfsError, VfsFile};
+use roost_engine::{Engine, ErrorCode, OpenFlags, QueryError, Role, SessionLimits, Vfs, VfsError, VfsFile};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use support::{PATIENCE, bench, config, eventually, read, request, run, run_as, vfs};
+use support::{PATIENCE, bench, config, eventually, read, request, run, run_as, script, start, vfs};
 
 const HUGE: &str = "SELECT i, repeat('x', 200) AS pad FROM range(40000000) r(i)";
 
@@ -15,8 +15,8 @@ async fn fails(engine: &Engine, sql: &str) -> QueryError {
 }
 
 /// Begins to read and goes no further.
-async fn begun(engine: &Engine, sql: &str) -> roost_engine::QueryStream {
-    let mut stream = engine.start(request(sql, Role::ReadWrite)).await.unwrap();
+async fn begun(engine: &Engine, sql: &str) -> roost_engine::RowStream {
+    let mut stream = start(engine, request(sql, Role::ReadWrite)).await.unwrap();
     stream.next().await.unwrap().unwrap();
     stream
 }
@@ -111,16 +111,21 @@ async fn what_stops_a_request_tells_what_was_committed_before() {
     // Drained, cancelled, out of time.
     for (kind, stop) in [(Kind::Draining, true), (Kind::Cancelled, false)] {
         let wanted = request(&format!("{insert}; {HUGE}"), Role::ReadWrite);
-        let id = wanted.id;
-        let mut stream = bench.engine.start(wanted).await.unwrap();
+        let session = bench.engine.open_session(wanted.role, SessionLimits::default()).unwrap();
+        let handle = session.handle();
+        let mut stream = session.request(wanted.request).await.unwrap();
         stream.next().await.unwrap().unwrap();
-        assert!(if stop { bench.engine.stop_draining(id) } else { bench.engine.cancel(id) });
+        if stop {
+            handle.drain();
+        } else {
+            handle.cancel();
+        }
         let error = read(stream).await.unwrap_err();
         assert_eq!((error.code, error.committed_statements), (kind, Some(1)), "{error:?}");
     }
     let timeout = Duration::from_millis(300);
-    let short = QueryRequest { timeout, ..request(&format!("{insert}; {HUGE}"), Role::ReadWrite) };
-    let error = read(bench.engine.start(short).await.unwrap()).await.unwrap_err();
+    let short = request(&format!("{insert}; {HUGE}"), Role::ReadWrite).within(timeout);
+    let error = read(start(&bench.engine, short).await.unwrap()).await.unwrap_err();
     assert_eq!((error.code, error.committed_statements), (Kind::StatementTimeout, Some(1)));
     // A request that is stopped by us says the same.
     let mut stopped = begun(&bench.engine, &format!("{insert}; {HUGE}")).await;
@@ -150,8 +155,8 @@ async fn what_was_committed_when_its_rows_were_lost_is_told() {
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
     let timeout = Duration::from_secs(1);
     let sql = "INSERT INTO t FROM range(1000000) RETURNING i";
-    let short = QueryRequest { timeout, ..request(sql, Role::ReadWrite) };
-    let mut stream = bench.engine.start(short).await.unwrap();
+    let short = request(sql, Role::ReadWrite).within(timeout);
+    let mut stream = start(&bench.engine, short).await.unwrap();
     stream.next().await.unwrap().unwrap();
     eventually("the session ends", || bench.engine.activity().running == 0).await;
     let error = read(stream).await.unwrap_err();
@@ -166,7 +171,7 @@ async fn sql_with_a_nul_byte_is_refused_as_a_whole() {
     let error = fails(&bench.engine, "DELETE FROM t\0 WHERE i = 3").await;
     let told = (error.code, error.sqlstate, error.position);
     assert_eq!(told, (ErrorCode::InvalidSql, "42601", Some(13)), "{error:?}");
-    let error = bench.engine.run_script("DELETE FROM t;\n\0", PATIENCE).await.unwrap_err();
+    let error = script(&bench.engine, "DELETE FROM t;\n\0").await.unwrap_err();
     assert_eq!((error.code, error.position), (ErrorCode::InvalidSql, Some(15)), "{error:?}");
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["9"]);
 }
@@ -276,8 +281,8 @@ async fn a_read_that_hears_no_interrupt_ends_at_its_timeout() {
     {
         door.set(true);
         let timeout = Duration::from_millis(200);
-        let short = QueryRequest { timeout, ..request(sql, Role::ReadWrite) };
-        let answer = tokio::time::timeout(PATIENCE, engine.start(short)).await.expect("an answer");
+        let short = request(sql, Role::ReadWrite).within(timeout);
+        let answer = tokio::time::timeout(PATIENCE, start(&engine, short)).await.expect("an answer");
         let error = answer.err().expect(sql);
         assert_eq!(
             (error.code, error.committed_statements),
@@ -290,10 +295,10 @@ async fn a_read_that_hears_no_interrupt_ends_at_its_timeout() {
     }
     door.set(true);
     let timeout = Duration::from_millis(200);
-    let write = QueryRequest { timeout, ..request("INSERT INTO u SELECT h % 7 FROM t", Role::ReadWrite) };
+    let write = request("INSERT INTO u SELECT h % 7 FROM t", Role::ReadWrite).within(timeout);
     let engine_too = engine.clone();
     let writing = tokio::spawn(async move {
-        match engine_too.start(write).await {
+        match start(&engine_too, write).await {
             Ok(stream) => read(stream).await,
             Err(error) => Err(error),
         }

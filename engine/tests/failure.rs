@@ -6,7 +6,7 @@ use roost_engine::{Engine, ErrorCode, OpenFlags, Role, Vfs, VfsError, VfsFile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::folder::FolderVfs;
-use support::{config, eventually, request, run, vfs};
+use support::{config, eventually, request, run, start, vfs};
 
 /// Passes on to a folder until it is broken; then every write to the WAL is fatal.
 struct Breakable {
@@ -78,7 +78,7 @@ async fn a_fatal_error_ends_the_engine() {
     let engine = Engine::open(config(folder.path()), Arc::new(files)).unwrap();
     run(&engine, "CREATE TABLE t (i INT)").await.unwrap();
     let endless = "SELECT i, repeat('x', 200) FROM range(40000000) r(i)";
-    let mut other = engine.start(request(endless, Role::ReadOnly)).await.unwrap();
+    let mut other = start(&engine, request(endless, Role::ReadOnly)).await.unwrap();
     other.next().await.unwrap().unwrap();
     broken.store(true, Ordering::SeqCst);
     let error = run(&engine, "INSERT INTO t VALUES (1)").await.unwrap_err();

@@ -8,7 +8,7 @@ use roost_engine::{Engine, ErrorCode, GateError, Role};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, bench, config, eventually, read, request, run, run_as, vfs};
+use support::{PATIENCE, bench, config, eventually, read, request, run, run_as, start, vfs};
 
 const BOUND: Duration = Duration::from_secs(30);
 /// An explicit transaction that wrote and is now idle, because nobody reads its huge last result.
@@ -53,7 +53,7 @@ async fn writers_wait_for_a_closed_gate_and_readers_do_not() {
 async fn an_idle_transaction_is_rolled_back_at_the_bound() {
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
-    let mut idle = bench.engine.start(request(IDLE_WRITER, Role::ReadWrite)).await.unwrap();
+    let mut idle = start(&bench.engine, request(IDLE_WRITER, Role::ReadWrite)).await.unwrap();
     idle.next().await.unwrap().unwrap();
     assert_eq!(bench.engine.activity().open_transactions, 1);
     let begun = Instant::now();
@@ -73,7 +73,7 @@ async fn an_open_reader_lives_through_a_checkpoint() {
     run(&bench.engine, "CREATE TABLE t AS SELECT i, repeat('x', 100) AS pad FROM range(400000) r(i)")
         .await
         .unwrap();
-    let mut stream = bench.engine.start(request("SELECT i, pad FROM t", Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request("SELECT i, pad FROM t", Role::ReadOnly)).await.unwrap();
     let mut rows = stream.next().await.unwrap().unwrap().num_rows();
     for _ in 0..3 {
         run(
@@ -100,14 +100,14 @@ async fn a_reader_of_an_old_state_is_asked_to_go_when_a_checkpoint_insists() {
     run(&bench.engine, "CREATE TABLE t AS SELECT i, repeat('x', 100) AS pad FROM range(400000) r(i)")
         .await
         .unwrap();
-    let mut stream = bench.engine.start(request("SELECT i, pad FROM t", Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request("SELECT i, pad FROM t", Role::ReadOnly)).await.unwrap();
     stream.next().await.unwrap().unwrap();
     run(&bench.engine, "UPDATE t SET pad = 'new' WHERE i < 10").await.unwrap();
     let closed = bench.engine.close_gate(BOUND).await.unwrap();
     let blocked = bench.engine.checkpoint(&closed).await.unwrap_err();
     assert_eq!(blocked.code, ErrorCode::TransactionConflict, "{blocked:?}");
     stream.next().await.unwrap().unwrap();
-    let mut later = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    let mut later = start(&bench.engine, request(HUGE, Role::ReadOnly)).await.unwrap();
     later.next().await.unwrap().unwrap();
     bench.engine.checkpoint_interrupting(&closed).await.unwrap();
     let error = read(stream).await.unwrap_err();

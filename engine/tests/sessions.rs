@@ -2,11 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, ErrorCode, QueryError, QueryRequest, Role};
-use serde_json::json;
+use roost_engine::{Engine, ErrorCode, QueryError, Role, SessionLimits, Value};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, bench, bench_with, eventually, read, request, run, run_as};
-use uuid::Uuid;
+use support::{PATIENCE, bench, bench_with, eventually, read, request, run, run_as, script, start};
 
 /// A query that would run for hours.
 const ENDLESS: &str = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0";
@@ -30,14 +28,15 @@ async fn a_stream_tells_columns_and_outcome() {
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
     let mut stream =
-        bench.engine.start(request("INSERT INTO t VALUES (1), (2)", Role::ReadWrite)).await.unwrap();
+        start(&bench.engine, request("INSERT INTO t VALUES (1), (2)", Role::ReadWrite)).await.unwrap();
     while let Some(batch) = stream.next().await {
         batch.unwrap();
     }
     let outcome = stream.outcome().unwrap();
     assert_eq!((outcome.rows_changed, outcome.committed_writes), (Some(2), true));
-    let mut stream =
-        bench.engine.start(request("SELECT 1::DECIMAL(9, 2) AS d, [1] AS l", Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request("SELECT 1::DECIMAL(9, 2) AS d, [1] AS l", Role::ReadOnly))
+        .await
+        .unwrap();
     let columns: Vec<_> = stream.columns.iter().map(|c| (c.name.as_str(), c.logical_type.as_str())).collect();
     assert_eq!(columns, [("d", "DECIMAL(9,2)"), ("l", "INTEGER[]")]);
     while let Some(batch) = stream.next().await {
@@ -45,7 +44,7 @@ async fn a_stream_tells_columns_and_outcome() {
     }
     let outcome = stream.outcome().unwrap();
     assert_eq!((outcome.rows_returned, outcome.committed_writes), (1, false));
-    let stream = bench.engine.start(request("CREATE TABLE u (i INT)", Role::ReadWrite)).await.unwrap();
+    let stream = start(&bench.engine, request("CREATE TABLE u (i INT)", Role::ReadWrite)).await.unwrap();
     assert!(stream.columns.is_empty());
     assert!(read(stream).await.unwrap().is_empty());
 }
@@ -80,7 +79,7 @@ async fn a_failure_half_way_ends_the_stream_with_an_error() {
     let bench = bench();
     let sql =
         "SELECT CASE WHEN i = 900000 THEN 'x'::VARCHAR ELSE i::VARCHAR END::INT FROM range(1000000) r(i)";
-    let mut stream = bench.engine.start(request(sql, Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request(sql, Role::ReadOnly)).await.unwrap();
     let mut rows = 0;
     let error = loop {
         match stream.next().await.expect("an error before the end") {
@@ -96,17 +95,18 @@ async fn a_failure_half_way_ends_the_stream_with_an_error() {
 #[tokio::test]
 async fn parameters_go_with_one_statement() {
     let bench = bench();
-    let with = |sql: &str, parameters| QueryRequest { parameters, ..request(sql, Role::ReadWrite) };
+    let with = |sql: &str, parameters| request(sql, Role::ReadWrite).with(parameters);
+    let text = |text: &str| Value::Text(text.into());
     let sql = "SELECT $1::INT + 1, $2::VARCHAR, $3 IS NULL, ($4::INT[])[2], $5::DATE + 1 = DATE '2024-01-02'";
-    let all = vec![json!(41), json!("it's"), json!(null), json!([1, 2]), json!("2024-01-01")];
-    let rows = read(bench.engine.start(with(sql, all)).await.unwrap()).await.unwrap();
+    let all = vec![Value::I64(41), text("it's"), Value::Null, text("[1, 2]"), text("2024-01-01")];
+    let rows = read(start(&bench.engine, with(sql, all)).await.unwrap()).await.unwrap();
     assert_eq!(rows, ["42|it's|true|2|true"]);
     for (sql, parameters) in [
-        ("SELECT 1; SELECT ?", vec![json!(1)]),
-        ("SELECT ?, ?", vec![json!(1)]),
-        ("SELECT 1", vec![json!(1)]),
+        ("SELECT 1; SELECT ?", vec![Value::I64(1)]),
+        ("SELECT ?, ?", vec![Value::I64(1)]),
+        ("SELECT 1", vec![Value::I64(1)]),
     ] {
-        let error = bench.engine.start(with(sql, parameters)).await.err().expect(sql);
+        let error = start(&bench.engine, with(sql, parameters)).await.err().expect(sql);
         assert_eq!(error.code, ErrorCode::BadRequest, "{sql}: {error:?}");
     }
 }
@@ -172,20 +172,18 @@ async fn sessions_share_nothing_but_the_database() {
 }
 
 #[tokio::test]
-async fn a_query_is_cancelled_by_its_id() {
+async fn a_query_is_cancelled_by_whoever_has_its_handle() {
     let bench = bench();
-    let wanted = request(ENDLESS, Role::ReadOnly);
-    let id = wanted.id;
-    let engine = bench.engine.clone();
-    let query = tokio::spawn(async move { engine.start(wanted).await.map(|_| ()) });
-    eventually("the query runs", || bench.engine.progress(id).is_some()).await;
-    let again = bench.engine.start(QueryRequest { id, ..request("SELECT 1", Role::ReadOnly) }).await;
-    assert_eq!(again.err().unwrap().code, ErrorCode::QueryIdInUse);
-    assert!(bench.engine.cancel(id));
-    let error = query.await.unwrap().unwrap_err();
+    let session = bench.engine.open_session(Role::ReadOnly, SessionLimits::default()).unwrap();
+    let handle = session.handle();
+    let query = tokio::spawn(session.request(request(ENDLESS, Role::ReadOnly).request));
+    eventually("the query runs", || handle.progress().is_some()).await;
+    assert!(handle.elapsed().is_some());
+    handle.cancel();
+    let error = query.await.unwrap().err().unwrap();
     assert_eq!((error.code, error.sqlstate), (ErrorCode::Cancelled, "57014"));
     eventually("the session ends", || bench.engine.activity().running == 0).await;
-    assert!(!bench.engine.cancel(id));
+    assert!(handle.elapsed().is_none() && handle.progress().is_none());
 }
 
 #[tokio::test]
@@ -193,8 +191,8 @@ async fn a_query_ends_at_its_timeout() {
     let bench = bench();
     for sql in [ENDLESS, "SELECT sleep_ms(3600000)"] {
         let begun = Instant::now();
-        let short = QueryRequest { timeout: Duration::from_millis(200), ..request(sql, Role::ReadOnly) };
-        let error = match bench.engine.start(short).await {
+        let short = request(sql, Role::ReadOnly).within(Duration::from_millis(200));
+        let error = match start(&bench.engine, short).await {
             Ok(stream) => read(stream).await.unwrap_err(),
             Err(error) => error,
         };
@@ -207,8 +205,8 @@ async fn a_query_ends_at_its_timeout() {
 #[tokio::test]
 async fn a_paused_stream_ends_at_its_timeout() {
     let bench = bench();
-    let short = QueryRequest { timeout: Duration::from_secs(3), ..request(HUGE, Role::ReadOnly) };
-    let mut stream = bench.engine.start(short).await.unwrap();
+    let short = request(HUGE, Role::ReadOnly).within(Duration::from_secs(3));
+    let mut stream = start(&bench.engine, short).await.unwrap();
     stream.next().await.unwrap().unwrap();
     eventually("the session ends", || bench.engine.activity().running == 0).await;
     assert_eq!(read(stream).await.unwrap_err().code, ErrorCode::StatementTimeout);
@@ -218,18 +216,18 @@ async fn a_paused_stream_ends_at_its_timeout() {
 async fn a_reader_that_leaves_stops_its_query() {
     let bench = bench();
     run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
-    let mut stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request(HUGE, Role::ReadOnly)).await.unwrap();
     stream.next().await.unwrap().unwrap();
     drop(stream);
     eventually("the reader's query stops", || bench.engine.activity().running == 0).await;
     let engine = bench.engine.clone();
     let waiting =
-        tokio::spawn(async move { engine.start(request(ENDLESS, Role::ReadOnly)).await.map(|_| ()) });
+        tokio::spawn(async move { start(&engine, request(ENDLESS, Role::ReadOnly)).await.map(|_| ()) });
     eventually("the query runs", || bench.engine.activity().running == 1).await;
     waiting.abort();
     eventually("the abandoned query stops", || bench.engine.activity().running == 0).await;
     let writer = format!("BEGIN; INSERT INTO t VALUES (1); {HUGE}");
-    let mut stream = bench.engine.start(request(&writer, Role::ReadWrite)).await.unwrap();
+    let mut stream = start(&bench.engine, request(&writer, Role::ReadWrite)).await.unwrap();
     stream.next().await.unwrap().unwrap();
     drop(stream);
     eventually("the writer stops", || bench.engine.activity().running == 0).await;
@@ -250,7 +248,7 @@ fn resident_bytes() -> u64 {
 async fn a_huge_result_is_made_as_it_is_read() {
     let bench = bench();
     let before = resident_bytes();
-    let mut stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
+    let mut stream = start(&bench.engine, request(HUGE, Role::ReadOnly)).await.unwrap();
     let mut next = 0;
     for _ in 0..200 {
         let batch = stream.next().await.unwrap().unwrap();
@@ -264,8 +262,8 @@ async fn a_huge_result_is_made_as_it_is_read() {
 #[tokio::test]
 async fn sessions_are_bounded() {
     let bench = bench_with(|config| config.max_sessions = 1);
-    let stream = bench.engine.start(request(HUGE, Role::ReadOnly)).await.unwrap();
-    let error = bench.engine.start(request("SELECT 1", Role::ReadOnly)).await.err().unwrap();
+    let stream = start(&bench.engine, request(HUGE, Role::ReadOnly)).await.unwrap();
+    let error = start(&bench.engine, request("SELECT 1", Role::ReadOnly)).await.err().unwrap();
     assert_eq!((error.code, error.sqlstate), (ErrorCode::Busy, "53300"));
     drop(stream);
     eventually("the session ends", || bench.engine.activity().running == 0).await;
@@ -293,14 +291,13 @@ async fn memory_and_spill_are_bounded() {
 #[tokio::test]
 async fn a_script_is_all_or_nothing() {
     let bench = bench();
-    let timeout = PATIENCE;
-    bench.engine.run_script("CREATE TABLE t (i INT); INSERT INTO t VALUES (1);", timeout).await.unwrap();
+    script(&bench.engine, "CREATE TABLE t (i INT); INSERT INTO t VALUES (1);").await.unwrap();
     for sql in [
         "INSERT INTO t VALUES (2); SELECT 'x'::INT",
         "INSERT INTO t VALUES (2); COMMIT",
         "INSERT INTO t VALUES (2); LOAD icu",
     ] {
-        bench.engine.run_script(sql, timeout).await.expect_err(sql);
+        script(&bench.engine, sql).await.expect_err(sql);
     }
     assert_eq!(run(&bench.engine, "FROM t").await.unwrap(), ["1"]);
     assert_eq!(bench.engine.activity().open_transactions, 0);
@@ -316,17 +313,6 @@ async fn writes_can_be_refused() {
     assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
     bench.engine.refuse_writes(None);
     run(&bench.engine, "INSERT INTO t VALUES (1)").await.unwrap();
-}
-
-#[tokio::test]
-async fn ids_are_free_again() {
-    let bench = bench();
-    let id = Uuid::new_v4();
-    for _ in 0..3 {
-        let again = QueryRequest { id, ..request("SELECT 1", Role::ReadOnly) };
-        read(bench.engine.start(again).await.unwrap()).await.unwrap();
-        eventually("the session ends", || bench.engine.activity().running == 0).await;
-    }
 }
 
 /// DuckDB sets some of these for everybody, unless it is told otherwise.

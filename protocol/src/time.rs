@@ -9,6 +9,11 @@ use std::time::Duration;
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// So many milliseconds after the epoch; the epoch for what is before it.
+    pub fn clamped(millis: i64) -> Self {
+        Self(u64::try_from(millis).unwrap_or(0))
+    }
+
     /// This moment plus `duration`, at most the largest representable moment.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

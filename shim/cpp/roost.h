@@ -121,8 +121,9 @@ void roost_prepared_properties(const roost_prepared *prepared, roost_properties 
 void roost_prepared_databases(const roost_prepared *prepared, bool modified, void *into, roost_text_sink sink);
 void roost_prepared_columns(const roost_prepared *prepared, void *into,
                             void (*column)(void *into, roost_text name, roost_text type));
-void roost_prepared_parameters(const roost_prepared *prepared, void *into,
-                               void (*parameter)(void *into, roost_text name, uint64_t index));
+// The type is empty where nothing tells it.
+typedef void (*roost_parameter_sink)(void *into, roost_text name, uint64_t index, roost_text type);
+void roost_prepared_parameters(const roost_prepared *prepared, void *into, roost_parameter_sink parameter);
 // kind: 0 null, 1 bool, 2 BIGINT, 3 HUGEINT, 4 UHUGEINT, 5 DOUBLE, 6 VARCHAR, 7 BLOB
 struct roost_value {
 	uint8_t kind;

@@ -160,9 +160,13 @@ extern "C" void roost_prepared_columns(const roost_prepared *prepared, void *int
 }
 
 extern "C" void roost_prepared_parameters(const roost_prepared *prepared, void *into,
-                                          void (*parameter)(void *into, roost_text name, uint64_t index)) {
+                                          roost_parameter_sink parameter) {
+	auto &data = *prepared->prepared->data;
 	for (auto &entry : prepared->prepared->named_param_map) {
-		parameter(into, ToText(entry.first), entry.second);
+		LogicalType type;
+		auto known = data.TryGetType(entry.first, type) && type.id() != LogicalTypeId::UNKNOWN;
+		auto name = known ? type.ToString() : string();
+		parameter(into, ToText(entry.first), entry.second, ToText(name));
 	}
 }
 

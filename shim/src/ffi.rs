@@ -136,7 +136,7 @@ pub struct RawValue {
 }
 
 pub type FoundSink = unsafe extern "C" fn(*mut c_void, *mut RawStatement, u8, u64, u64, u64);
-pub type IndexedSink = unsafe extern "C" fn(*mut c_void, Text, u64);
+pub type ParameterSink = unsafe extern "C" fn(*mut c_void, Text, u64, Text);
 
 unsafe extern "C" {
     fn roost_failure_read(
@@ -229,7 +229,11 @@ unsafe extern "C" {
         sink: TextSink,
     );
     pub fn roost_prepared_columns(prepared: *const RawPrepared, into: *mut c_void, column: PairSink);
-    pub fn roost_prepared_parameters(prepared: *const RawPrepared, into: *mut c_void, parameter: IndexedSink);
+    pub fn roost_prepared_parameters(
+        prepared: *const RawPrepared,
+        into: *mut c_void,
+        parameter: ParameterSink,
+    );
     pub fn roost_prepared_bind(
         prepared: *mut RawPrepared,
         name: Text,
@@ -339,8 +343,11 @@ pub unsafe extern "C" fn push_pair(into: *mut c_void, first: Text, second: Text)
     unsafe { (*into.cast::<Vec<(String, String)>>()).push((first.to_string(), second.to_string())) }
 }
 
-/// Sink that appends to a `Vec<(String, u64)>`.
-pub unsafe extern "C" fn push_indexed(into: *mut c_void, text: Text, index: u64) {
-    // SAFETY: callers of C++ pass a `Vec<(String, u64)>` with this sink; C++ lends the text for this call.
-    unsafe { (*into.cast::<Vec<(String, u64)>>()).push((text.to_string(), index)) }
+/// A parameter as C++ tells it: its place, its name, and its type if that is known.
+pub type RawParameter = (u64, String, String);
+
+/// Sink that appends to a `Vec<RawParameter>`.
+pub unsafe extern "C" fn push_parameter(into: *mut c_void, name: Text, index: u64, kind: Text) {
+    // SAFETY: callers of C++ pass a `Vec<RawParameter>` with this sink; C++ lends the texts for this call.
+    unsafe { (*into.cast::<Vec<RawParameter>>()).push((index, name.to_string(), kind.to_string())) }
 }

@@ -29,6 +29,6 @@ pub use plan::{
 };
 pub use portable_script::portable_script;
 pub use result::ResultStream;
-pub use statement::{Extracted, Prepared, StatementKind};
+pub use statement::{Extracted, Parameter, Prepared, StatementKind};
 pub use value::Value;
 pub use vfs::{Lock, OpenFlags, SCHEME, Vfs, VfsError, VfsErrorKind, VfsFile};

@@ -86,18 +86,29 @@ impl Extracted {
 /// A statement that is bound and was judged, ready to execute any number of times.
 pub struct Prepared {
     raw: Owned<RawPrepared>,
-    parameters: Vec<String>,
+    parameters: Vec<Parameter>,
+}
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// `1`, `2` for `?` and `$1`; `name` for `$name`.
+    pub name: String,
+    /// DuckDB's text of the type that the statement expects; none where its context tells no type.
+    pub logical_type: Option<String>,
 }
 
 impl Prepared {
     pub(crate) fn new(raw: Owned<RawPrepared>) -> Self {
-        let mut found: Vec<(String, u64)> = Vec::new();
+        let mut found: Vec<ffi::RawParameter> = Vec::new();
         // SAFETY: `raw` is live, and the sink takes a vector of this type.
         unsafe {
-            ffi::roost_prepared_parameters(raw.get(), (&raw mut found).cast(), ffi::push_indexed);
+            ffi::roost_prepared_parameters(raw.get(), (&raw mut found).cast(), ffi::push_parameter);
         }
-        found.sort_by_key(|(_, index)| *index);
-        Self { raw, parameters: found.into_iter().map(|(name, _)| name).collect() }
+        found.sort();
+        let parameter =
+            |name, kind: String| Parameter { name, logical_type: Some(kind).filter(|kind| !kind.is_empty()) };
+        Self { raw, parameters: found.into_iter().map(|(_, name, kind)| parameter(name, kind)).collect() }
     }
 
     fn properties(&self) -> ffi::Properties {
@@ -164,21 +175,21 @@ impl Prepared {
         self.parameters.len()
     }
 
-    /// Names of the parameters in their order: `1`, `2` for `?` and `$1`, `name` for `$name`.
-    pub fn parameter_names(&self) -> &[String] {
+    /// The parameters in their order.
+    pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
     /// Gives parameter `index` (from 1) its value for the executions that follow.
     pub fn bind(&mut self, index: usize, value: &Value) -> Result<(), EngineError> {
-        let Some(name) = index.checked_sub(1).and_then(|index| self.parameters.get(index)) else {
+        let Some(parameter) = index.checked_sub(1).and_then(|index| self.parameters.get(index)) else {
             return Err(EngineError::invalid_input(format!(
                 "There is no parameter {index}: the statement has {}",
                 self.parameters.len()
             )));
         };
         let value = value.to_raw();
-        let name = Text::name(name)?;
+        let name = Text::name(&parameter.name)?;
         // SAFETY: `raw` is live; name and value are borrowed for the call.
         unsafe { ffi::check(ffi::roost_prepared_bind(self.raw.get(), name, &raw const value)) }
     }

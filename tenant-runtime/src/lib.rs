@@ -1,16 +1,8 @@
 //! The pod's process: claim, hydrate, serve, publish, seal, exit. docs/http-api.md describes what clients see.
 
-#![allow(
-    clippy::result_large_err,
-    reason = "a problem is what the client gets, and failing is the rare path"
-)]
-
-pub mod access;
-pub mod admission;
 mod cache_metrics;
 mod clock_check;
 pub mod config;
-pub mod confirmation;
 pub mod damage;
 pub mod database;
 pub mod encode;
@@ -28,11 +20,11 @@ pub mod process;
 pub mod prover;
 pub mod publisher;
 pub mod put_budget;
+pub mod query;
 pub mod replay;
 pub mod replay_check;
 pub mod serving;
 pub mod shipper;
-pub mod site;
 pub mod standalone;
 pub mod storage;
 pub mod tenant;

@@ -1,17 +1,18 @@
 //! A pod: waits for its grant, does what it says, ends.
 
 use crate::{
-    access::Access,
     config::Config,
     ending,
-    http::{health, health::Health, internal, internal::Desk, listener::Connections, query, tls},
+    http::{
+        health, health::Health, internal, internal::Desk, listener::Connections, query, query::Services, tls,
+    },
     lifecycle::Lifecycle,
     limits::{Sizing, read_allowance, size},
     metrics::Metrics,
+    query::{access::Access, service::Service},
     replay_check,
     serving::{Bedtime, serve},
     shipper::Pace,
-    site::Site,
     storage,
     tenant::{self, EngineSetup, Opening, Served},
     worker,
@@ -44,7 +45,7 @@ struct Pod<'a> {
     metrics: Metrics,
     environment: Environment,
     desk: Arc<Desk>,
-    site: PodSite,
+    service: PodService,
 }
 
 /// The pod's whole life. `stop` is SIGTERM.
@@ -58,13 +59,13 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     let metrics = Metrics::default();
     let cache = identity.cache_dir.clone();
     let (desk, mut grants) = Desk::new(identity, Arc::clone(&lifecycle), environment.clone());
-    let site = PodSite::default();
-    let routes = query::routes(site.clone()).merge(internal::routes(Arc::clone(&desk)));
+    let service = PodService::default();
+    let routes = query::routes(service.clone()).merge(internal::routes(Arc::clone(&desk)));
     let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes);
     // After it: whoever reads that the pod is ready hands over a grant at once.
     let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
     let _health = Connections::serve(listen(config.health_listen).await?, None, health);
-    let pod = Pod { config, cache, lifecycle, metrics, environment, desk, site };
+    let pod = Pod { config, cache, lifecycle, metrics, environment, desk, service };
     let grant = tokio::select! {
         grant = grants.recv() => grant,
         () = stop.cancelled() => None,
@@ -74,7 +75,7 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
         Some(grant) => pod.act(&grant, stop).await,
     };
     // What was fenced while it served answers nothing more; what never served has only to say so.
-    if ending.state != RuntimeState::Fenced || !pod.site.is_open() {
+    if ending.state != RuntimeState::Fenced || !pod.service.is_open() {
         connections.close(CLOSE_PATIENCE).await;
     }
     Ok(ending)
@@ -159,7 +160,7 @@ impl Pod<'_> {
         stop: &CancellationToken,
     ) -> Result<Ending, Problem> {
         let served = Arc::new(self.open(grant, task, sizing).await?);
-        self.site.open(grant, &served, &self.metrics);
+        self.service.open(grant, &served, &self.metrics);
         self.desk.serves(Arc::clone(&served));
         self.advance(RuntimeState::Serving, "the database is open");
         self.desk.settle(Ok(()));
@@ -205,19 +206,19 @@ fn durability(grant: &Grant) -> Terms {
     }
 }
 
-/// The tenant of a pod: none before its grant was acted upon.
+/// The service of a pod: none before its grant was acted upon.
 #[derive(Clone, Default)]
-struct PodSite(Arc<OnceLock<Arc<Site>>>);
+struct PodService(Arc<OnceLock<Arc<Service>>>);
 
-impl PodSite {
+impl PodService {
     /// Whether anything was ever served.
     fn is_open(&self) -> bool {
         self.0.get().is_some()
     }
 
-    fn open(&self, grant: &Grant, served: &Served, metrics: &Metrics) {
-        let site = Site {
-            name: BranchKey {
+    fn open(&self, grant: &Grant, served: &Arc<Served>, metrics: &Metrics) {
+        let service = Service {
+            branch: BranchKey {
                 namespace: grant.tenant.namespace.clone(),
                 tenant: grant.tenant.name.clone(),
                 branch: grant.branch.clone(),
@@ -227,23 +228,18 @@ impl PodSite {
                 tenant_uid: grant.tenant.tenant_uid.clone(),
                 branch: grant.branch.clone(),
             },
-            admission: Arc::clone(&served.admission),
-            engine: served.engine.clone(),
-            prover: Arc::clone(&served.prover),
-            shipper: Arc::clone(&served.shipper),
-            damage: served.database.damage().clone(),
+            served: Arc::clone(served),
             durability: durability(grant),
             statement_timeout: grant.engine.statement_timeout,
             metrics: metrics.clone(),
-            environment: served.environment.clone(),
         };
-        // Only one grant is accepted, so there is only one site.
-        let _ = self.0.set(Arc::new(site));
+        // Only one grant is accepted, so there is only one service.
+        let _ = self.0.set(Arc::new(service));
     }
 }
 
-impl query::Sites for PodSite {
-    fn site(&self) -> Result<Arc<Site>, Problem> {
+impl Services for PodService {
+    fn service(&self) -> Result<Arc<Service>, Problem> {
         self.0.get().cloned().ok_or_else(|| {
             Problem::new(ErrorCode::NotServing, "this pod has no tenant yet; nothing was executed")
                 .retry_after(1)

@@ -3,7 +3,6 @@
 use crate::{
     lifecycle::Lifecycle,
     problems,
-    site::unix_millis,
     tenant::{Served, draining},
 };
 use roost_protocol::{
@@ -149,11 +148,8 @@ async fn drain_and_seal(served: &Served, bedtime: Bedtime) -> Cause {
     let started = served.environment.clock.monotonic();
     let patience = bedtime.drain_timeout / SHARE_FOR_REQUESTS;
     if tokio::time::timeout(patience, served.admission.empty()).await.is_err() {
-        let ids = served.admission.ids();
-        tracing::warn!(requests = ids.len(), "interrupting requests that draining waited for");
-        for id in ids {
-            served.engine.stop_draining(id);
-        }
+        let requests = served.admission.drain();
+        tracing::warn!(requests, "interrupting requests that draining waited for");
         let _ = tokio::time::timeout(INTERRUPT_GRACE, served.admission.empty()).await;
     }
     match served.publisher.seal(started + bedtime.drain_timeout).await {
@@ -216,5 +212,6 @@ fn position(served: &Served) -> Option<Position> {
 fn last_active(served: &Served) -> UnixMillis {
     let clock = &served.environment.clock;
     let ago = clock.monotonic().saturating_sub(served.admission.last_received());
-    UnixMillis(unix_millis(clock.now()).0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(0)))
+    let now = UnixMillis::clamped(clock.now().as_millisecond());
+    UnixMillis(now.0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(0)))
 }

@@ -1,16 +1,15 @@
 //! One tenant on a laptop: the same runtime over a folder instead of a bucket, without any cluster.
 
 use crate::{
-    access::Access,
     config::Config,
     http::{listener::Connections, query},
     lifecycle::Lifecycle,
     limits::{read_allowance, size},
     metrics::Metrics,
     problems,
+    query::{access::Access, service::Service},
     serving::{Bedtime, serve},
     shipper::Pace,
-    site::Site,
     tenant::{self, EngineSetup, Opening},
 };
 use roost_protocol::{
@@ -74,7 +73,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
             patience: config.patience(),
             pace: Pace::new(Terms::default(), LOCAL_PUTS),
             metrics: metrics.clone(),
-            environment: environment.clone(),
+            environment,
         },
         &lifecycle,
     )
@@ -84,24 +83,19 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         .await
         .map_err(|error| listen_problem(config.port, &error))?;
     let port = listener.local_addr().map_err(|error| listen_problem(config.port, &error))?.port();
-    let site = Arc::new(Site {
-        name: BranchKey {
+    let service = Arc::new(Service {
+        branch: BranchKey {
             namespace: NAMESPACE.into(),
             tenant: config.tenant.clone(),
             branch: MAIN_BRANCH.into(),
         },
         access: Access::Loopback { port },
-        admission: Arc::clone(&served.admission),
-        engine: served.engine.clone(),
-        prover: Arc::clone(&served.prover),
-        shipper: Arc::clone(&served.shipper),
-        damage: served.database.damage().clone(),
+        served: Arc::clone(&served),
         durability: Terms { floor: Durability::Asynchronous, ..Terms::default() },
         statement_timeout: config.statement_timeout,
         metrics,
-        environment,
     });
-    let connections = Connections::serve(listener, None, query::routes(OneSite(site)));
+    let connections = Connections::serve(listener, None, query::routes(OneService(service)));
     advance(&lifecycle, RuntimeState::Serving, "standalone");
     greet(port, &config.tenant, folder);
     let bedtime = Bedtime { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
@@ -161,10 +155,10 @@ fn listen_problem(port: u16, error: &io::Error) -> Problem {
 
 /// The only tenant of a standalone process.
 #[derive(Clone)]
-struct OneSite(Arc<Site>);
+struct OneService(Arc<Service>);
 
-impl query::Sites for OneSite {
-    fn site(&self) -> Result<Arc<Site>, Problem> {
+impl query::Services for OneService {
+    fn service(&self) -> Result<Arc<Service>, Problem> {
         Ok(Arc::clone(&self.0))
     }
 }

@@ -1,7 +1,6 @@
 //! From a claim to a served tenant: take over, open the file and the engine, run the init script.
 
 use crate::{
-    admission::Admission,
     clock_check,
     database::{STORAGE_VERSION, ServedDatabase},
     files::{Access as FileAccess, LocalFiles, MAIN_PATH},
@@ -11,12 +10,14 @@ use crate::{
     problems,
     prover::Prover,
     publisher::{Patience, Publisher},
+    query::admission::Admission,
     replay::{self, Replay},
     shipper::{Pace, Shipper},
 };
-use roost_engine::{Engine, EngineConfig, OpenError};
+use roost_engine::{Engine, EngineConfig, OpenError, Request, SessionLimits};
 use roost_protocol::{
     problem::{ErrorCode, Problem},
+    session::Role,
     status::RuntimeState,
 };
 use roost_store::{
@@ -213,10 +214,13 @@ async fn open_owned(
         tracing::warn!("{warning}");
     }
     if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {
-        engine
-            .run_script(script, INIT_SCRIPT_TIMEOUT)
-            .await
-            .map_err(|error| problems::of_init_script(script, &error))?;
+        let script_run =
+            Request { sql: script.clone(), parameters: Vec::new(), timeout: INIT_SCRIPT_TIMEOUT };
+        let run = match engine.open_session(Role::ReadWrite, SessionLimits::default()) {
+            Ok(session) => session.script(script_run).await,
+            Err(error) => Err(error),
+        };
+        run.map_err(|error| problems::of_init_script(script, &error))?;
     }
     // A new database, or what an owner before left as WAL: nothing can be shipped before a manifest of ours.
     if branch.must_publish_first() {

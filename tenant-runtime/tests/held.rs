@@ -13,7 +13,7 @@ mod life;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use life::Life;
-use roost_engine::{QueryRequest, QueryStream, Role};
+use roost_engine::RowStream;
 use roost_protocol::{durability::Durability, problem::Advice, status::RuntimeState};
 use roost_store::{Adoption, Clock, Creation, Environment, MemoryStore, Owner, TenantPath, TenantStore};
 use std::{
@@ -26,7 +26,6 @@ use tenant_runtime::{
     serving::{Bedtime, serve},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How much faster than others the publisher's clock runs.
 const FASTER: u32 = 20;
@@ -68,15 +67,9 @@ async fn open(tenant: &TenantStore, cache: &std::path::Path) -> Life {
 }
 
 /// A query whose rows nobody reads on, over what the table is now.
-async fn paused_reader(life: &Life) -> QueryStream {
-    let request = QueryRequest {
-        id: Uuid::new_v4(),
-        sql: "SELECT i, repeat('x', 200) FROM t, range(40000000)".into(),
-        parameters: Vec::new(),
-        role: Role::ReadWrite,
-        timeout: Duration::from_mins(10),
-    };
-    let mut stream = life.served.engine.start(request).await.unwrap();
+async fn paused_reader(life: &Life) -> RowStream {
+    let sql = "SELECT i, repeat('x', 200) FROM t, range(40000000)";
+    let mut stream = life::start(&life.served.engine, sql, Duration::from_mins(10)).await.unwrap();
     stream.next().await.unwrap().unwrap();
     stream
 }

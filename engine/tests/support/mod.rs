@@ -6,11 +6,10 @@ pub mod folder;
 pub mod rows;
 
 use folder::FolderVfs;
-use roost_engine::{Engine, EngineConfig, QueryError, QueryRequest, QueryStream, Role, Walls};
+use roost_engine::{Engine, EngineConfig, QueryError, Request, Role, RowStream, SessionLimits, Value, Walls};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Long enough for anything in these tests, short enough to fail before the test runner does.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -51,8 +50,37 @@ pub fn bench_behind(walls: &Walls) -> Bench {
     Bench { folder, engine }
 }
 
-pub fn request(sql: &str, role: Role) -> QueryRequest {
-    QueryRequest { id: Uuid::new_v4(), sql: sql.into(), parameters: Vec::new(), role, timeout: PATIENCE }
+/// A request and who sends it.
+pub struct Asked {
+    pub request: Request,
+    pub role: Role,
+}
+
+impl Asked {
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.request.timeout = timeout;
+        self
+    }
+
+    pub fn with(mut self, parameters: Vec<Value>) -> Self {
+        self.request.parameters = parameters;
+        self
+    }
+}
+
+pub fn request(sql: &str, role: Role) -> Asked {
+    Asked { request: Request { sql: sql.into(), parameters: Vec::new(), timeout: PATIENCE }, role }
+}
+
+/// Runs a request in a session of its own.
+pub async fn start(engine: &Engine, asked: Asked) -> Result<RowStream, QueryError> {
+    engine.open_session(asked.role, SessionLimits::default())?.request(asked.request).await
+}
+
+/// Runs a script as a read-write user.
+pub async fn script(engine: &Engine, sql: &str) -> Result<(), QueryError> {
+    let asked = request(sql, Role::ReadWrite);
+    engine.open_session(asked.role, SessionLimits::default())?.script(asked.request).await
 }
 
 /// Runs as a read-write user and gives the last result as text rows.
@@ -61,11 +89,11 @@ pub async fn run(engine: &Engine, sql: &str) -> Result<Vec<String>, QueryError> 
 }
 
 pub async fn run_as(engine: &Engine, sql: &str, role: Role) -> Result<Vec<String>, QueryError> {
-    read(engine.start(request(sql, role)).await?).await
+    read(start(engine, request(sql, role)).await?).await
 }
 
 /// Reads a stream to its end.
-pub async fn read(mut stream: QueryStream) -> Result<Vec<String>, QueryError> {
+pub async fn read(mut stream: RowStream) -> Result<Vec<String>, QueryError> {
     let mut rows = Vec::new();
     while let Some(batch) = stream.next().await {
         rows.extend(rows::text(&batch?));

@@ -1,7 +1,7 @@
 //! Grants and commands: signed by the operator for this pod, each accepted once.
 
 use super::respond::{Refused, json};
-use crate::{config::PodIdentity, lifecycle::Lifecycle, serving, site::unix_millis, tenant::Served};
+use crate::{config::PodIdentity, lifecycle::Lifecycle, serving, tenant::Served};
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use roost_protocol::{
     PROTOCOL_VERSION,
@@ -75,7 +75,7 @@ impl Desk {
     }
 
     fn now(&self) -> UnixMillis {
-        unix_millis(self.environment.clock.now())
+        UnixMillis::clamped(self.environment.clock.now().as_millisecond())
     }
 
     fn status(&self) -> RuntimeStatus {

@@ -5,7 +5,9 @@ pub mod encoding;
 pub mod health;
 pub mod internal;
 pub mod listener;
+mod parameters;
 pub mod query;
+mod request;
 pub mod respond;
 pub mod tls;
 

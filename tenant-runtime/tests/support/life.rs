@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each program that uses it uses a part of it")]
 
 use arrow_array::{RecordBatch, cast::AsArray as _};
-use roost_engine::{QueryRequest, Role};
+use roost_engine::{Engine, QueryError, Request, Role, RowStream, SessionLimits};
 use roost_protocol::{
     durability::{Durability, PutBudget, Terms},
     problem::Problem,
@@ -119,9 +119,7 @@ impl Life {
 
     /// Runs statements; Ok: they are acknowledged.
     pub async fn run(&self, sql: &str) -> Result<Vec<RecordBatch>, String> {
-        let (id, parameters, role) = (Uuid::new_v4(), Vec::new(), Role::ReadWrite);
-        let request = QueryRequest { id, sql: sql.into(), parameters, role, timeout: TIMEOUT };
-        let mut stream = self.served.engine.start(request).await.map_err(|error| error.to_string())?;
+        let mut stream = start(&self.served.engine, sql, TIMEOUT).await.map_err(|error| error.to_string())?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
             batches.push(batch.map_err(|error| error.to_string())?);
@@ -177,4 +175,10 @@ impl Life {
         self.shipping.abort();
         self.publishing.abort();
     }
+}
+
+/// Runs statements in a session of their own, as a user who may write.
+pub async fn start(engine: &Engine, sql: &str, timeout: Duration) -> Result<RowStream, QueryError> {
+    let session = engine.open_session(Role::ReadWrite, SessionLimits::default())?;
+    session.request(Request { sql: sql.into(), parameters: Vec::new(), timeout }).await
 }

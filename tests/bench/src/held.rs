@@ -2,16 +2,14 @@
 
 use crate::{
     figure::{Figure, Sample},
-    life::Life,
+    life::{self, Life},
     local_tenant::LocalTenant,
     place::millis,
 };
 use anyhow::Result;
-use roost_engine::{QueryRequest, Role};
 use roost_protocol::durability::Durability;
 use roost_tests::Roost;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// Commits alone, each after a pause in which nothing is left to publish.
 const ALONE: usize = 20;
@@ -43,14 +41,8 @@ pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
     let together = timed(&life, &script.join("; ")).await?;
     let mut beside = Sample::default();
     // A reader that stands still; the held commit changes what it sees.
-    let request = QueryRequest {
-        id: Uuid::new_v4(),
-        sql: PAUSED.into(),
-        parameters: Vec::new(),
-        role: Role::ReadWrite,
-        timeout: Duration::from_mins(5),
-    };
-    let mut reader = life.served.engine.start(request).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let reader = life::start(&life.served.engine, PAUSED, Duration::from_mins(5)).await;
+    let mut reader = reader.map_err(|error| anyhow::anyhow!("{error}"))?;
     let _first = reader.next().await;
     beside.push(timed(&life, "ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7").await?);
     drop(reader);

@@ -1,5 +1,5 @@
 //! Connections made ahead, so that a request need not wait for one. Each serves one request: sessions share nothing.
-use crate::client_connection::ClientConnection;
+use super::client_connection::ClientConnection;
 use crate::config::MAX_SPARES;
 use roost_duckdb::EngineError;
 use std::sync::{Mutex, MutexGuard, PoisonError};

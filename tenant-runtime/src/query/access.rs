@@ -1,22 +1,38 @@
-//! Who may ask: the gateway's signed word in a pod, the browser's absence on a laptop.
+//! Who asks: callers as they prove themselves, whatever protocol they speak.
 
-use axum::http::{HeaderMap, header};
 use roost_protocol::{
     is_compatible,
-    names::SESSION_HEADER,
     problem::{ErrorCode, Problem},
     session::{Role, SessionToken},
     signing::VerifyingKey,
     time::UnixMillis,
 };
 
-/// Someone who was let through.
+/// Who asks, once that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// User name.
     pub user: String,
     /// What the user may do.
     pub role: Role,
+}
+
+/// What a caller shows of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credential<'a> {
+    /// A session token of the gateway's.
+    pub token: Option<&'a str>,
+    /// Where a web request says that it goes and comes from; none for what no web page can send.
+    pub web: Option<Web<'a>>,
+}
+
+/// What a browser writes into each request, and a page in it cannot choose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Web<'a> {
+    /// The server's name and port, as the page that sends the request calls it.
+    pub host: Option<&'a str>,
+    /// The page's own origin.
+    pub origin: Option<&'a str>,
 }
 
 /// How callers are known.
@@ -31,7 +47,7 @@ pub enum Access {
         /// The only branch.
         branch: String,
     },
-    /// Everybody on this machine, but no web page: the Host and Origin headers must be this server's.
+    /// Everybody on this machine, but no web page: its host and origin must be this server's.
     Loopback {
         /// The port listened on.
         port: u16,
@@ -39,15 +55,17 @@ pub enum Access {
 }
 
 impl Access {
-    /// Lets a request through or says why not. `now` is wall-clock time.
-    pub fn authorize(&self, headers: &HeaderMap, now: UnixMillis) -> Result<Caller, Problem> {
+    /// Lets a caller in, or says why not. `now` is wall-clock time.
+    pub fn authorize(&self, credential: Credential<'_>, now: UnixMillis) -> Result<Caller, Problem> {
         match self {
             Self::Gateway { key, tenant_uid, branch } => {
-                let token = headers.get(SESSION_HEADER).ok_or_else(|| unauthenticated("no session token"))?;
-                let token = token.to_str().map_err(|_| unauthenticated("the session token is malformed"))?;
+                let token = credential.token.ok_or_else(|| unauthenticated("no session token"))?;
                 check_token(token, key, tenant_uid, branch, now)
             }
-            Self::Loopback { port } => check_loopback(headers, *port),
+            Self::Loopback { port } => credential
+                .web
+                .map_or(Ok(()), |web| check_web(web, *port))
+                .map(|()| Caller { user: "local".into(), role: Role::ReadWrite }),
         }
     }
 }
@@ -80,31 +98,30 @@ fn check_token(
 }
 
 /// A page in a browser can send requests to localhost, under a name of its own (DNS rebinding) or from its own
-/// origin; both show in the headers, which pages cannot choose.
-fn check_loopback(headers: &HeaderMap, port: u16) -> Result<Caller, Problem> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("").to_ascii_lowercase());
+/// origin.
+fn check_web(web: Web<'_>, port: u16) -> Result<(), Problem> {
     let own = |authority: &str| {
-        ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| authority == format!("{host}:{port}"))
+        ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .any(|host| authority.eq_ignore_ascii_case(&format!("{host}:{port}")))
     };
-    if !text(header::HOST).is_some_and(|host| own(&host)) {
+    if !web.host.is_some_and(own) {
         let detail = format!("the Host header must be 127.0.0.1:{port} or localhost:{port}");
         return Err(Problem::new(ErrorCode::Forbidden, detail));
     }
-    let same_origin =
-        text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(own));
-    if !same_origin {
+    let is_http = |origin: &str| origin.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+    if web.origin.is_some_and(|origin| !is_http(origin) || !own(&origin[7..])) {
         return Err(Problem::new(
             ErrorCode::Forbidden,
             "web pages of another origin may not query this database",
         ));
     }
-    Ok(Caller { user: "local".into(), role: Role::ReadWrite })
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
     use roost_protocol::{PROTOCOL_VERSION, signing::SigningKey};
 
     fn signing_key() -> SigningKey {
@@ -133,9 +150,8 @@ mod tests {
         let ask = |signer: &SigningKey, change: fn(&mut SessionToken), now| {
             let mut session = token();
             change(&mut session);
-            let mut headers = HeaderMap::new();
-            headers.insert(SESSION_HEADER, HeaderValue::from_str(&signer.sign(&session).unwrap()).unwrap());
-            access.authorize(&headers, UnixMillis(now))
+            let token = signer.sign(&session).unwrap();
+            access.authorize(Credential { token: Some(&token), web: None }, UnixMillis(now))
         };
         let good = Caller { user: "ann".into(), role: Role::ReadOnly };
         assert_eq!(ask(&signer, |_| {}, 999), Ok(good));
@@ -145,7 +161,7 @@ mod tests {
             ("another branch", ask(&signer, |session| session.branch = "dev".into(), 1)),
             ("another version", ask(&signer, |session| session.version = PROTOCOL_VERSION + 2, 1)),
             ("another signer", ask(&stranger, |_| {}, 1)),
-            ("no token", access.authorize(&HeaderMap::new(), UnixMillis(1))),
+            ("no token", access.authorize(Credential::default(), UnixMillis(1))),
         ] {
             assert_eq!(refused.unwrap_err().code, ErrorCode::Unauthenticated, "{what}");
         }
@@ -164,13 +180,8 @@ mod tests {
             (Some("localhost:8081"), None, false),
             (None, None, false),
         ] {
-            let mut headers = HeaderMap::new();
-            for (name, value) in [(header::HOST, host), (header::ORIGIN, origin)] {
-                if let Some(value) = value {
-                    headers.insert(name, HeaderValue::from_static(value));
-                }
-            }
-            let answer = access.authorize(&headers, UnixMillis(0));
+            let credential = Credential { token: None, web: Some(Web { host, origin }) };
+            let answer = access.authorize(credential, UnixMillis(0));
             assert_eq!(answer.is_ok(), expected, "{host:?} {origin:?}");
         }
     }

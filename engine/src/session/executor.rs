@@ -1,0 +1,307 @@
+//! Statements on a session's connection: their transaction, its share of the gate, what of it is committed. Blocks.
+use super::client_connection::ClientConnection;
+use super::control::Control;
+use super::outcome::Outcome;
+use super::parameters::bind;
+use super::running::Running;
+use super::stop_cause::StopCause;
+use crate::error::QueryError;
+use crate::gate::GateHold;
+use crate::guard::CHANGED_WHILE_PREPARED;
+use crate::instance::Instance;
+use crate::mutation::{Mutation, broken};
+use roost_duckdb::{EngineError, ErrorKind, Extracted, Prepared, ResultStream};
+use roost_duckdb::{StatementKind, TransactionAction, Value};
+use roost_protocol::problem::ErrorCode;
+use roost_protocol::session::Role;
+use std::sync::Arc;
+
+/// Executes one session's statements, one after the other.
+pub(super) struct Executor {
+    pub shared: Arc<Instance>,
+    pub control: Arc<Control>,
+    /// What runs, or ran last.
+    pub running: Arc<Running>,
+    /// Before the hold: the gate is given back after DuckDB has ended the transaction.
+    connection: ClientConnection,
+    hold: Option<GateHold>,
+    role: Role,
+    /// The client's own BEGIN is open.
+    in_transaction: bool,
+    /// Nothing has run in the transaction yet (it may be begun anew while it waits for the gate).
+    fresh: bool,
+    /// Statements of what runs that are executed once the present one is.
+    pub through: usize,
+    pub outcome: Outcome,
+}
+
+/// A statement that was judged.
+pub(super) struct Judged {
+    pub prepared: Prepared,
+    /// What it does to the transaction, if it is BEGIN, COMMIT or ROLLBACK.
+    pub action: Option<TransactionAction>,
+}
+
+/// A statement that was begun.
+pub(super) struct Begun {
+    /// Its result; none where we executed something of our own in its place.
+    pub stream: Option<ResultStream>,
+    /// Whether what it changes is committed with it.
+    pub commits: bool,
+}
+
+impl Executor {
+    /// On a connection that nobody used, placed in the tenant's database.
+    pub fn new(
+        shared: Arc<Instance>,
+        control: Arc<Control>,
+        running: Arc<Running>,
+        role: Role,
+    ) -> Result<Self, QueryError> {
+        let connection = shared.client_connection().map_err(|error| shared.query_error(error))?;
+        connection.belongs_to(role);
+        control.connected(connection.interrupt_handle());
+        Ok(Self {
+            shared,
+            control,
+            running,
+            connection,
+            hold: None,
+            role,
+            in_transaction: false,
+            fresh: false,
+            through: 0,
+            outcome: Outcome::default(),
+        })
+    }
+
+    /// Something begins to run. A transaction that writes may be committed by it.
+    pub fn begin(&mut self, running: Arc<Running>) {
+        if self.hold.is_some() {
+            running.commits.writing();
+        }
+        self.running = running;
+        self.outcome = Outcome::default();
+        self.through = 0;
+    }
+
+    /// Whether the client has a transaction open, which may have failed.
+    pub fn in_transaction(&self) -> bool {
+        self.connection.in_transaction()
+    }
+
+    /// Parses.
+    pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, QueryError> {
+        self.connection.extract(sql).map_err(|error| self.shared.query_error(error))
+    }
+
+    /// Begins our own transaction for all statements of a script.
+    pub fn begin_transaction(&mut self) -> Result<(), QueryError> {
+        self.command("BEGIN TRANSACTION")?;
+        self.in_transaction = true;
+        self.fresh = true;
+        self.shared.activity.transaction_opened();
+        Ok(())
+    }
+
+    /// Commits it.
+    pub fn commit_transaction(&mut self) -> Result<(), QueryError> {
+        self.running.settle();
+        self.running.check()?;
+        self.command("COMMIT")?;
+        self.transaction_over(true);
+        Ok(())
+    }
+
+    /// Puts a reader's statement into a READ ONLY transaction of its own. True if it was.
+    pub fn wrap(&mut self, kind: StatementKind) -> Result<bool, QueryError> {
+        self.control.snapshot_taken();
+        let is_transaction = kind == StatementKind::Transaction;
+        let wrapped = self.role == Role::ReadOnly && !is_transaction && !self.connection.in_transaction();
+        if wrapped {
+            self.command("BEGIN TRANSACTION READ ONLY")?;
+        }
+        Ok(wrapped)
+    }
+
+    /// Binds a statement, which judges it.
+    pub fn judge(&mut self, extracted: Extracted) -> Result<Judged, QueryError> {
+        let is_transaction = extracted.kind() == StatementKind::Transaction;
+        self.shared.guard.preparing(self.connection.id());
+        let prepared = self.connection.prepare(extracted).map_err(|error| self.error(error))?;
+        let action = self.shared.guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
+        Ok(Judged { prepared, action })
+    }
+
+    /// Takes the gate if the statement modifies, and executes it up to its first rows.
+    pub fn execute(
+        &mut self,
+        prepared: &mut Prepared,
+        action: Option<TransactionAction>,
+        values: &[Value],
+    ) -> Result<Begun, QueryError> {
+        bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
+        if self.writes(prepared) && self.hold.is_none() {
+            self.hold = Some(self.take_gate()?);
+            self.running.commits.writing();
+            // Whoever gave this up before has told that nothing more of it is committed.
+            self.running.check()?;
+        }
+        let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
+        if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
+            self.command("BEGIN TRANSACTION READ ONLY")?;
+            return Ok(Begun { stream: None, commits });
+        }
+        self.shared.guard.executing(self.connection.id(), self.hold.is_some());
+        if action == Some(TransactionAction::Commit) {
+            // An interrupt that meets a commit would report what is committed as failed.
+            self.running.settle();
+            self.running.check()?;
+        }
+        let stream = prepared.execute_stream().map_err(|error| self.error_of(error, commits))?;
+        if !prepared.streams() && !self.connection.in_transaction() {
+            // All of it is done and committed; a reader of its rows that pauses holds nobody up.
+            self.running.commits.executed(self.through);
+            self.transaction_over(action != Some(TransactionAction::Rollback));
+        }
+        Ok(Begun { stream: Some(stream), commits })
+    }
+
+    /// Takes the gate for this transaction. One that has to wait lets go of what it sees of the database, as far as
+    /// it can: an old state in use keeps the checkpoint, for which the gate is closed, from running.
+    fn take_gate(&mut self) -> Result<GateHold, QueryError> {
+        if let Some(hold) = self.shared.try_gate(&self.control)? {
+            return Ok(hold);
+        }
+        let open = self.connection.in_transaction();
+        if open && self.fresh {
+            self.command("ROLLBACK")?;
+        }
+        if !open || self.fresh {
+            self.control.snapshot_released();
+        }
+        let hold = self.shared.wait_for_gate(&self.control, &self.running)?;
+        self.control.snapshot_taken();
+        if open && self.fresh {
+            self.command("BEGIN TRANSACTION")?;
+        }
+        Ok(hold)
+    }
+
+    /// Whether executing may modify the tenant's database.
+    pub fn writes(&self, prepared: &Prepared) -> bool {
+        if self.role == Role::ReadOnly {
+            return false;
+        }
+        !prepared.is_complete()
+            || matches!(prepared.kind(), StatementKind::Vacuum | StatementKind::Analyze)
+            || prepared.modified_databases().iter().any(|name| *name == self.shared.database)
+    }
+
+    /// A statement was executed and its result read: notes what it did to the transaction, and gives the gate back when
+    /// none is open.
+    pub fn executed(&mut self, wrapped: bool, action: Option<TransactionAction>) -> Result<(), QueryError> {
+        if wrapped {
+            self.command("COMMIT")?;
+        }
+        self.running.unsettle();
+        let open = self.connection.in_transaction();
+        self.fresh = action == Some(TransactionAction::Begin);
+        if open && !self.in_transaction {
+            self.in_transaction = true;
+            self.shared.activity.transaction_opened();
+        }
+        if broken(Mutation::GatePerStatement) {
+            self.hold = None;
+        }
+        if !open {
+            self.control.snapshot_released();
+            self.running.commits.executed(self.through);
+            self.transaction_over(action != Some(TransactionAction::Rollback));
+        }
+        Ok(())
+    }
+
+    /// Ends what is still open, and only then gives the gate back: an abandoned result, too, keeps its transaction
+    /// until DuckDB is told otherwise. True if a transaction was open.
+    pub fn end_transaction(&mut self, failed: bool) -> bool {
+        self.running.settle();
+        let open = self.connection.in_transaction();
+        if open || failed {
+            self.roll_back(open);
+        }
+        self.control.snapshot_released();
+        self.transaction_over(false);
+        open
+    }
+
+    /// A statement of a session failed: outside of a transaction nothing is left of it; the client's transaction stays
+    /// for the client to end, unless it had to end.
+    pub fn failed(&mut self, wrapped: bool) {
+        let ends = self.running.stop_cause().is_some_and(StopCause::ends_transaction);
+        if wrapped || ends || !self.connection.in_transaction() {
+            self.end_transaction(true);
+        } else {
+            self.running.settle();
+        }
+    }
+
+    fn roll_back(&mut self, open: bool) {
+        match self.connection.run("ROLLBACK") {
+            Ok(()) => {}
+            // Outside of an explicit transaction ROLLBACK is an error, but starting it has ended the stream.
+            Err(error) if !open && error.kind == ErrorKind::Transaction => {}
+            Err(error) => {
+                tracing::warn!(%error, "a transaction could not be rolled back");
+                self.shared.note(&error);
+            }
+        }
+    }
+
+    fn transaction_over(&mut self, committed: bool) {
+        if std::mem::take(&mut self.in_transaction) {
+            self.shared.activity.transaction_ended();
+        }
+        if let Some(hold) = self.hold.take() {
+            self.outcome.committed_writes |= committed;
+            self.running.commits.over(committed);
+            drop(hold);
+        }
+    }
+
+    /// A statement of our own on the client's connection.
+    fn command(&mut self, sql: &str) -> Result<(), QueryError> {
+        self.shared.guard.preparing(self.connection.id());
+        self.shared.guard.executing(self.connection.id(), self.hold.is_some());
+        self.connection.run(sql).map_err(|error| self.error(error))
+    }
+
+    /// The error of a statement, which `commits` what it changes. One that killed the engine may have come when that was
+    /// done already.
+    pub fn error_of(&self, error: EngineError, commits: bool) -> QueryError {
+        let fatal = matches!(error.kind, ErrorKind::Fatal | ErrorKind::Internal);
+        let mut error = self.error(error);
+        error.commit_unknown = fatal && commits && self.hold.is_some();
+        error
+    }
+
+    /// DuckDB's error, or why this was stopped if that is what broke it.
+    pub fn error(&self, error: EngineError) -> QueryError {
+        if let (ErrorKind::Interrupt, Some(cause)) = (error.kind, self.running.stop_cause()) {
+            return cause.error();
+        }
+        if error.extra.get("refusal").is_some_and(|code| code == CHANGED_WHILE_PREPARED) {
+            return QueryError::new(ErrorCode::TransactionConflict, error.message);
+        }
+        self.shared.query_error(error)
+    }
+}
+
+impl Drop for Executor {
+    /// The connection's transaction ends with it.
+    fn drop(&mut self) {
+        if self.in_transaction {
+            self.shared.activity.transaction_ended();
+        }
+    }
+}

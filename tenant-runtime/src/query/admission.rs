@@ -1,0 +1,259 @@
+//! Who is let in, and what is under way: requests, connections and jobs, until draining lets nobody in any more.
+
+use roost_engine::SessionHandle;
+use roost_protocol::problem::{ErrorCode, Problem};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// What somebody does with the tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// One request, until its last byte was taken.
+    Request,
+    /// A connection that may carry requests: while it carries none, the tenant may be put to sleep.
+    Connection,
+    /// Work that goes on without anybody who waits for it.
+    Job,
+}
+
+impl Activity {
+    /// Whether the tenant stays awake, and draining waits, for it.
+    const fn keeps_awake(self) -> bool {
+        !matches!(self, Self::Connection)
+    }
+}
+
+/// An activity under way.
+#[derive(Clone)]
+pub struct Admitted {
+    /// What it is.
+    pub activity: Activity,
+    /// Who does it.
+    pub user: String,
+    /// Monotonic time when it was admitted.
+    pub since: Duration,
+    /// Its session, once it has one.
+    pub session: Option<SessionHandle>,
+    /// It was cancelled before it had a session.
+    cancelled: bool,
+}
+
+struct Admissible {
+    /// Why nobody is let in any more; none while everybody is.
+    closed: Option<Problem>,
+    /// By id: the one place that knows which are in use.
+    admitted: HashMap<Uuid, Admitted>,
+    last_received: Duration,
+}
+
+impl Admissible {
+    fn awake(&self) -> usize {
+        self.admitted.values().filter(|admitted| admitted.activity.keeps_awake()).count()
+    }
+}
+
+/// Who is let in, and what is under way.
+pub struct Admission {
+    state: Mutex<Admissible>,
+    left: Notify,
+}
+
+impl Admission {
+    /// Lets everybody in; `now` is monotonic time, and counts as the moment when something was last received.
+    pub fn new(now: Duration) -> Self {
+        let state = Admissible { closed: None, admitted: HashMap::new(), last_received: now };
+        Self { state: Mutex::new(state), left: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Admissible> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets an activity in. It stays in until its ticket is dropped.
+    pub fn admit(
+        self: &Arc<Self>,
+        id: Uuid,
+        activity: Activity,
+        user: &str,
+        now: Duration,
+    ) -> Result<Ticket, Problem> {
+        let mut state = self.state();
+        if let Some(problem) = &state.closed {
+            return Err(problem.clone());
+        }
+        state.last_received = now;
+        if state.admitted.contains_key(&id) {
+            let detail = format!("a query with the id {id} runs already; nothing was executed");
+            return Err(Problem::new(ErrorCode::QueryIdInUse, detail));
+        }
+        let admitted = Admitted { activity, user: user.into(), since: now, session: None, cancelled: false };
+        state.admitted.insert(id, admitted);
+        Ok(Ticket { admission: Arc::clone(self), id })
+    }
+
+    /// What is known of an activity under way.
+    pub fn find(&self, id: Uuid) -> Option<Admitted> {
+        self.state().admitted.get(&id).cloned()
+    }
+
+    /// Cancels what runs under this id, also if it is about to.
+    pub fn cancel(&self, id: Uuid) {
+        if let Some(admitted) = self.state().admitted.get_mut(&id) {
+            match &admitted.session {
+                Some(session) => session.cancel(),
+                None => admitted.cancelled = true,
+            }
+        }
+    }
+
+    /// Requests and jobs under way.
+    pub fn running(&self) -> usize {
+        self.state().awake()
+    }
+
+    /// When something was last received, monotonic.
+    pub fn last_received(&self) -> Duration {
+        self.state().last_received
+    }
+
+    /// A sign of life that is no query: a question about one.
+    pub fn touch(&self, now: Duration) {
+        self.state().last_received = now;
+    }
+
+    /// Lets nobody in any more; later calls change nothing.
+    pub fn close(&self, problem: Problem) {
+        self.state().closed.get_or_insert(problem);
+    }
+
+    /// The same if nothing keeps the tenant awake and nothing was received for `timeout`; the check and the closing are
+    /// one.
+    pub fn close_if_idle(&self, now: Duration, timeout: Duration, problem: impl FnOnce() -> Problem) -> bool {
+        let mut state = self.state();
+        let idle = state.awake() == 0 && now.saturating_sub(state.last_received) >= timeout;
+        if idle && state.closed.is_none() {
+            state.closed = Some(problem());
+        }
+        idle
+    }
+
+    /// Waits until no request and no job is under way.
+    pub async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.running() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Ends the sessions of all that is under way, because the tenant is about to sleep. Returns how many there are.
+    pub fn drain(&self) -> usize {
+        let state = self.state();
+        for session in state.admitted.values().filter_map(|admitted| admitted.session.as_ref()) {
+            session.drain();
+        }
+        state.awake()
+    }
+}
+
+/// An activity that was let in.
+pub struct Ticket {
+    admission: Arc<Admission>,
+    id: Uuid,
+}
+
+impl Ticket {
+    /// Says which session it has; fails if it was cancelled before.
+    pub fn has_session(&self, session: SessionHandle) -> Result<(), Problem> {
+        let mut state = self.admission.state();
+        let Some(admitted) = state.admitted.get_mut(&self.id) else { return Ok(()) };
+        admitted.session = Some(session);
+        if admitted.cancelled {
+            return Err(Problem::new(ErrorCode::Cancelled, "the query was cancelled; nothing was executed"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.admission.state().admitted.remove(&self.id);
+        self.admission.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn draining() -> Problem {
+        Problem::new(ErrorCode::Draining, "test")
+    }
+
+    #[test]
+    fn a_running_request_keeps_the_door_open() {
+        let admission = Arc::new(Admission::new(Duration::ZERO));
+        let ticket = admission.admit(Uuid::from_u128(1), Activity::Request, "ann", SECOND).unwrap();
+        assert_eq!(admission.find(Uuid::from_u128(1)).unwrap().user, "ann");
+        assert!(!admission.close_if_idle(SECOND * 100, SECOND * 10, draining));
+        drop(ticket);
+        assert!(!admission.close_if_idle(SECOND * 10, SECOND * 10, draining), "received 9 seconds ago");
+        assert!(admission.close_if_idle(SECOND * 11, SECOND * 10, draining));
+        let refused =
+            admission.admit(Uuid::from_u128(2), Activity::Request, "ann", SECOND * 12).err().unwrap();
+        assert_eq!(refused.code, ErrorCode::Draining);
+    }
+
+    #[test]
+    fn an_id_runs_once() {
+        let admission = Arc::new(Admission::new(Duration::ZERO));
+        let _ticket = admission.admit(Uuid::from_u128(1), Activity::Request, "ann", SECOND).unwrap();
+        let refused = admission.admit(Uuid::from_u128(1), Activity::Request, "bob", SECOND).err().unwrap();
+        assert_eq!(refused.code, ErrorCode::QueryIdInUse);
+        assert_eq!(admission.find(Uuid::from_u128(1)).unwrap().user, "ann");
+    }
+
+    #[test]
+    fn ids_are_free_again() {
+        let admission = Arc::new(Admission::new(Duration::ZERO));
+        for _ in 0..3 {
+            drop(admission.admit(Uuid::from_u128(1), Activity::Request, "ann", SECOND).unwrap());
+            assert!(admission.find(Uuid::from_u128(1)).is_none());
+        }
+    }
+
+    #[test]
+    fn a_job_keeps_its_tenant_awake_and_an_idle_connection_does_not() {
+        for (activity, sleeps) in
+            [(Activity::Request, false), (Activity::Connection, true), (Activity::Job, false)]
+        {
+            let admission = Arc::new(Admission::new(Duration::ZERO));
+            let _ticket = admission.admit(Uuid::from_u128(1), activity, "ann", SECOND).unwrap();
+            assert_eq!(admission.running(), usize::from(!sleeps), "{activity:?}");
+            assert_eq!(admission.close_if_idle(SECOND * 100, SECOND * 10, draining), sleeps, "{activity:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_emptiness_ends_with_the_last_ticket() {
+        let admission = Arc::new(Admission::new(Duration::ZERO));
+        let ticket = admission.admit(Uuid::from_u128(1), Activity::Request, "ann", SECOND).unwrap();
+        let waiting = tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move { admission.empty().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(ticket);
+        waiting.await.unwrap();
+    }
+}

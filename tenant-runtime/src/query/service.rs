@@ -1,0 +1,163 @@
+//! The queries of one served tenant: who may ask, what runs, how it is answered.
+
+use super::{
+    access::{Access, Caller, Credential},
+    accounting::Accounting,
+    admission::{Activity, Admitted},
+    answer::{Answer, Reader},
+    confirmation::Confirming,
+};
+use crate::{metrics::Metrics, problems, tenant::Served};
+use roost_engine::{Request, SessionLimits, Value};
+use roost_protocol::{
+    BranchKey,
+    durability::{self, Durability},
+    problem::{ErrorCode, Problem},
+    query::QueryStatus,
+    time::UnixMillis,
+};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// The queries of one served tenant.
+pub struct Service {
+    /// The branch that is served.
+    pub branch: BranchKey,
+    /// Who may ask.
+    pub access: Access,
+    /// Engine, prover, shipper.
+    pub served: Arc<Served>,
+    /// What answers wait for.
+    pub durability: durability::Terms,
+    /// Longest time of one query.
+    pub statement_timeout: Duration,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// Statements to run.
+pub struct Statement {
+    /// Chosen by the caller, or random: what it is looked at and cancelled by.
+    pub id: Uuid,
+    /// One or more statements; the last one's result is the answer.
+    pub sql: String,
+    /// Positional parameters; only with one statement.
+    pub parameters: Vec<Value>,
+}
+
+/// How statements are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long they may take, until the last batch was taken.
+    pub timeout: Duration,
+    /// What the answer waits for.
+    pub durability: Durability,
+}
+
+impl Service {
+    /// The caller, if it may ask.
+    pub fn authorize(&self, credential: Credential<'_>) -> Result<Caller, Problem> {
+        self.access
+            .authorize(credential, UnixMillis::clamped(self.served.environment.clock.now().as_millisecond()))
+    }
+
+    /// Fails for any branch but the one that is served.
+    pub fn is_of(&self, branch: &BranchKey) -> Result<(), Problem> {
+        if *branch == self.branch {
+            return Ok(());
+        }
+        Err(Problem::new(ErrorCode::NotFound, "this process does not serve that tenant or branch"))
+    }
+
+    /// Notes a sign of life.
+    pub fn received(&self) {
+        self.served.admission.touch(self.now());
+    }
+
+    /// The terms that are asked for, if the tenant's class allows them; a timeout is at most the class's.
+    pub fn terms(
+        &self,
+        timeout: Option<Duration>,
+        durability: Option<Durability>,
+    ) -> Result<Terms, durability::TooWeak> {
+        let timeout = timeout.unwrap_or(self.statement_timeout).min(self.statement_timeout);
+        Ok(Terms { timeout, durability: self.durability.of_request(durability)? })
+    }
+
+    /// Runs statements in a session of their own. Answers once the last one has its first rows, or its end.
+    pub async fn run(&self, caller: &Caller, terms: Terms, statement: Statement) -> Result<Answer, Problem> {
+        let id = statement.id;
+        self.answer(caller, terms, statement).await.map_err(|problem| {
+            tracing::debug!(%id, user = caller.user, code = ?problem.code, "query refused or failed");
+            problem.of_query(id)
+        })
+    }
+
+    async fn answer(&self, caller: &Caller, terms: Terms, statement: Statement) -> Result<Answer, Problem> {
+        let Served { admission, prover, engine, shipper, environment, .. } = &*self.served;
+        let Statement { id, sql, parameters } = statement;
+        let ticket = admission.admit(id, Activity::Request, &caller.user, self.now())?;
+        let mut accounting = Accounting::new(self.metrics.queries.clone(), ticket);
+        let opened = async {
+            prover.before_answering(self.durability.reads).await?;
+            let session = engine.open_session(caller.role, SessionLimits::default());
+            let session = session.map_err(|error| problems::of_query(&error))?;
+            accounting.ticket().has_session(session.handle())?;
+            Ok(session)
+        };
+        let session = opened.await.inspect_err(|problem: &Problem| accounting.ended(Some(problem.code)))?;
+        let confirming = Confirming {
+            shipper: Arc::clone(shipper),
+            environment: environment.clone(),
+            timeout: terms.timeout,
+            durability: terms.durability,
+            reads: self.durability.reads,
+            role: caller.role,
+        };
+        let reader = Reader {
+            id,
+            accounting,
+            confirming,
+            prover: Arc::clone(prover),
+            damage: self.served.database.damage().clone(),
+        };
+        match session.request(Request { sql, parameters, timeout: terms.timeout }).await {
+            Ok(stream) => Answer::begin(stream, reader).await,
+            Err(error) => Err(reader.refuse(problems::of_query(&error)).await),
+        }
+    }
+
+    /// How far a query of the caller's is.
+    pub async fn progress(&self, caller: &Caller, id: Uuid) -> Result<QueryStatus, Problem> {
+        let Admitted { session, since, .. } = self.own(caller, id)?;
+        self.served.prover.before_answering(self.durability.reads).await?;
+        let progress = session.and_then(|session| session.progress());
+        let elapsed = self.now().saturating_sub(since);
+        Ok(QueryStatus {
+            id,
+            percentage: progress.map(|progress| progress.percentage).filter(|percentage| *percentage >= 0.0),
+            rows_processed: progress.map_or(0, |progress| progress.rows),
+            total_rows: progress.map_or(0, |progress| progress.total),
+            elapsed_millis: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Cancels a query of the caller's.
+    pub fn cancel(&self, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+        self.own(caller, id)?;
+        self.served.admission.cancel(id);
+        Ok(())
+    }
+
+    /// A query of the caller's; somebody else's looks like none.
+    fn own(&self, caller: &Caller, id: Uuid) -> Result<Admitted, Problem> {
+        self.received();
+        let found = self.served.admission.find(id).filter(|query| query.user == caller.user);
+        found.ok_or_else(|| Problem::new(ErrorCode::NotFound, "no query of yours with this id runs"))
+    }
+
+    /// Monotonic time.
+    fn now(&self) -> Duration {
+        self.served.environment.clock.monotonic()
+    }
+}
