@@ -61,7 +61,7 @@ impl Record {
     /// Ends the line with a problem.
     pub fn refuse(mut self, problem: &Problem) {
         self.status = problem.status();
-        self.outcome = problem.code.name().to_owned();
+        problem.code.name().clone_into(&mut self.outcome);
     }
 
     /// Ends the line when the answer ends.

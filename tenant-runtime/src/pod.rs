@@ -4,14 +4,15 @@ use crate::{
     config::Config,
     ending,
     http::{
-        health, health::Health, internal, internal::Desk, listener::Connections, query, query::Services, tls,
+        health, health::Health, internal, internal::PodControl, listener::Connections, query,
+        query::Services, tls,
     },
     lifecycle::Lifecycle,
     limits::{Sizing, read_allowance, size},
     metrics::Metrics,
     query::{access::Access, service::Service},
     replay_check,
-    serving::{Bedtime, serve},
+    serving::{Eviction, serve},
     shipper::Pace,
     storage,
     tenant::{self, EngineSetup, Opening, Served},
@@ -44,7 +45,7 @@ struct Pod<'a> {
     lifecycle: Arc<Lifecycle>,
     metrics: Metrics,
     environment: Environment,
-    desk: Arc<Desk>,
+    control: Arc<PodControl>,
     service: PodService,
 }
 
@@ -58,14 +59,14 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     let lifecycle = Arc::new(Lifecycle::new(config.termination_log().map(Into::into)));
     let metrics = Metrics::default();
     let cache = identity.cache_dir.clone();
-    let (desk, mut grants) = Desk::new(identity, Arc::clone(&lifecycle), environment.clone());
+    let (control, mut grants) = PodControl::new(identity, Arc::clone(&lifecycle), environment.clone());
     let service = PodService::default();
-    let routes = query::routes(service.clone()).merge(internal::routes(Arc::clone(&desk)));
+    let routes = query::routes(service.clone()).merge(internal::routes(Arc::clone(&control)));
     let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes);
     // After it: whoever reads that the pod is ready hands over a grant at once.
     let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
     let _health = Connections::serve(listen(config.health_listen).await?, None, health);
-    let pod = Pod { config, cache, lifecycle, metrics, environment, desk, service };
+    let pod = Pod { config, cache, lifecycle, metrics, environment, control, service };
     let grant = tokio::select! {
         grant = grants.recv() => grant,
         () = stop.cancelled() => None,
@@ -100,7 +101,7 @@ impl Pod<'_> {
     fn unused(&self) -> Ending {
         self.advance(RuntimeState::Draining, "SIGTERM before a grant");
         self.advance(RuntimeState::Sealed, "nothing was served");
-        self.desk.settle(Err(Problem::new(ErrorCode::NotServing, "this pod is about to end")));
+        self.control.settle(Err(Problem::new(ErrorCode::NotServing, "this pod is about to end")));
         ending::unused()
     }
 
@@ -112,7 +113,7 @@ impl Pod<'_> {
                 Task::ExportParquet(task) => {
                     self.advance(RuntimeState::Hydrating, "exporting a snapshot");
                     // An export may take long; its result is this process's last words.
-                    self.desk.settle(Ok(()));
+                    self.control.settle(Ok(()));
                     let limits = (self.config.spill_limit, self.config.cache_limit);
                     let environment = self.environment.clone();
                     worker::run(grant, task, sizing, &self.cache, limits, environment).await.inspect(|_| {
@@ -127,7 +128,7 @@ impl Pod<'_> {
             let fenced = problem.code == ErrorCode::Fenced;
             let state = if fenced { RuntimeState::Fenced } else { RuntimeState::Failed };
             self.advance(state, &problem.to_string());
-            self.desk.settle(Err(problem.clone()));
+            self.control.settle(Err(problem.clone()));
             Ending { state, ..ending::failed(problem) }
         })
     }
@@ -140,7 +141,7 @@ impl Pod<'_> {
     ) -> Result<Ending, Problem> {
         self.advance(RuntimeState::Hydrating, "checking how far the WAL can be replayed");
         // As for an export, the result is this process's last words.
-        self.desk.settle(Ok(()));
+        self.control.settle(Ok(()));
         let ending = tokio::select! {
             ending = replay_check::run(grant, task, self.environment.clone()) => ending?,
             () = stop.cancelled() => {
@@ -161,11 +162,11 @@ impl Pod<'_> {
     ) -> Result<Ending, Problem> {
         let served = Arc::new(self.open(grant, task, sizing).await?);
         self.service.open(grant, &served, &self.metrics);
-        self.desk.serves(Arc::clone(&served));
+        self.control.serves(Arc::clone(&served));
         self.advance(RuntimeState::Serving, "the database is open");
-        self.desk.settle(Ok(()));
-        let bedtime = Bedtime { idle_timeout: Some(task.idle_timeout), drain_timeout: task.drain_timeout };
-        Ok(serve(&served, &self.lifecycle, bedtime, stop).await)
+        self.control.settle(Ok(()));
+        let eviction = Eviction { idle_timeout: Some(task.idle_timeout), drain_timeout: task.drain_timeout };
+        Ok(serve(&served, &self.lifecycle, eviction, stop).await)
     }
 
     async fn open(&self, grant: &Grant, task: &Serve, sizing: Sizing) -> Result<Served, Problem> {

@@ -22,9 +22,9 @@ const SHARE_FOR_REQUESTS: u32 = 3;
 /// How long interrupted requests may take to end.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
-/// When a tenant is put to sleep.
+/// When a tenant is evicted, and how long that may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Bedtime {
+pub struct Eviction {
     /// Idle this long; none means never.
     pub idle_timeout: Option<Duration>,
     /// Longest time of draining and sealing.
@@ -44,7 +44,7 @@ enum Cause {
 pub async fn serve(
     served: &Arc<Served>,
     lifecycle: &Lifecycle,
-    bedtime: Bedtime,
+    eviction: Eviction,
     stop: &CancellationToken,
 ) -> Ending {
     let publishing = tokio::spawn({
@@ -79,12 +79,12 @@ pub async fn serve(
         }
     };
     let life = async {
-        match until_draining(served, lifecycle, bedtime, stop).await {
-            Cause::Drain => drain_and_seal(served, bedtime).await,
+        match until_draining(served, lifecycle, eviction, stop).await {
+            Cause::Drain => drain_and_seal(served, eviction).await,
             Cause::Damaged(problem) => {
                 // What was committed here is whole, and sealed if that needs nothing of what is damaged.
                 served.begin_draining(lifecycle, "damage in the bucket");
-                match drain_and_seal(served, bedtime).await {
+                match drain_and_seal(served, eviction).await {
                     fenced @ Cause::Fenced(_) => fenced,
                     _ => Cause::Failed(problem),
                 }
@@ -105,7 +105,7 @@ pub async fn serve(
 async fn until_draining(
     served: &Served,
     lifecycle: &Lifecycle,
-    bedtime: Bedtime,
+    eviction: Eviction,
     stop: &CancellationToken,
 ) -> Cause {
     loop {
@@ -133,7 +133,7 @@ async fn until_draining(
             return Cause::Drain;
         }
         let busy = served.engine.activity().open_transactions > 0;
-        if let Some(timeout) = bedtime.idle_timeout
+        if let Some(timeout) = eviction.idle_timeout
             && !busy
             && served.admission.close_if_idle(now, timeout, draining)
         {
@@ -144,15 +144,15 @@ async fn until_draining(
 }
 
 /// Nobody new is let in. Lets requests end, interrupts the rest, publishes and seals.
-async fn drain_and_seal(served: &Served, bedtime: Bedtime) -> Cause {
+async fn drain_and_seal(served: &Served, eviction: Eviction) -> Cause {
     let started = served.environment.clock.monotonic();
-    let patience = bedtime.drain_timeout / SHARE_FOR_REQUESTS;
+    let patience = eviction.drain_timeout / SHARE_FOR_REQUESTS;
     if tokio::time::timeout(patience, served.admission.empty()).await.is_err() {
         let requests = served.admission.drain();
         tracing::warn!(requests, "interrupting requests that draining waited for");
         let _ = tokio::time::timeout(INTERRUPT_GRACE, served.admission.empty()).await;
     }
-    match served.publisher.seal(started + bedtime.drain_timeout).await {
+    match served.publisher.seal(started + eviction.drain_timeout).await {
         Ok(_) => Cause::Drain,
         Err(error) => of_publish(served, &error),
     }

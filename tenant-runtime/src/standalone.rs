@@ -8,7 +8,7 @@ use crate::{
     metrics::Metrics,
     problems,
     query::{access::Access, service::Service},
-    serving::{Bedtime, serve},
+    serving::{Eviction, serve},
     shipper::Pace,
     tenant::{self, EngineSetup, Opening},
 };
@@ -98,8 +98,8 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
     let connections = Connections::serve(listener, None, query::routes(OneService(service)));
     advance(&lifecycle, RuntimeState::Serving, "standalone");
     greet(port, &config.tenant, folder);
-    let bedtime = Bedtime { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
-    let ending = serve(&served, &lifecycle, bedtime, stop).await;
+    let eviction = Eviction { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
+    let ending = serve(&served, &lifecycle, eviction, stop).await;
     if ending.state != RuntimeState::Fenced {
         connections.close(CLOSE_PATIENCE).await;
     }

@@ -23,7 +23,7 @@ use std::{
 use tenant_runtime::{
     lifecycle::Lifecycle,
     problems,
-    serving::{Bedtime, serve},
+    serving::{Eviction, serve},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -116,12 +116,12 @@ async fn what_no_publish_can_keep_is_given_up() {
     let clock = Arc::clone(&life.served.environment.clock);
     let since = clock.monotonic();
     let (lifecycle, stop) = (Lifecycle::default(), CancellationToken::new());
-    let bedtime = Bedtime { idle_timeout: None, drain_timeout: Duration::from_mins(1) };
+    let eviction = Eviction { idle_timeout: None, drain_timeout: Duration::from_mins(1) };
     let ending = tokio::select! {
         answered = life.run("ALTER TABLE t ADD COLUMN j INTEGER DEFAULT 7") => {
             panic!("it is acknowledged: {answered:?}")
         }
-        ending = serve(&life.served, &lifecycle, bedtime, &stop) => ending,
+        ending = serve(&life.served, &lifecycle, eviction, &stop) => ending,
     };
     assert_eq!(ending.state, RuntimeState::Failed);
     let problem = ending.problem.unwrap();

@@ -77,18 +77,18 @@ impl Reading {
         })
     }
 
-    /// The result was read, or what there was of it before it failed: ends it, and with it its statement. On an error,
-    /// whether the statement had a transaction of our own.
+    /// The result was read, or what there was of it before it failed: ends it, and with it its statement. Also whether the
+    /// statement has a transaction of our own.
     pub fn end(
         self,
         executor: &mut Executor,
         result: Result<(), QueryError>,
-    ) -> Result<(), (QueryError, bool)> {
+    ) -> (Result<(), QueryError>, bool) {
         let Self { stream, _statement, action, wrapped, .. } = self;
         if result.is_ok() {
             executor.outcome.rows_changed = stream.as_ref().and_then(ResultStream::rows_changed);
         }
         drop(stream);
-        result.and_then(|()| executor.executed(wrapped, action)).map_err(|error| (error, wrapped))
+        (result.and_then(|()| executor.executed(wrapped, action)), wrapped)
     }
 }

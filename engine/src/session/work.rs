@@ -14,7 +14,7 @@ use crate::instance::Instance;
 use roost_duckdb::{Extracted, Value};
 use roost_protocol::problem::ErrorCode;
 use roost_protocol::session::Role;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// What ends with an answer.
@@ -70,7 +70,7 @@ impl Work {
                     Scope::Statement,
                 );
             }
-            Err(error) => self.conclude(Err((error, wrapped)), reply, Scope::Statement),
+            Err(error) => self.conclude(Err(error), wrapped, reply, Scope::Statement),
         }
     }
 
@@ -78,8 +78,8 @@ impl Work {
     pub fn serve(&mut self, request: &Request, mode: Mode, reply: Reply) {
         match request::run(&mut self.executor, request, mode) {
             Ok(Some(reading)) => self.read(reading, reply, Scope::Request),
-            Ok(None) => self.conclude(Ok(()), reply, Scope::Request),
-            Err(error) => self.conclude(Err((error, false)), reply, Scope::Request),
+            Ok(None) => self.conclude(Ok(()), false, reply, Scope::Request),
+            Err(error) => self.conclude(Err(error), false, reply, Scope::Request),
         }
     }
 
@@ -110,21 +110,17 @@ impl Work {
 
     fn end_reading(&mut self, result: Result<(), QueryError>) {
         let Some((reading, reply, scope)) = self.reading.take() else { return };
-        let result = reading.end(&mut self.executor, result);
-        self.conclude(result, reply, scope);
+        let (result, wrapped) = reading.end(&mut self.executor, result);
+        self.conclude(result, wrapped, reply, scope);
     }
 
     /// Ends a statement or a request, and answers.
-    fn conclude(&mut self, result: Result<(), (QueryError, bool)>, reply: Reply, scope: Scope) {
+    fn conclude(&mut self, result: Result<(), QueryError>, wrapped: bool, reply: Reply, scope: Scope) {
         let executor = &mut self.executor;
         let result = match scope {
-            Scope::Statement => result.map_err(|(error, wrapped)| {
-                executor.failed(wrapped);
-                error
-            }),
+            Scope::Statement => result.inspect_err(|_| executor.failed(wrapped)),
             Scope::Request => {
                 let left_open = executor.end_transaction(result.is_err());
-                let result = result.map_err(|(error, _)| error);
                 if left_open { result.and_then(|()| Err(request::left_open())) } else { result }
             }
         };
@@ -253,10 +249,7 @@ impl SharedWork {
     }
 
     fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
-        match self.0.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => None,
-        }
+        self.0.try_lock().ok()
     }
 }
 

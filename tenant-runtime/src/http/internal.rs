@@ -33,8 +33,8 @@ const MAX_BODY_BYTES: usize = MAX_SIGNED_BYTES + 1024;
 /// What became of the grant: none while it is being acted upon.
 pub type Outcome = Option<Result<(), Problem>>;
 
-/// The pod as the operator talks to it.
-pub struct Desk {
+/// What the operator has of this pod: it hands over a grant, asks how it is, and commands.
+pub struct PodControl {
     identity: PodIdentity,
     lifecycle: Arc<Lifecycle>,
     environment: Environment,
@@ -44,15 +44,15 @@ pub struct Desk {
     nonces: Mutex<HashMap<Uuid, UnixMillis>>,
 }
 
-impl Desk {
-    /// A desk, and where the one accepted grant comes out.
+impl PodControl {
+    /// Before any grant; the one that is accepted comes out of the receiver.
     pub fn new(
         identity: PodIdentity,
         lifecycle: Arc<Lifecycle>,
         environment: Environment,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Grant>>) {
         let (grants, granted) = mpsc::channel(1);
-        let desk = Self {
+        let control = Self {
             identity,
             lifecycle,
             environment,
@@ -61,7 +61,7 @@ impl Desk {
             served: OnceLock::new(),
             nonces: Mutex::default(),
         };
-        (Arc::new(desk), granted)
+        (Arc::new(control), granted)
     }
 
     /// The tenant is served: statuses and commands are about it.
@@ -144,8 +144,8 @@ fn unauthenticated(why: &str) -> Problem {
 }
 
 /// The routes.
-pub fn routes(desk: Arc<Desk>) -> Router {
-    Router::new().route(paths::GRANT, post(take_grant)).route(paths::COMMAND, post(obey)).with_state(desk)
+pub fn routes(control: Arc<PodControl>) -> Router {
+    Router::new().route(paths::GRANT, post(take_grant)).route(paths::COMMAND, post(obey)).with_state(control)
 }
 
 async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, Problem> {
@@ -157,11 +157,11 @@ async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, Problem> 
     serde_json::from_slice(&bytes).map_err(|error| malformed(format!("cannot be read: {error}")))
 }
 
-async fn take_grant(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, Refused> {
+async fn take_grant(State(control): State<Arc<PodControl>>, body: Body) -> Result<Response, Refused> {
     let request: GrantRequest = read(body).await.map_err(Refused)?;
-    let grant = desk.check_grant(&request.grant).map_err(Refused)?;
+    let grant = control.check_grant(&request.grant).map_err(Refused)?;
     let tenant = format!("{}/{}", grant.tenant.namespace, grant.tenant.name);
-    desk.lifecycle.advance(RuntimeState::Claimed, &format!("granted {tenant} {}", grant.branch)).map_err(
+    control.lifecycle.advance(RuntimeState::Claimed, &format!("granted {tenant} {}", grant.branch)).map_err(
         |refused| {
             let code = if refused.from == RuntimeState::Draining {
                 ErrorCode::Draining
@@ -171,32 +171,32 @@ async fn take_grant(State(desk): State<Arc<Desk>>, body: Body) -> Result<Respons
             Refused(Problem::new(code, format!("this pod is {:?} already", refused.from)))
         },
     )?;
-    if desk.grants.send(grant).await.is_err() {
+    if control.grants.send(grant).await.is_err() {
         return Err(Refused(Problem::new(ErrorCode::NotServing, "this pod is about to end")));
     }
-    let mut outcome = desk.outcome.subscribe();
+    let mut outcome = control.outcome.subscribe();
     let settled = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
     match settled {
-        Some(Ok(())) => Ok(json(&desk.status())),
+        Some(Ok(())) => Ok(json(&control.status())),
         Some(Err(problem)) => Err(Refused(problem)),
         None => Err(Refused(Problem::new(ErrorCode::NotServing, "this pod is about to end"))),
     }
 }
 
-async fn obey(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, Refused> {
+async fn obey(State(control): State<Arc<PodControl>>, body: Body) -> Result<Response, Refused> {
     let request: CommandRequest = read(body).await.map_err(Refused)?;
-    let order = desk.check_command(&request.command).map_err(Refused)?;
+    let order = control.check_command(&request.command).map_err(Refused)?;
     tracing::debug!(?order, "command");
-    match (order, desk.served.get()) {
+    match (order, control.served.get()) {
         (Order::Report, _) => {}
         (Order::Publish | Order::Drain, None) => {
-            let detail = format!("this pod serves nothing; it is {:?}", desk.lifecycle.state());
+            let detail = format!("this pod serves nothing; it is {:?}", control.lifecycle.state());
             return Err(Refused(Problem::new(ErrorCode::NotServing, detail)));
         }
         (Order::Publish, Some(served)) => publish(served).await.map_err(Refused)?,
-        (Order::Drain, Some(served)) => served.begin_draining(&desk.lifecycle, "commanded"),
+        (Order::Drain, Some(served)) => served.begin_draining(&control.lifecycle, "commanded"),
     }
-    Ok(json(&desk.status()))
+    Ok(json(&control.status()))
 }
 
 /// A publish goes on when its asker leaves: it must not stop half way.
