@@ -1,15 +1,20 @@
-//! Which headers pass: of a request only those that a runtime may want, of an answer all but those of one connection.
+//! The way of an answer to the client: which of its headers pass, and the record of how it ended.
 
-use http::{HeaderMap, HeaderName, header};
-use roost_protocol::names::SESSION_HEADER;
-
-/// Request headers that pass, besides `roost-*`.
-const PASSED: [HeaderName; 4] =
-    [header::ACCEPT, header::CONTENT_TYPE, header::CONTENT_ENCODING, header::USER_AGENT];
-/// Trace context headers, which pass too.
-const TRACE: [&str; 2] = ["traceparent", "tracestate"];
-/// Roost's own headers begin so; the session is the gateway's to state.
-const OWN_PREFIX: &str = "roost-";
+use super::request::named_by_connection;
+use crate::{
+    audit::Record,
+    limits::Admission,
+    response::{self, AnswerBody, BodyError},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use roost_protocol::{names::SESSION_HEADER, routes::RouteError};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 /// Headers that concern one connection only (RFC 9110, 7.6.1), besides those that `Connection` names.
 const HOP_BY_HOP: [&str; 9] = [
@@ -24,20 +29,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// The client's headers that go on to the runtime. An allowlist: credentials and cookies have no way through.
-pub fn for_runtime(client: &HeaderMap) -> HeaderMap {
-    let named = named_by_connection(client);
-    let passes = |name: &HeaderName| {
-        let own = name.as_str().starts_with(OWN_PREFIX) && name.as_str() != SESSION_HEADER;
-        (own || PASSED.contains(name) || TRACE.contains(&name.as_str())) && !named.contains(name)
-    };
-    client
-        .iter()
-        .filter(|(name, _)| passes(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
 /// The runtime's headers that go on to the client. `Content-Length` does: a cut body must be seen as cut.
 pub fn for_client(runtime: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(runtime);
@@ -51,9 +42,61 @@ pub fn for_client(runtime: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+/// The answer to a request that is no call of the API.
+pub fn no_such_call(error: &RouteError) -> Response<AnswerBody> {
+    let mut answer = response::problem(&error.into());
+    if let Some(allowed) = error.allow().and_then(|allowed| HeaderValue::try_from(allowed).ok()) {
+        answer.headers_mut().insert(header::ALLOW, allowed);
+    }
+    answer
+}
+
+/// The answer with its record, which is written when it ends, and the place that it takes until then.
+pub fn follow(
+    answer: Response<AnswerBody>,
+    mut record: Record,
+    admission: Admission,
+) -> Response<AnswerBody> {
+    record.answered(answer.status().as_u16());
+    answer.map(|body| Followed { body, record, _admission: admission }.boxed_unsync())
+}
+
+/// An answer's body with the line to be written at its end and the place that it takes until then.
+struct Followed {
+    body: AnswerBody,
+    record: Record,
+    _admission: Admission,
+}
+
+impl Body for Followed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(data)) => {
+                self.record.sent(data.data_ref().map_or(0, |data| data.len() as u64));
+                if self.body.is_end_stream() {
+                    self.record.complete();
+                }
+            }
+            Some(Err(_)) => self.record.cut(),
+            None => self.record.complete(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 #[cfg(test)]
@@ -69,27 +112,6 @@ mod tests {
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         names
-    }
-
-    #[test]
-    fn only_harmless_request_headers_pass() {
-        let client = map(&[
-            ("authorization", "Bearer sesame"),
-            ("cookie", "a=b"),
-            ("roost-session", "forged"),
-            ("roost-query-id", "x"),
-            ("host", "gateway"),
-            ("accept", "text/csv"),
-            ("content-type", "application/json"),
-            ("content-length", "5"),
-            ("transfer-encoding", "chunked"),
-            ("connection", "keep-alive, user-agent"),
-            ("user-agent", "curl"),
-            ("traceparent", "00-1-2-01"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("expect", "100-continue"),
-        ]);
-        assert_eq!(names(&for_runtime(&client)), ["accept", "content-type", "roost-query-id", "traceparent"]);
     }
 
     #[test]

@@ -1,9 +1,7 @@
-//! Waking: which operator replica to ask, asking it, and asking once for all who wait.
+//! The operator as the gateway's source of pods: which of its replicas to ask, and asking it over HTTP.
 
-mod endpoints;
-mod flight;
-mod operator;
+mod client;
+mod replicas;
 
-pub use endpoints::{EndpointsReceiver, follow as follow_endpoints};
-pub use flight::{FlightLimits, Flights};
-pub use operator::{Operator, out_of_time};
+pub use client::Operator;
+pub use replicas::{EndpointsReceiver, follow as follow_endpoints};
