@@ -162,3 +162,106 @@ impl Reach {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{FutureExt as _, future::BoxFuture};
+    use roost_protocol::signing::SigningKey;
+    use rustls::{ClientConfig, RootCertStore};
+    use std::sync::Mutex;
+    use tokio::sync::watch;
+
+    /// An operator that names pod `a`, and `b` to whoever avoids that.
+    #[derive(Default)]
+    struct Script(Mutex<Vec<Wake>>);
+
+    impl Waker for Script {
+        fn wake<'a>(&'a self, wake: &'a Wake, _: Instant) -> BoxFuture<'a, Result<Route, Problem>> {
+            self.0.lock().unwrap().push(wake.clone());
+            let uid = if wake.not_pod_uid.as_deref() == Some("a") { "b" } else { "a" };
+            let route = Route {
+                version: 1,
+                pod: format!("rt-{uid}"),
+                pod_uid: uid.into(),
+                address: "127.0.0.1".into(),
+                port: 1,
+                tenant_uid: "t".into(),
+                statement_timeout: Duration::from_secs(1),
+            };
+            async { Ok(route) }.boxed()
+        }
+    }
+
+    fn reach(operator: &Arc<Script>, keys: KeysReceiver) -> Reach {
+        let limits = WakeLimits { wakes: 1, waiters: 1, patience: Duration::from_secs(1) };
+        let waker: Arc<dyn Waker> = Arc::<Script>::clone(operator);
+        Reach::new(waker, limits, keys, Arc::default())
+    }
+
+    fn keys() -> Option<Arc<Keys>> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls =
+            ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let session = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
+        Some(Arc::new(Keys { session, tls: Arc::new(tls), generation: 1 }))
+    }
+
+    fn branch() -> BranchKey {
+        BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_operator_is_asked_only_where_no_known_pod_will_do() {
+        let (_sender, receiver) = watch::channel(keys());
+        let operator = Arc::<Script>::default();
+        let reach = reach(&operator, receiver);
+        // (intent, pod to avoid, pod found, whether the operator was asked)
+        for (intent, avoid, found, asked) in [
+            (Intent::IfRunning, None, "a", true),
+            (Intent::IfRunning, None, "a", false),
+            (Intent::Wake, None, "a", false),
+            (Intent::Wake, Some("a"), "b", true),
+            (Intent::Wake, None, "b", false),
+            (Intent::IfRunning, Some("b"), "a", true),
+        ] {
+            let destination = reach.find(&branch(), intent, avoid, soon()).await.unwrap();
+            assert_eq!(destination.route().pod_uid, found, "{intent:?} {avoid:?}");
+            let wake = Wake {
+                key: branch(),
+                not_pod_uid: avoid.map(str::to_owned),
+                only_if_running: intent == Intent::IfRunning,
+            };
+            let expected = if asked { vec![wake] } else { vec![] };
+            assert_eq!(std::mem::take(&mut *operator.0.lock().unwrap()), expected, "{intent:?} {avoid:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_left_is_not_called_and_the_operator_is_asked() {
+        let (_sender, receiver) = watch::channel(keys());
+        let operator = Arc::<Script>::default();
+        let reach = reach(&operator, receiver);
+        let destination = reach.find(&branch(), Intent::Wake, None, soon()).await.unwrap();
+        destination.pod.presence.connected().ended(End::Theirs);
+        assert!(matches!(reach.dial(&destination).await, Err(DialError::Gone)));
+        reach.find(&branch(), Intent::Wake, None, soon()).await.unwrap();
+        assert_eq!(operator.0.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_reached_before_the_keys_are_there() {
+        let (sender, receiver) = watch::channel(None);
+        let operator = Arc::<Script>::default();
+        let reach = reach(&operator, receiver);
+        let early = reach.find(&branch(), Intent::Wake, None, soon()).await;
+        assert_eq!(early.unwrap_err().code, ErrorCode::WakeTimeout);
+        assert!(operator.0.lock().unwrap().is_empty());
+        sender.send_replace(keys());
+        assert!(reach.find(&branch(), Intent::Wake, None, soon()).await.is_ok());
+    }
+}
