@@ -1,37 +1,23 @@
-//! The audit log: one line for each request of the query API, at its end. Never a statement, never a token.
+//! The audit log: one line for each call of the public API, at its end. Never a statement, never a token.
 
-use crate::{
-    limits::Admission,
-    metrics::Metrics,
-    response::{AnswerBody, BodyError},
-    target::Target,
-};
-use bytes::Bytes;
-use http::Response;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use roost_protocol::{problem::Problem, session::Role};
-use std::{
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use crate::metrics::Metrics;
+use roost_protocol::{problem::Problem, routes::Call, session::Role};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Target of the audit lines, for filters.
 const TARGET: &str = "roost::audit";
 
-/// What is known of a request; written when dropped.
+/// The line of one call, as far as it is known; written when dropped.
 pub struct Record {
-    target: Target,
+    call: Call,
     peer: SocketAddr,
     started: Instant,
     metrics: Arc<Metrics>,
     /// Kubernetes user name, once known.
     pub user: Option<String>,
-    /// What the user may do, once known.
+    /// The user's role, once known.
     pub role: Option<Role>,
     /// The query's id, once known.
     pub query_id: Option<Uuid>,
@@ -42,10 +28,10 @@ pub struct Record {
 
 impl Record {
     /// Begins a line. Unless something else is said, the client left.
-    pub fn begin(target: Target, peer: SocketAddr, metrics: Arc<Metrics>) -> Self {
+    pub fn begin(call: Call, peer: SocketAddr, metrics: Arc<Metrics>) -> Self {
         metrics.request_began();
         Self {
-            target,
+            call,
             peer,
             started: Instant::now(),
             metrics,
@@ -64,75 +50,46 @@ impl Record {
         problem.code.name().clone_into(&mut self.outcome);
     }
 
-    /// Ends the line when the answer ends.
-    pub fn follow(mut self, response: Response<AnswerBody>, admission: Admission) -> Response<AnswerBody> {
-        self.status = response.status().as_u16();
-        response.map(|body| Followed { body, record: self, _admission: admission }.boxed_unsync())
+    /// An answer begins, with this HTTP status.
+    pub const fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// So many more bytes of the answer were passed on.
+    pub const fn sent(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    /// The whole answer was passed on.
+    pub fn complete(&mut self) {
+        self.outcome = "complete".into();
+    }
+
+    /// The runtime broke off its answer.
+    pub fn cut(&mut self) {
+        self.outcome = "cut-by-runtime".into();
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        self.metrics.request_ended(self.target.call, &self.outcome, elapsed, self.bytes);
+        let operation = self.call.operation().name;
+        self.metrics.request_ended(operation, &self.outcome, elapsed, self.bytes);
         tracing::info!(
             target: TARGET,
             user = self.user.as_deref().unwrap_or("-"),
             role = self.role.map(|role| format!("{role:?}")),
             peer = %self.peer,
-            namespace = self.target.key.namespace,
-            tenant = self.target.key.tenant,
-            branch = self.target.key.branch,
-            verb = self.target.call.name(),
+            namespace = self.call.branch.namespace,
+            tenant = self.call.branch.tenant,
+            branch = self.call.branch.branch,
+            verb = operation,
             query_id = self.query_id.map(|id| id.to_string()),
             status = self.status,
             outcome = self.outcome,
             bytes = self.bytes,
             millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         );
-    }
-}
-
-/// An answer's body with the line to be written at its end and the place that it takes until then.
-struct Followed {
-    body: AnswerBody,
-    record: Record,
-    _admission: Admission,
-}
-
-impl Followed {
-    fn ended(&mut self) {
-        self.record.outcome = "complete".into();
-    }
-}
-
-impl Body for Followed {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
-            Some(Ok(data)) => {
-                self.record.bytes += data.data_ref().map_or(0, |data| data.len() as u64);
-                if self.body.is_end_stream() {
-                    self.ended();
-                }
-            }
-            Some(Err(_)) => self.record.outcome = "cut-by-runtime".into(),
-            None => self.ended(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

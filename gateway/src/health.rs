@@ -1,6 +1,6 @@
 //! The port for probes and Prometheus.
 
-use crate::{keys::KeysReceiver, metrics::Metrics, wake::EndpointsReceiver};
+use crate::{keys::KeysReceiver, metrics::Metrics, operator::EndpointsReceiver};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;

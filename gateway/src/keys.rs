@@ -1,4 +1,4 @@
-//! What the operator hands the gateway through a Secret: the key that signs session tokens, and the internal CA.
+//! The keys that the operator hands the gateway through a Secret: the one that signs session tokens, and the internal CA.
 
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Secret;
@@ -31,7 +31,7 @@ pub struct Keys {
 /// The newest keys; `None` until the operator has made them.
 pub type KeysReceiver = watch::Receiver<Option<Arc<Keys>>>;
 
-/// Why a Secret cannot be used.
+/// Reason why a Secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A key is missing from the Secret.

@@ -1,5 +1,8 @@
 //! The gateway: the stable endpoint of every tenant. It finds out who asks and what they may do, has the operator
-//! wake the branch, and passes the request on to the runtime pod and the answer back, both as they come.
+//! wake the branch, and passes the request on to the runtime pod and the answer back.
+//!
+//! [`reach`] finds and dials the pod of a branch and knows no client's protocol; [`http`] speaks with clients, and uses
+//! `reach`, [`auth`] and [`limits`], as another protocol beside it would. [`operator`] is how `reach` has pods named.
 
 #![allow(
     clippy::result_large_err,
@@ -8,18 +11,16 @@
 
 pub mod audit;
 pub mod auth;
-pub mod body;
 pub mod clock;
 pub mod config;
-pub mod gateway;
 pub mod health;
+pub mod http;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
-pub mod proxy;
+pub mod operator;
+pub mod reach;
 pub mod response;
 pub mod server;
 pub mod setup;
-pub mod target;
 pub mod tls;
-pub mod wake;

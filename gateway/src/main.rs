@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use roost_gateway::{
-    config::Config, gateway::Gateway, health::Health, keys, metrics::Metrics, server::Server, setup,
-    tls::ServingCertificate, wake,
+    config::Config, health::Health, http::Gateway, keys, metrics::Metrics, operator, server::Server, setup,
+    tls::ServingCertificate,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::{
@@ -36,7 +36,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (keys_sender, keys_receiver) = watch::channel(None);
     let (endpoints_sender, endpoints) = watch::channel(BTreeSet::new());
     tokio::spawn(keys::follow(client.clone(), config.namespace.clone(), keys_sender));
-    tokio::spawn(wake::follow_endpoints(
+    tokio::spawn(operator::follow_endpoints(
         client.clone(),
         config.namespace.clone(),
         config.operator_service.clone(),

@@ -1,6 +1,6 @@
 //! Accepting client connections: how many, how slow they may be, and how they end.
 
-use crate::{gateway::Gateway, metrics::Metrics};
+use crate::{http::Gateway, metrics::Metrics};
 use http::{HeaderValue, header};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{

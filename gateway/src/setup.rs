@@ -2,15 +2,14 @@
 
 use crate::{
     auth::Authenticator,
-    body::BodyBuffer,
     config::Config,
-    gateway::Gateway,
+    http::{BodyBuffer, Forwarder, Gateway, Queries},
     keys::KeysReceiver,
     limits::TenantLimits,
     metrics::Metrics,
-    proxy::Forwarder,
+    operator::{EndpointsReceiver, Operator},
+    reach::{Reach, WakeLimits},
     server::ServerLimits,
-    wake::{EndpointsReceiver, FlightLimits, Flights, Operator},
 };
 use std::sync::Arc;
 
@@ -23,17 +22,18 @@ pub fn gateway(
     metrics: Arc<Metrics>,
 ) -> Arc<Gateway> {
     let operator = Operator::new(endpoints, keys.clone(), config.operator_token_file.clone());
-    let limits = FlightLimits {
-        flights: config.max_wakes as usize,
+    let limits = WakeLimits {
+        wakes: config.max_wakes as usize,
         waiters: config.max_waiters_per_branch as usize,
         patience: config.wake_timeout,
     };
-    let flights = Flights::new(Arc::new(operator), limits, Arc::clone(&metrics));
+    let reach = Reach::new(Arc::new(operator), limits, keys, Arc::clone(&metrics));
     Arc::new(Gateway {
         authenticator: Authenticator::new(client, Arc::clone(&metrics)),
         limits: TenantLimits::new(config.max_requests_per_tenant),
         bodies: BodyBuffer::new(config.max_buffered_bytes, config.body_timeout),
-        forwarder: Forwarder::new(flights, keys, config.wake_timeout, Arc::clone(&metrics)),
+        queries: Queries::default(),
+        forwarder: Forwarder::new(reach, config.wake_timeout, Arc::clone(&metrics)),
         metrics,
     })
 }

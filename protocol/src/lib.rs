@@ -1,5 +1,5 @@
-//! What Roost's processes say to each other: wakes, grants, session tokens, commands, the query API and the
-//! table of public errors. No I/O, no clock: whoever calls passes the time in.
+//! The messages between Roost's processes: wakes, grants, session tokens, commands, the query API and the
+//! tables of its operations and public errors. No I/O, no clock: whoever calls passes the time in.
 
 pub mod branch_key;
 pub mod command;
@@ -11,6 +11,7 @@ pub mod position;
 pub mod problem;
 pub mod query;
 pub mod replay;
+pub mod routes;
 pub mod secret;
 pub mod session;
 pub mod signing;

@@ -1,8 +1,8 @@
-//! The query API's types: what a client posts, and in which formats it may have the answer.
+//! The query API's types: the body that a client posts, and the formats in which it may have the answer.
 
 use serde::{Deserialize, Serialize};
 
-/// Largest request body of a query, in bytes.
+/// Largest request body of a query, in bytes; [`crate::routes`] tells it of each operation.
 pub const MAX_QUERY_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Most parameters that one statement may have.
 pub const MAX_PARAMETERS: usize = 10_000;

@@ -1,11 +1,12 @@
-//! Who asks, and what they may do. Kubernetes is the authority: a TokenReview says who, a SubjectAccessReview what.
+//! Authentication and authorization. Kubernetes is the authority: a TokenReview says who asks, a SubjectAccessReview
+//! what they may do.
 
 mod bearer;
 mod remembered;
 mod reviews;
 mod unanswered;
 
-pub use bearer::BearerToken;
+pub use bearer::{BearerToken, TokenError, refusal};
 pub use unanswered::ReviewError;
 
 use crate::metrics::Metrics;
@@ -20,27 +21,27 @@ use roost_protocol::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How long a grant is believed without asking again.
+/// Time for which a grant is believed without asking again.
 pub const FRESH: Duration = Duration::from_mins(1);
-/// How long a denial is believed without asking again.
+/// Time for which a denial is believed without asking again.
 pub const DENIAL_MEMORY: Duration = Duration::from_secs(5);
-/// How old a grant may become while the API server does not answer.
+/// Greatest age of a grant while the API server does not answer.
 pub const STALE: Duration = Duration::from_mins(5);
 /// After the API server failed to answer, how long it is not asked again for the same thing.
 pub const FAILURE_MEMORY: Duration = Duration::from_secs(1);
 /// Most identities and most grants that are remembered.
 pub const MAX_REMEMBERED: u64 = 20_000;
 
-/// What a caller may do with a branch.
+/// A caller's rights on a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Kubernetes user name.
     pub user: String,
-    /// What the user may do.
+    /// The greatest role that they give.
     pub role: Role,
 }
 
-/// Authenticates and authorizes, remembering both for a moment.
+/// Authenticator and authorizer; remembers both answers for a moment.
 pub struct Authenticator {
     reviews: Reviews,
     identities: Remembered<TokenHash, Arc<UserInfo>>,
@@ -66,13 +67,13 @@ impl Authenticator {
         }
     }
 
-    /// Says who shows this token.
+    /// The user who shows this token.
     pub async fn identify(&self, token: &BearerToken) -> Result<Arc<UserInfo>, Problem> {
         let result = self.identities.get(token.hash(), || self.reviews.identify(token)).await;
         self.count(result)
     }
 
-    /// Says what the owner of this token may do with the branch; [`ErrorCode::Forbidden`] when nothing.
+    /// The rights of this token's owner on the branch; [`ErrorCode::Forbidden`] when there are none.
     pub async fn authorize(
         &self,
         token: &BearerToken,

@@ -6,7 +6,7 @@ use roost_protocol::problem::Problem;
 use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
-/// How long what is remembered.
+/// Times for which answers are remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// A grant is used this long without asking again.
@@ -26,9 +26,9 @@ pub struct Memory {
 pub enum Verdict<V> {
     /// Yes.
     Granted {
-        /// What was granted.
+        /// The thing granted.
         value: V,
-        /// How long from now it holds at most, when that is known.
+        /// Longest time from now that it holds, when that is known.
         for_at_most: Option<Duration>,
     },
     /// No, and why.

@@ -1,4 +1,4 @@
-//! What the gateway asks the API server: who owns a token, and what they may do.
+//! The gateway's questions to the API server: who owns a token, and what they may do.
 
 use super::{bearer::BearerToken, remembered::Verdict, unanswered::ReviewError};
 use crate::clock;
@@ -37,7 +37,7 @@ impl Reviews {
         Self { client, turns: Semaphore::new(MAX_CONCURRENT_REVIEWS) }
     }
 
-    /// Who owns the token, by TokenReview for our audience and no other.
+    /// The owner of the token, by TokenReview for our audience and no other.
     pub async fn identify(&self, token: &BearerToken) -> Result<Verdict<Arc<UserInfo>>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -62,7 +62,7 @@ impl Reviews {
         })
     }
 
-    /// What the user may do with the branch. Verb `connect` reads and writes, `read` reads.
+    /// The user's role on the branch. Verb `connect` reads and writes, `read` reads.
     pub async fn authorize(
         &self,
         token: &BearerToken,
@@ -192,7 +192,7 @@ struct Claim {
     made: bool,
 }
 
-/// What an object claims, if it stands for this branch.
+/// The claim of an object, if it stands for this branch.
 fn claim(branch: Branch, key: &BranchKey) -> Option<Claim> {
     if branch.spec.tenant_name != key.tenant || lost_its_name(&branch) {
         return None;

@@ -1,8 +1,8 @@
-//! What the API server does not answer, and what a client is told of it.
+//! Questions that the API server does not answer, and the problem that a client gets for it.
 
 use roost_protocol::problem::{ErrorCode, Problem};
 
-/// Why access could not be checked.
+/// Reason why access could not be checked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReviewError {
     /// The API server does not answer, or says that it cannot now.

@@ -1,7 +1,7 @@
 //! What the gateway learns from the API server while it runs: keys and operator endpoints; and what readiness says.
 
 use crate::harness::{PATIENCE, Setting, eventually};
-use roost_gateway::{health::Health, keys, metrics::Metrics, wake};
+use roost_gateway::{health::Health, keys, metrics::Metrics, operator};
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::{sync::watch, time::timeout};
@@ -38,7 +38,8 @@ async fn the_gateway_is_ready_once_it_has_keys_and_an_operator() {
     let _keys = AbortOnDropHandle::new(tokio::spawn(keys::follow(client.clone(), namespace(), keys_sender)));
     timeout(PATIENCE, keys.wait_for(Option::is_some)).await.unwrap().unwrap();
     assert_eq!(health.answer("/readyz").status(), 503);
-    let following = wake::follow_endpoints(client, namespace(), "roost-operator".into(), endpoints_sender);
+    let following =
+        operator::follow_endpoints(client, namespace(), "roost-operator".into(), endpoints_sender);
     let _endpoints = AbortOnDropHandle::new(tokio::spawn(following));
     timeout(PATIENCE, endpoints.wait_for(|known| !known.is_empty())).await.unwrap().unwrap();
     assert_eq!(*endpoints.borrow(), ["10.0.0.7:8443".parse().unwrap()].into());

@@ -8,7 +8,7 @@ use crate::{
 use clap::Parser as _;
 use futures::FutureExt as _;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use roost_gateway::{config::Config, gateway::Gateway, keys::Keys, metrics::Metrics, server::Server, setup};
+use roost_gateway::{config::Config, http::Gateway, keys::Keys, metrics::Metrics, server::Server, setup};
 use roost_protocol::{
     names::{CA_CERT_KEY, OPERATOR_TLS_NAME, SESSION_HEADER, SESSION_SIGNING_KEY, runtime_tls_name},
     session::SessionToken,

@@ -20,6 +20,7 @@ mod kubernetes;
 mod leaving;
 mod peer;
 mod proxying;
+mod request_bodies;
 mod serving;
 mod streaming;
 mod waking;

@@ -1,8 +1,8 @@
-//! Whether a pod is there, as its open connections tell.
+//! The presence of a pod, as its open connections tell.
 //!
-//! A pod that ends closes its connections, or its kernel does; a node that vanished is noticed by TCP keepalive. So an
-//! open connection is a witness, and its end by the other side is the news that the pod leaves, long before a connect to
-//! an address where nobody is left would time out.
+//! A pod that ends closes its connections, or its kernel does; a node that vanished is noticed by TCP keepalive. So the
+//! end of a connection by the other side is the news that the pod leaves, long before a connect to an address where
+//! nobody is left would time out.
 
 use prometheus_client::metrics::counter::Counter;
 use std::sync::{
@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What is known of a pod.
+/// Presence of a pod, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The operator has just named it; nobody has connected yet.
@@ -23,7 +23,7 @@ pub enum Standing {
     Gone,
 }
 
-/// Who ended a connection.
+/// The side that ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// This side.
@@ -40,12 +40,12 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Of a pod that the operator has just named; counts in `departures` when it is found gone.
+    /// The presence of a pod that the operator has just named; counts in `departures` when it is found gone.
     pub const fn new(departures: Counter) -> Self {
         Self { standing: Mutex::new(Standing::Named), departures }
     }
 
-    /// What is known now.
+    /// Its presence, as far as it is known now.
     pub fn standing(&self) -> Standing {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,12 +58,12 @@ impl Presence {
         }
     }
 
-    /// A connection is open; its end must be told to the witness.
-    pub fn connected(self: &Arc<Self>) -> Witness {
+    /// A connection is open.
+    pub fn connected(self: &Arc<Self>) -> OpenConnection {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let open = if let Standing::Connected(open) = *standing { open } else { 0 };
         *standing = Standing::Connected(open + 1);
-        Witness { presence: Arc::clone(self), open: AtomicBool::new(true) }
+        OpenConnection { presence: Arc::clone(self), open: AtomicBool::new(true) }
     }
 
     fn disconnected(&self, end: End) {
@@ -79,19 +79,26 @@ impl Presence {
     }
 }
 
-/// Tells the end of one connection, once, whoever notices it first.
+/// An open connection to a pod, as the pod's presence counts it. Its end is told once, by whoever notices it first;
+/// dropped untold, it was ended on this side.
 #[derive(Debug)]
-pub struct Witness {
+pub struct OpenConnection {
     presence: Arc<Presence>,
     open: AtomicBool,
 }
 
-impl Witness {
-    /// The connection is over.
-    pub fn over(&self, end: End) {
+impl OpenConnection {
+    /// Tells that the connection is over.
+    pub fn ended(&self, end: End) {
         if self.open.swap(false, Ordering::AcqRel) {
             self.presence.disconnected(end);
         }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.ended(End::Ours);
     }
 }
 
@@ -107,14 +114,14 @@ mod tests {
         let (first, second) = (presence.connected(), presence.connected());
         presence.named();
         assert_eq!(presence.standing(), Standing::Connected(2));
-        first.over(End::Theirs);
+        first.ended(End::Theirs);
         // Whoever comes later says nothing new.
-        first.over(End::Ours);
-        first.over(End::Theirs);
+        first.ended(End::Ours);
+        first.ended(End::Theirs);
         assert_eq!((presence.standing(), departures.get()), (Standing::Connected(1), 0));
-        second.over(End::Ours);
+        second.ended(End::Ours);
         assert_eq!((presence.standing(), departures.get()), (Standing::Unwatched, 0));
-        presence.connected().over(End::Theirs);
+        presence.connected().ended(End::Theirs);
         assert_eq!((presence.standing(), departures.get()), (Standing::Gone, 1));
         presence.named();
         assert_eq!(presence.standing(), Standing::Named);

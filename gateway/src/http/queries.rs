@@ -1,4 +1,5 @@
-//! Queries that wait for their tenant to wake: cancelled here, since no runtime knows them yet.
+//! The queries that have no answer yet, by their ids: no id is used twice at once, and a query that waits for its tenant
+//! to wake is cancelled here, since no runtime knows it yet.
 
 use roost_protocol::{
     BranchKey,
@@ -11,10 +12,10 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Whose query of which id: another user's cannot be cancelled.
+/// A query by its id, its branch and its user: another user's cannot be cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QueryKey {
-    /// Of which branch.
+    /// Its branch.
     pub branch: BranchKey,
     /// Kubernetes user name.
     pub user: String,
@@ -22,7 +23,7 @@ pub struct QueryKey {
     pub id: Uuid,
 }
 
-/// How far a query is.
+/// Stage of a query.
 #[derive(Debug)]
 enum Stage {
     /// Nothing of it has been sent: it can be cancelled.
@@ -35,11 +36,11 @@ type Stages = Mutex<HashMap<QueryKey, Stage>>;
 
 /// The queries that have no answer yet; as many as admission lets in.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub struct Queries {
     stages: Arc<Stages>,
 }
 
-impl Waiting {
+impl Queries {
     /// A query came in. Refused if one of the same name has no answer yet.
     pub fn enter(&self, key: QueryKey) -> Result<Ticket, Problem> {
         let cancelled = CancellationToken::new();
@@ -117,17 +118,17 @@ mod tests {
 
     #[test]
     fn only_what_waits_is_cancelled_and_then_never_sent() {
-        let waiting = Waiting::default();
-        assert!(!waiting.cancel(&key("alice")));
-        let ticket = waiting.enter(key("alice")).unwrap();
-        assert_eq!(waiting.enter(key("alice")).unwrap_err().code, ErrorCode::QueryIdInUse);
-        assert!(!waiting.cancel(&key("bob")));
+        let queries = Queries::default();
+        assert!(!queries.cancel(&key("alice")));
+        let ticket = queries.enter(key("alice")).unwrap();
+        assert_eq!(queries.enter(key("alice")).unwrap_err().code, ErrorCode::QueryIdInUse);
+        assert!(!queries.cancel(&key("bob")));
         ticket.sending().unwrap();
-        assert!(!waiting.cancel(&key("alice")), "a runtime may know it");
+        assert!(!queries.cancel(&key("alice")), "a runtime may know it");
         ticket.waiting();
-        assert!(waiting.cancel(&key("alice")));
+        assert!(queries.cancel(&key("alice")));
         assert_eq!(ticket.sending().unwrap_err().code, ErrorCode::Cancelled);
         drop(ticket);
-        assert!(waiting.stages.lock().unwrap().is_empty());
+        assert!(queries.stages.lock().unwrap().is_empty());
     }
 }

@@ -10,52 +10,52 @@ use std::{
     time::Duration,
 };
 
-/// Most routes remembered.
-const MAX_ROUTES: u64 = 20_000;
-/// How long a route is used before the operator is asked again, so that a changed class is noticed.
-const ROUTE_LIFETIME: Duration = Duration::from_mins(5);
+/// Most pods remembered.
+const MAX_PODS: u64 = 20_000;
+/// Longest time that a pod is used before the operator is asked again, so that a changed class is noticed.
+const POD_LIFETIME: Duration = Duration::from_mins(5);
 
 /// A pod that serves a branch.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct Pod {
     /// The way to it.
     pub route: Arc<Route>,
     /// Whether it is there.
     pub presence: Arc<Presence>,
 }
 
-/// Routes by branch.
-pub struct Routes {
-    known: Cache<BranchKey, Known>,
+/// The pods by branch.
+pub struct Pods {
+    known: Cache<BranchKey, Pod>,
     /// By pod UID, as long as anybody holds it: however often a pod is named, its connections are counted together.
     presences: Mutex<HashMap<String, Weak<Presence>>>,
     metrics: Arc<Metrics>,
 }
 
-impl Routes {
+impl Pods {
     /// None yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let known = Cache::builder().max_capacity(MAX_ROUTES).time_to_live(ROUTE_LIFETIME).build();
+        let known = Cache::builder().max_capacity(MAX_PODS).time_to_live(POD_LIFETIME).build();
         Self { known, presences: Mutex::default(), metrics }
     }
 
     /// The branch's pod, unless it is known to be gone.
-    pub fn get(&self, key: &BranchKey) -> Option<Known> {
-        self.known.get(key).filter(|known| known.presence.standing() != Standing::Gone)
+    pub fn get(&self, key: &BranchKey) -> Option<Pod> {
+        self.known.get(key).filter(|pod| pod.presence.standing() != Standing::Gone)
     }
 
-    /// Remembers what the operator said.
-    pub fn named(&self, key: &BranchKey, route: Arc<Route>) -> Known {
+    /// Remembers the pod that the operator named.
+    pub fn named(&self, key: &BranchKey, route: Arc<Route>) -> Pod {
         let presence = self.presence(&route.pod_uid);
         presence.named();
-        let known = Known { route, presence };
-        self.known.insert(key.clone(), known.clone());
-        known
+        let pod = Pod { route, presence };
+        self.known.insert(key.clone(), pod.clone());
+        pod
     }
 
     /// Forgets a pod, unless the route has already been replaced.
     pub fn forget(&self, key: &BranchKey, pod_uid: &str) {
-        if self.known.get(key).is_some_and(|known| known.route.pod_uid == pod_uid) {
+        if self.known.get(key).is_some_and(|pod| pod.route.pod_uid == pod_uid) {
             self.known.invalidate(key);
         }
     }
@@ -80,7 +80,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::presence::End;
+    use crate::reach::presence::End;
 
     fn route(uid: &str) -> Arc<Route> {
         Arc::new(Route {
@@ -96,33 +96,33 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_gone_is_believed_again_when_the_operator_names_it() {
-        let routes = Routes::new(Arc::default());
+        let pods = Pods::new(Arc::default());
         let key = BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() };
-        let known = routes.named(&key, route("a"));
-        let witness = known.presence.connected();
-        assert!(routes.get(&key).is_some());
-        witness.over(End::Theirs);
-        assert!(routes.get(&key).is_none());
-        routes.named(&key, route("a"));
+        let known = pods.named(&key, route("a"));
+        let connection = known.presence.connected();
+        assert!(pods.get(&key).is_some());
+        connection.ended(End::Theirs);
+        assert!(pods.get(&key).is_none());
+        pods.named(&key, route("a"));
         assert_eq!(known.presence.standing(), Standing::Named);
-        assert!(routes.get(&key).is_some());
-        routes.forget(&key, "b");
-        assert!(routes.get(&key).is_some());
-        routes.forget(&key, "a");
-        assert!(routes.get(&key).is_none());
+        assert!(pods.get(&key).is_some());
+        pods.forget(&key, "b");
+        assert!(pods.get(&key).is_some());
+        pods.forget(&key, "a");
+        assert!(pods.get(&key).is_none());
     }
 
     #[test]
     fn nothing_is_kept_of_a_pod_that_nobody_holds() {
-        let routes = Routes::new(Arc::default());
+        let pods = Pods::new(Arc::default());
         let key = BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() };
-        let known = routes.named(&key, route("a"));
-        routes.sweep();
-        assert_eq!(routes.presences.lock().unwrap().len(), 1);
-        routes.forget(&key, "a");
-        routes.known.run_pending_tasks();
+        let known = pods.named(&key, route("a"));
+        pods.sweep();
+        assert_eq!(pods.presences.lock().unwrap().len(), 1);
+        pods.forget(&key, "a");
+        pods.known.run_pending_tasks();
         drop(known);
-        routes.sweep();
-        assert!(routes.presences.lock().unwrap().is_empty());
+        pods.sweep();
+        assert!(pods.presences.lock().unwrap().is_empty());
     }
 }

@@ -1,16 +1,18 @@
 //! Asking an operator replica to wake a branch.
 
-use super::endpoints::{EndpointsReceiver, preference};
+use super::replicas::{EndpointsReceiver, preference};
 use crate::{
-    body::read_bounded,
     keys::{Keys, KeysReceiver},
-    proxy::connection::{CONNECT_TIMEOUT, connect},
+    reach::{CONNECT_TIMEOUT, DialError, Wake, Waker, dial, out_of_time},
 };
 use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use roost_protocol::{
-    BranchKey, PROTOCOL_VERSION, is_compatible,
+    PROTOCOL_VERSION, is_compatible,
     names::{OPERATOR_TLS_NAME, paths},
     problem::{ErrorCode, Problem},
     wake::{Route, WakeRequest},
@@ -24,6 +26,7 @@ use tokio::{
     io::AsyncReadExt as _,
     time::{Instant, sleep, timeout_at},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// Longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -35,19 +38,8 @@ const NETWORK_ALLOWANCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// What a client is told to wait after a wake that took too long.
-const RETRY_AFTER_SECONDS: u32 = 5;
-
-/// What is asked of the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wake {
-    /// Which branch.
-    pub key: BranchKey,
-    /// A pod that turned out to be draining or gone.
-    pub not_pod_uid: Option<String>,
-    /// Name a runtime that serves now, and start none.
-    pub only_if_running: bool,
-}
+/// Most bytes that a connection reads ahead.
+const READ_AHEAD_BYTES: usize = 128 * 1024;
 
 /// The operator's replicas, as a server of wakes.
 pub struct Operator {
@@ -56,13 +48,13 @@ pub struct Operator {
     token_file: PathBuf,
 }
 
-/// Why a replica gave no answer.
+/// Reason why a replica gave no answer.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error("the gateway's token {} cannot be read: {why}", file.display())]
     Token { file: PathBuf, why: String },
     #[error("{0}")]
-    Connect(#[from] crate::proxy::connection::ConnectError),
+    Connect(#[from] DialError),
     #[error("the connection broke: {0}")]
     Broken(#[from] hyper::Error),
     #[error("its answer cannot be read: {0}")]
@@ -76,7 +68,7 @@ impl Operator {
     }
 
     /// Asks until a replica answers or the deadline has come. Asking twice is harmless: the pod's name is the claim.
-    pub async fn wake(&self, wake: &Wake, deadline: Instant) -> Result<Route, Problem> {
+    async fn ask_until(&self, wake: &Wake, deadline: Instant) -> Result<Route, Problem> {
         let mut obstacle = "no operator replica is ready".to_owned();
         match timeout_at(deadline, self.ask_all(wake, deadline, &mut obstacle)).await {
             Ok(answer) => answer,
@@ -116,7 +108,10 @@ impl Operator {
         deadline: Instant,
     ) -> Result<Result<Route, Problem>, AskError> {
         let token = read_token(&self.token_file).await?;
-        let mut connection = connect(endpoint, OPERATOR_TLS_NAME, &keys.tls, CONNECT_TIMEOUT, None).await?;
+        let stream = dial(endpoint, OPERATOR_TLS_NAME, &keys.tls, CONNECT_TIMEOUT).await?;
+        let (mut sender, connection) =
+            http1::Builder::new().max_buf_size(READ_AHEAD_BYTES).handshake(TokioIo::new(stream)).await?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let patience = deadline.saturating_duration_since(Instant::now()).saturating_sub(NETWORK_ALLOWANCE);
         let body = serde_json::to_vec(&WakeRequest {
             version: PROTOCOL_VERSION,
@@ -135,11 +130,16 @@ impl Operator {
         headers.insert(header::HOST, HeaderValue::from_static(OPERATOR_TLS_NAME));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::AUTHORIZATION, token);
-        let (head, body) = connection.sender.send_request(request).await?.into_parts();
-        let body = read_bounded(body, MAX_ANSWER_BYTES)
-            .await
-            .map_err(|error| AskError::Unreadable(error.to_string()))?;
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| AskError::Unreadable(error.to_string()))?.to_bytes();
         read_answer(head.status, &body).map_err(AskError::Unreadable)
+    }
+}
+
+impl Waker for Operator {
+    fn wake<'a>(&'a self, wake: &'a Wake, deadline: Instant) -> BoxFuture<'a, Result<Route, Problem>> {
+        self.ask_until(wake, deadline).boxed()
     }
 }
 
@@ -168,15 +168,6 @@ fn read_answer(status: StatusCode, body: &[u8]) -> Result<Result<Route, Problem>
     } else {
         Err(format!("protocol version {} is too far from {PROTOCOL_VERSION}", route.version))
     }
-}
-
-/// The problem of a wake that took too long.
-pub fn out_of_time(key: &BranchKey, obstacle: &str) -> Problem {
-    Problem::new(
-        ErrorCode::WakeTimeout,
-        format!("{key} did not wake in time ({obstacle}); nothing was executed, so ask again"),
-    )
-    .retry_after(RETRY_AFTER_SECONDS)
 }
 
 #[cfg(test)]

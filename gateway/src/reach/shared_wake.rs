@@ -1,6 +1,6 @@
 //! One wake at a time for each branch, shared by all who wait for it.
 
-use super::operator::{Operator, Wake, out_of_time};
+use super::wake::{Wake, Waker, out_of_time};
 use crate::metrics::Metrics;
 use moka::sync::Cache;
 use roost_protocol::{
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long a failure that asking again at once does not mend is given to those who ask again.
+/// Time for which a failure that asking again at once does not mend is given to those who ask again.
 const FAILURE_MEMORY: Duration = Duration::from_secs(1);
 /// Longest time for which a failure's own `Retry-After` makes it remembered.
 const LONGEST_FAILURE_MEMORY: Duration = Duration::from_secs(5);
@@ -27,9 +27,9 @@ const MAX_FAILURES: u64 = 10_000;
 
 /// Bounds of waking.
 #[derive(Clone, Copy, Debug)]
-pub struct FlightLimits {
+pub struct WakeLimits {
     /// Most branches being woken at once.
-    pub flights: usize,
+    pub wakes: usize,
     /// Most requests that wait for one branch.
     pub waiters: usize,
     /// Longest time one wake may take, whoever waits for it.
@@ -37,31 +37,31 @@ pub struct FlightLimits {
 }
 
 type Outcome = Result<Arc<Route>, Problem>;
-type Landing = watch::Receiver<Option<Outcome>>;
+/// The outcome of a wake, once it has one.
+type Pending = watch::Receiver<Option<Outcome>>;
 
 /// A wake under way.
-#[derive(Clone)]
-struct Flight {
-    tower: Arc<watch::Sender<Option<Outcome>>>,
+struct UnderWay {
+    outcome: Arc<watch::Sender<Option<Outcome>>>,
     /// The pod that it will not name unless it is the only one there is.
     not_pod_uid: Option<String>,
 }
 
 /// The wakes under way and the failures of a moment ago.
-pub struct Flights {
-    operator: Arc<Operator>,
-    limits: FlightLimits,
-    airborne: Mutex<HashMap<BranchKey, Flight>>,
+pub struct SharedWakes {
+    waker: Arc<dyn Waker>,
+    limits: WakeLimits,
+    under_way: Mutex<HashMap<BranchKey, UnderWay>>,
     failures: Cache<BranchKey, (Instant, Problem)>,
     metrics: Arc<Metrics>,
 }
 
-impl Flights {
-    /// Has `operator` wake branches.
-    pub fn new(operator: Arc<Operator>, limits: FlightLimits, metrics: Arc<Metrics>) -> Arc<Self> {
+impl SharedWakes {
+    /// Has `waker` wake branches.
+    pub fn new(waker: Arc<dyn Waker>, limits: WakeLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         let failures =
             Cache::builder().max_capacity(MAX_FAILURES).time_to_live(LONGEST_FAILURE_MEMORY).build();
-        Arc::new(Self { operator, limits, airborne: Mutex::default(), failures, metrics })
+        Arc::new(Self { waker, limits, under_way: Mutex::default(), failures, metrics })
     }
 
     /// Wakes the branch, or waits for the wake that is under way, until `deadline`. A wake that others began without
@@ -76,8 +76,8 @@ impl Flights {
             if let Some(problem) = self.recent_failure(key) {
                 return Err(problem);
             }
-            let (mut landing, same_wish) = self.board(key, not_pod_uid)?;
-            let outcome = match timeout_at(deadline, landing.wait_for(Option::is_some)).await {
+            let (mut pending, same_wish) = self.join(key, not_pod_uid)?;
+            let outcome = match timeout_at(deadline, pending.wait_for(Option::is_some)).await {
                 Ok(Ok(outcome)) => outcome.clone(),
                 Ok(Err(_)) => None,
                 Err(_) => return Err(out_of_time(key, "it is still being woken")),
@@ -89,7 +89,7 @@ impl Flights {
         }
     }
 
-    /// Where the branch is served now, without waking it; [`ErrorCode::NotFound`] if it is not.
+    /// The way to where the branch is served now, without waking it; [`ErrorCode::NotFound`] if it is not.
     pub async fn find_running(
         &self,
         key: &BranchKey,
@@ -98,40 +98,41 @@ impl Flights {
     ) -> Result<Arc<Route>, Problem> {
         let not_pod_uid = not_pod_uid.map(str::to_owned);
         let wake = Wake { key: key.clone(), not_pod_uid, only_if_running: true };
-        self.operator.wake(&wake, deadline).await.map(Arc::new)
+        self.waker.wake(&wake, deadline).await.map(Arc::new)
     }
 
-    /// Joins the flight of this branch or starts it; says whether it avoids the same pod.
-    fn board(
+    /// Joins the wake of this branch or starts it; says whether it avoids the same pod.
+    fn join(
         self: &Arc<Self>,
         key: &BranchKey,
         not_pod_uid: Option<&str>,
-    ) -> Result<(Landing, bool), Problem> {
-        let mut airborne = self.airborne.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = airborne.get(key) {
-            if flight.tower.receiver_count() >= self.limits.waiters {
+    ) -> Result<(Pending, bool), Problem> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = under_way.get(key) {
+            if known.outcome.receiver_count() >= self.limits.waiters {
                 let detail = format!("{} requests wait for {key} to wake", self.limits.waiters);
                 return Err(Problem::new(ErrorCode::Busy, detail).retry_after(1));
             }
-            return Ok((flight.tower.subscribe(), flight.not_pod_uid.as_deref() == not_pod_uid));
+            return Ok((known.outcome.subscribe(), known.not_pod_uid.as_deref() == not_pod_uid));
         }
-        if airborne.len() >= self.limits.flights {
-            let detail = format!("{} tenants are being woken", self.limits.flights);
+        if under_way.len() >= self.limits.wakes {
+            let detail = format!("{} tenants are being woken", self.limits.wakes);
             return Err(Problem::new(ErrorCode::Busy, detail).retry_after(1));
         }
-        let (tower, landing) = watch::channel(None);
-        let not_pod_uid = not_pod_uid.map(str::to_owned);
-        let flight = Flight { tower: Arc::new(tower), not_pod_uid: not_pod_uid.clone() };
-        airborne.insert(key.clone(), flight.clone());
-        let wake = Wake { key: key.clone(), not_pod_uid, only_if_running: false };
-        tokio::spawn(Arc::clone(self).fly(wake, flight));
-        Ok((landing, true))
+        let (outcome, pending) = watch::channel(None);
+        let outcome = Arc::new(outcome);
+        let wake =
+            Wake { key: key.clone(), not_pod_uid: not_pod_uid.map(str::to_owned), only_if_running: false };
+        let begun = UnderWay { outcome: Arc::clone(&outcome), not_pod_uid: wake.not_pod_uid.clone() };
+        under_way.insert(key.clone(), begun);
+        tokio::spawn(Arc::clone(self).run(wake, outcome));
+        Ok((pending, true))
     }
 
     /// The wake itself; goes on when those who wait for it leave, since the branch is half awake by then.
-    async fn fly(self: Arc<Self>, wake: Wake, flight: Flight) {
+    async fn run(self: Arc<Self>, wake: Wake, told: Arc<watch::Sender<Option<Outcome>>>) {
         let started = Instant::now();
-        let outcome = self.operator.wake(&wake, started + self.limits.patience).await.map(Arc::new);
+        let outcome = self.waker.wake(&wake, started + self.limits.patience).await.map(Arc::new);
         self.metrics.woke(outcome.as_ref().err().map(|problem| problem.code), started.elapsed());
         match &outcome {
             Ok(route) => {
@@ -144,8 +145,8 @@ impl Flights {
         {
             self.failures.insert(wake.key.clone(), (Instant::now() + memory, problem.clone()));
         }
-        self.airborne.lock().unwrap_or_else(PoisonError::into_inner).remove(&wake.key);
-        flight.tower.send_replace(Some(outcome));
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&wake.key);
+        told.send_replace(Some(outcome));
     }
 
     fn recent_failure(&self, key: &BranchKey) -> Option<Problem> {
@@ -158,7 +159,7 @@ impl Flights {
     }
 }
 
-/// How long a failure is remembered; not at all if asking again at once is the right thing.
+/// Time for which a failure is remembered; none if asking again at once is the right thing.
 fn failure_memory(problem: &Problem) -> Option<Duration> {
     match (problem.particulars().retry_after, problem.advice()) {
         (_, _) if problem.code == ErrorCode::WakeTimeout => None,
