@@ -21,5 +21,4 @@ pub mod response;
 pub mod server;
 pub mod setup;
 pub mod target;
-pub mod tls;
 pub mod wake;

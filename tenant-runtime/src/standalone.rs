@@ -101,13 +101,13 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         metrics,
         environment,
     });
-    let connections = Connections::serve(listener, None, query::routes(OneSite(site)));
+    let connections = Connections::serve(listener, None, query::routes(OneSite(site)), CLOSE_PATIENCE);
     advance(&lifecycle, RuntimeState::Serving, "standalone");
     greet(port, &config.tenant, folder);
     let bedtime = Bedtime { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
     let ending = serve(&served, &lifecycle, bedtime, stop).await;
     if ending.state != RuntimeState::Fenced {
-        connections.close(CLOSE_PATIENCE).await;
+        connections.close().await;
     }
     drop(place);
     Ok(ending)

@@ -7,7 +7,6 @@ pub mod internal;
 pub mod listener;
 pub mod query;
 pub mod respond;
-pub mod tls;
 
 use axum::Router;
 use respond::Refused;
