@@ -10,10 +10,8 @@ use roost_protocol::{
     names::{CA_CERT_KEY, GATEWAY_KEYS_SECRET, SESSION_SIGNING_KEY},
     signing::{SigningError, SigningKey},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use roost_transport::tls::{AuthorityError, HTTP_1_1, client_config};
+use rustls::ClientConfig;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -42,7 +40,7 @@ pub enum KeysError {
     SigningKey(#[from] SigningError),
     /// The CA certificate is no PEM certificate.
     #[error("{CA_CERT_KEY} of Secret {GATEWAY_KEYS_SECRET} is not a certificate in PEM: {0}")]
-    Certificate(String),
+    Certificate(#[from] AuthorityError),
 }
 
 impl Keys {
@@ -53,17 +51,8 @@ impl Keys {
             data.map(|bytes| bytes.0.as_slice()).ok_or(KeysError::Missing(key))
         };
         let session = SigningKey::from_pkcs8(part(SESSION_SIGNING_KEY)?)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(part(CA_CERT_KEY)?) {
-            let certificate = certificate.map_err(|error| KeysError::Certificate(error.to_string()))?;
-            roots.add(certificate).map_err(|error| KeysError::Certificate(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(KeysError::Certificate("it is empty".into()));
-        }
-        let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { session, tls: Arc::new(tls), generation })
+        let tls = client_config(part(CA_CERT_KEY)?, &[HTTP_1_1])?;
+        Ok(Self { session, tls, generation })
     }
 }
 
@@ -106,7 +95,6 @@ mod tests {
 
     #[test]
     fn a_secret_is_read_or_refused() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let certified = rcgen::generate_simple_self_signed(vec!["ca".into()]).unwrap();
         let ca = certified.cert.pem().into_bytes();
         let key = SigningKey::generate().unwrap();

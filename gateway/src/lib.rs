@@ -4,11 +4,6 @@
 //! [`reach`] finds and dials the pod of a branch and knows no client's protocol; [`http`] speaks with clients, and uses
 //! `reach`, [`auth`] and [`limits`], as another protocol beside it would. [`operator`] is how `reach` has pods named.
 
-#![allow(
-    clippy::result_large_err,
-    reason = "the error is the answer that the client gets; it is moved a few times and on no hot path"
-)]
-
 pub mod audit;
 pub mod auth;
 pub mod clock;
@@ -23,4 +18,3 @@ pub mod reach;
 pub mod response;
 pub mod server;
 pub mod setup;
-pub mod tls;

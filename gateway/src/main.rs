@@ -3,17 +3,22 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use roost_gateway::{
-    config::Config, health::Health, http::Gateway, keys, metrics::Metrics, operator, server::Server, setup,
-    tls::ServingCertificate,
+    config::Config,
+    health::Health,
+    http::Gateway,
+    keys,
+    metrics::Metrics,
+    operator,
+    server::{HANDSHAKE_TIMEOUT, Server},
+    setup,
+};
+use roost_transport::{
+    health,
+    signals::stop_on_signal,
+    tls::{CertificateFiles, HTTP_1_1, ServerTls, install_provider},
 };
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-    time::sleep,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -21,16 +26,12 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).context("ROOST_LOG cannot be read")?;
     tracing_subscriber::fmt().json().with_env_filter(filter).init();
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))?;
+    install_provider()?;
     run(config).await
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    // Before anything else: the kernel drops signals that the first process of a container does not receive.
-    let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let told = stop_on_signal().context("cannot wait for SIGTERM and SIGINT")?;
     let client = kube::Client::try_default().await.context("cannot find out how to reach the API server")?;
     let metrics = Arc::new(Metrics::default());
     let (keys_sender, keys_receiver) = watch::channel(None);
@@ -44,7 +45,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     ));
 
     let leaving = CancellationToken::new();
-    let health = Arc::new(Health {
+    let probes = Arc::new(Health {
         keys: keys_receiver.clone(),
         endpoints: endpoints.clone(),
         leaving: leaving.clone(),
@@ -65,11 +66,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // After it: clients are sent here as soon as this says that it is ready.
     let health_listener =
         TcpListener::bind(config.health_listen).await.context("cannot listen for health")?;
-    tokio::spawn(health.serve(health_listener));
-
     let stop = CancellationToken::new();
+    // Probes are answered as long as the process lives.
+    tokio::spawn(health::serve(health_listener, probes, CancellationToken::new()));
     let serving = tokio::spawn(server.run(listener, stop.clone()));
-    asked_to_stop(terminate, interrupt).await;
+    told.cancelled().await;
     tracing::info!("leaving: not ready any more, accepting a little longer");
     leaving.cancel();
     sleep(config.shutdown_delay).await;
@@ -79,19 +80,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
+async fn tls(config: &Config) -> anyhow::Result<Option<ServerTls>> {
     let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
-    let certificate = ServingCertificate::load(certificate.clone(), key.clone())
+    let files = CertificateFiles::load(certificate.clone(), key.clone())
         .await
         .context("the serving certificate cannot be loaded")?;
-    let acceptor = TlsAcceptor::from(certificate.server_config());
-    tokio::spawn(async move { certificate.follow().await });
-    Ok(Some(acceptor))
-}
-
-async fn asked_to_stop(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let tls = ServerTls::new(files.certificate(), &[HTTP_1_1], HANDSHAKE_TIMEOUT)?;
+    tokio::spawn(async move { files.follow().await });
+    Ok(Some(tls))
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use roost_protocol::problem::{ErrorCode, PROBLEM_MEDIA_TYPE, Problem};
+use roost_protocol::problem::{ErrorCode, Problem};
 
 /// Why a body ended early.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,17 +22,11 @@ pub fn no_content() -> Response<AnswerBody> {
     response
 }
 
-/// A problem as an answer.
+/// A problem as an answer; says how to authenticate where that is what lacks.
 pub fn problem(problem: &Problem) -> Response<AnswerBody> {
-    let mut response = Response::new(full(serde_json::to_vec(problem).unwrap_or_default()));
-    *response.status_mut() =
-        StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = roost_transport::problem::answer(problem).map(full);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = problem.particulars().retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
     if problem.code == ErrorCode::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roostdb.dev\""));
     }
@@ -42,11 +36,14 @@ pub fn problem(problem: &Problem) -> Response<AnswerBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use roost_protocol::problem::PROBLEM_MEDIA_TYPE;
 
     #[test]
     fn a_problem_becomes_an_answer() {
-        let answer = problem(&Problem::new(ErrorCode::Busy, "too many").retry_after(2));
+        let id = uuid::Uuid::from_u128(7);
+        let answer = problem(&Problem::new(ErrorCode::Busy, "too many").retry_after(2).of_query(id));
         assert_eq!(answer.status(), 503);
+        assert_eq!(answer.headers()["roost-query-id"], id.to_string());
         assert_eq!(answer.headers()["retry-after"], "2");
         assert_eq!(answer.headers()["content-type"], PROBLEM_MEDIA_TYPE);
         let answer = problem(&Problem::new(ErrorCode::Unauthenticated, "who?"));

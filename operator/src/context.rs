@@ -11,6 +11,7 @@ use kube::{
 };
 use roost_crds::names::CLUSTER_ID_NAMESPACE;
 use roost_store::Environment;
+use roost_transport::tls::{AuthorityError, HTTP_1_1, client_config};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     pods::{api::Pods, build::PodDefaults},
     slots::Slots,
     storage::Buckets,
-    trust::{TlsError, Trust, Trusted, client_config},
+    trust::{Trust, Trusted},
 };
 
 /// Controller name in Events.
@@ -89,8 +90,8 @@ impl Context {
     }
 
     /// Sets the keys; the first call counts.
-    pub fn set_trust(&self, trust: Arc<Trust>) -> Result<(), TlsError> {
-        let tls = client_config(trust.authority.certificate())?;
+    pub fn set_trust(&self, trust: Arc<Trust>) -> Result<(), AuthorityError> {
+        let tls = client_config(trust.authority.certificate().as_bytes(), &[HTTP_1_1])?;
         let _first = self.trusted.set(Arc::new(Trusted { trust, tls }));
         Ok(())
     }

@@ -1,56 +1,54 @@
-//! /healthz, /readyz and /metrics.
+//! What probes ask the operator about.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
 use crate::metrics::Metrics;
 
-/// What readiness is made of.
-#[derive(Debug, Default)]
+/// What readiness and metrics are read from.
 pub struct Health {
     waking: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 impl Health {
+    /// Not ready yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { waking: AtomicBool::new(false), metrics }
+    }
+
     /// The keys are loaded and the wake server listens, or no longer does.
     pub fn set_waking(&self, waking: bool) {
         self.waking.store(waking, Ordering::Release);
     }
+}
 
-    fn ready(&self) -> (StatusCode, &'static str) {
-        if self.waking.load(Ordering::Acquire) {
-            (StatusCode::OK, "ready")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the internal keys are not loaded or wakes are not served")
-        }
+impl roost_transport::health::Health for Health {
+    fn obstacle(&self) -> Option<&'static str> {
+        let waking = self.waking.load(Ordering::Acquire);
+        (!waking).then_some("the internal keys are not loaded or wakes are not served\n")
+    }
+
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.metrics.encoded()
     }
 }
 
-/// Serves until `stop`.
-pub async fn serve(
-    listener: TcpListener,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(|| async { "alive" }))
-        .route(
-            "/readyz",
-            get(|State((health, _)): State<(Arc<Health>, Arc<Metrics>)>| async move { health.ready() }),
-        )
-        .route(
-            "/metrics",
-            get(|State((_, metrics)): State<(Arc<Health>, Arc<Metrics>)>| async move {
-                metrics.encoded().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
-            }),
-        )
-        .with_state((health, metrics));
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_transport::health::Health as _;
+
+    #[test]
+    fn the_operator_is_ready_while_it_serves_wakes() {
+        let health = Health::new(Metrics::new());
+        for waking in [false, true, false] {
+            health.set_waking(waking);
+            assert_eq!(health.answer("/readyz").status(), if waking { 200 } else { 503 });
+            assert_eq!(health.answer("/healthz").status(), 200);
+            assert_eq!(health.answer("/metrics").status(), 200);
+        }
+    }
 }

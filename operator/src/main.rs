@@ -7,6 +7,7 @@ use roost_operator::{
     config::{Config, LogFormat},
     fsck, garbage, process,
 };
+use roost_transport::tls::install_provider;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
@@ -33,8 +34,7 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    // Only a second installation can fail, and this is the first.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
+    install_provider()?;
     match Cli::parse() {
         Cli { command: Some(Command::Fsck(options)), .. } => Ok(fsck(&options)?),
         Cli { command: Some(Command::Collect(options)), .. } => Ok(collect(&options)?),

@@ -6,20 +6,21 @@ use anyhow::Context as _;
 use kube::{Client, client::ClientBuilder};
 use roost_protocol::names::OPERATOR_TLS_NAME;
 use roost_store::Environment;
-use rustls::ServerConfig;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
+use roost_transport::{
+    health,
+    signals::stop_on_signal,
+    tls::{Certificate, HTTP_1_1, ServerTls},
 };
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api_steps::ApiSteps,
     config::Config,
     context::Context,
-    health::{self, Health},
-    leader, trust,
+    health::Health,
+    leader,
+    trust::{self, Identity},
     wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, runtimes::RealRuntimes, server},
 };
 
@@ -32,20 +33,14 @@ const LEAVE_DELAY: Duration = Duration::from_secs(3);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    stop_on_signal(&stop)?;
+    let stop = stop_on_signal()?;
     let client = connect().await.context("no way to the Kubernetes API server was found")?;
     let context = Context::new(client, config, Environment::system());
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(Arc::clone(&context.metrics)));
     let address = context.config.health_address;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
     let last = CancellationToken::new();
-    let health_server = tokio::spawn(health::serve(
-        listener,
-        Arc::clone(&health),
-        Arc::clone(&context.metrics),
-        last.clone(),
-    ));
+    let health_server = tokio::spawn(health::serve(listener, Arc::clone(&health), last.clone()));
     let election = tokio::spawn(leader::lead(Arc::clone(&context), stop.clone()));
     let wakes = serve_wakes(&context, &health, &stop).await;
     stop.cancel();
@@ -53,10 +48,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::error!(%error, "the election ended abnormally");
     }
     last.cancel();
-    match health_server.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the health server failed"),
-        Err(error) => tracing::warn!(%error, "the health server ended abnormally"),
+    if let Err(error) = health_server.await {
+        tracing::warn!(%error, "the health server ended abnormally");
     }
     wakes
 }
@@ -77,8 +70,10 @@ async fn serve_wakes(
     }
     let address = context.config.wake_address;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
-    let (certificates, tls) = watch::channel(certificate(context)?);
-    let renewal = tokio::spawn(renew(Arc::clone(context), certificates));
+    let identity = issue(context)?;
+    let certificate = Certificate::from_pem(&identity.certificate, &identity.key)?;
+    let tls = ServerTls::new(&certificate, &[HTTP_1_1], server::HANDSHAKE_TIMEOUT)?;
+    let renewal = tokio::spawn(renew(Arc::clone(context), certificate));
     let waker = Waker::new(
         RealCluster(Arc::clone(context)),
         RealRuntimes(Arc::clone(context)),
@@ -113,33 +108,17 @@ async fn load_trust(context: &Context) {
     }
 }
 
-fn certificate(context: &Context) -> anyhow::Result<Arc<ServerConfig>> {
-    let trusted = context.trusted()?;
-    let identity = trusted.trust.authority.issue(OPERATOR_TLS_NAME, context.now())?;
-    Ok(trust::server_config(&identity)?)
+fn issue(context: &Context) -> anyhow::Result<Identity> {
+    Ok(context.trusted()?.trust.authority.issue(OPERATOR_TLS_NAME, context.now())?)
 }
 
-async fn renew(context: Arc<Context>, certificates: watch::Sender<Arc<ServerConfig>>) {
+async fn renew(context: Arc<Context>, certificate: Arc<Certificate>) {
     loop {
         tokio::time::sleep(CERTIFICATE_RENEWAL).await;
-        match certificate(&context) {
-            Ok(renewed) => drop(certificates.send_replace(renewed)),
-            Err(error) => tracing::error!(%error, "the serving certificate could not be renewed"),
+        let renewed =
+            issue(&context).and_then(|issued| Ok(certificate.replace(&issued.certificate, &issued.key)?));
+        if let Err(error) = renewed {
+            tracing::error!(%error, "the serving certificate could not be renewed");
         }
     }
-}
-
-fn stop_on_signal(stop: &CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-        stop.cancel();
-    });
-    Ok(())
 }

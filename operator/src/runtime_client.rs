@@ -8,9 +8,9 @@ use hyper::{Request, StatusCode, header::CONTENT_TYPE};
 use hyper_util::rt::TokioIo;
 use roost_protocol::{names::runtime_tls_name, problem::Problem, status::RuntimeStatus};
 use roost_store::step::stepped;
-use rustls::{ClientConfig, pki_types::ServerName};
+use roost_transport::dial::dial;
+use rustls::ClientConfig;
 use serde::Serialize;
-use tokio::net::TcpStream;
 
 /// Longest time until the TLS connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,11 +64,10 @@ pub async fn call<B: Serialize + Sync>(
 ) -> Result<RuntimeStatus, CallError> {
     let no_answer = |reason: String| CallError::NoAnswer { pod: pod.name.clone(), reason };
     let body = serde_json::to_vec(body).map_err(|error| no_answer(error.to_string()))?;
-    let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connect(tls, pod)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(reason)) => return Err(unreachable(pod, reason)),
-        Err(_) => return Err(unreachable(pod, format!("no connection after {CONNECT_TIMEOUT:?}"))),
-    };
+    let (address, name) = ((pod.address.as_str(), pod.port), runtime_tls_name(&pod.name));
+    let stream = dial(address, &name, tls, CONNECT_TIMEOUT, None)
+        .await
+        .map_err(|error| unreachable(pod, error.to_string()))?;
     let exchange = async {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -79,7 +78,7 @@ pub async fn call<B: Serialize + Sync>(
             }
         }));
         let request = Request::post(path)
-            .header("host", runtime_tls_name(&pod.name))
+            .header("host", name)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| no_answer(error.to_string()))?;
@@ -114,18 +113,4 @@ fn read_answer(pod: &PodAddress, status: StatusCode, bytes: &[u8]) -> Result<Run
 
 fn unreachable(pod: &PodAddress, reason: String) -> CallError {
     CallError::Unreachable { pod: pod.name.clone(), address: format!("{}:{}", pod.address, pod.port), reason }
-}
-
-async fn connect(
-    tls: &Arc<ClientConfig>,
-    pod: &PodAddress,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    let name = ServerName::try_from(runtime_tls_name(&pod.name)).map_err(|error| error.to_string())?;
-    let stream =
-        TcpStream::connect((pod.address.as_str(), pod.port)).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    tokio_rustls::TlsConnector::from(tls.clone())
-        .connect(name, stream)
-        .await
-        .map_err(|error| error.to_string())
 }

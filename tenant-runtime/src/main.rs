@@ -1,12 +1,14 @@
 //! Entry point: settings and logging.
 
 use clap::Parser as _;
+use roost_transport::tls::install_provider;
 use tenant_runtime::{config::Config, process, replay_check};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> std::io::Result<()> {
     let config = Config::parse();
     start_logging(&config);
+    install_provider().map_err(std::io::Error::other)?;
     if config.replay_attempt {
         return replay_check::attempt(&config);
     }

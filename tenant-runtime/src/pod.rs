@@ -1,11 +1,15 @@
 //! A pod: waits for its grant, does what it says, ends.
 
 use crate::{
-    config::Config,
+    config::{Config, PodIdentity},
     ending,
     http::{
-        health, health::Health, internal, internal::PodControl, listener::Connections, query,
-        query::Services, tls,
+        health::Health,
+        internal,
+        internal::PodControl,
+        listener::{Connections, HANDSHAKE_TIMEOUT},
+        query,
+        query::Services,
     },
     lifecycle::Lifecycle,
     limits::{Sizing, read_allowance, size},
@@ -26,6 +30,10 @@ use roost_protocol::{
     status::{Ending, RuntimeState},
 };
 use roost_store::{Environment, Holder};
+use roost_transport::{
+    health,
+    tls::{Certificate, CertificateError, HTTP_1_1, ServerTls},
+};
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -53,8 +61,7 @@ struct Pod<'a> {
 pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Problem> {
     let identity =
         config.pod_identity().map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
-    let tls = tls::server_config(&identity.certificates, &identity.key.0)
-        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+    let tls = tls(&identity).map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     let environment = Environment::system();
     let lifecycle = Arc::new(Lifecycle::new(config.termination_log().map(Into::into)));
     let metrics = Metrics::default();
@@ -62,10 +69,12 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     let (control, mut grants) = PodControl::new(identity, Arc::clone(&lifecycle), environment.clone());
     let service = PodService::default();
     let routes = query::routes(service.clone()).merge(internal::routes(Arc::clone(&control)));
-    let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes);
+    let connections = Connections::serve(listen(config.listen).await?, Some(tls), routes, CLOSE_PATIENCE);
     // After it: whoever reads that the pod is ready hands over a grant at once.
-    let health = health::routes(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
-    let _health = Connections::serve(listen(config.health_listen).await?, None, health);
+    let probes = Arc::new(Health { lifecycle: Arc::clone(&lifecycle), metrics: metrics.clone() });
+    let health_listener = listen(config.health_listen).await?;
+    // Probes are answered as long as the process lives.
+    tokio::spawn(health::serve(health_listener, probes, CancellationToken::new()));
     let pod = Pod { config, cache, lifecycle, metrics, environment, control, service };
     let grant = tokio::select! {
         grant = grants.recv() => grant,
@@ -77,9 +86,14 @@ pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Pr
     };
     // What was fenced while it served answers nothing more; what never served has only to say so.
     if ending.state != RuntimeState::Fenced || !pod.service.is_open() {
-        connections.close(CLOSE_PATIENCE).await;
+        connections.close().await;
     }
     Ok(ending)
+}
+
+fn tls(identity: &PodIdentity) -> Result<ServerTls, CertificateError> {
+    let certificate = Certificate::from_pem(&identity.certificates, &identity.key.0)?;
+    ServerTls::new(&certificate, &[HTTP_1_1], HANDSHAKE_TIMEOUT)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {

@@ -2,8 +2,7 @@
 
 use crate::{config::Config, ending, pod, standalone};
 use roost_protocol::status::Ending;
-use std::io;
-use tokio::signal::unix::{SignalKind, signal};
+use roost_transport::signals::stop_on_signal;
 use tokio_util::sync::CancellationToken;
 
 /// Exit code of a process that could not even start.
@@ -28,27 +27,13 @@ pub fn run(config: &Config) -> ! {
 }
 
 async fn live(config: &Config) -> Ending {
-    let stop = CancellationToken::new();
-    // Before anything else: the kernel drops signals that the first process of a container does not receive.
-    if let Err(error) = stop_on_signal(&stop) {
+    let stop = stop_on_signal().unwrap_or_else(|error| {
         tracing::error!(%error, "signals cannot be received");
-    }
+        CancellationToken::new()
+    });
     let ended = match &config.standalone {
         Some(folder) => standalone::run(config, folder, &stop).await,
         None => pod::run(config, &stop).await,
     };
     ended.unwrap_or_else(ending::failed)
-}
-
-fn stop_on_signal(stop: &CancellationToken) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    });
-    Ok(())
 }

@@ -95,13 +95,13 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         statement_timeout: config.statement_timeout,
         metrics,
     });
-    let connections = Connections::serve(listener, None, query::routes(OneService(service)));
+    let connections = Connections::serve(listener, None, query::routes(OneService(service)), CLOSE_PATIENCE);
     advance(&lifecycle, RuntimeState::Serving, "standalone");
     greet(port, &config.tenant, folder);
     let eviction = Eviction { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
     let ending = serve(&served, &lifecycle, eviction, stop).await;
     if ending.state != RuntimeState::Fenced {
-        connections.close(CLOSE_PATIENCE).await;
+        connections.close().await;
     }
     drop(place);
     Ok(ending)

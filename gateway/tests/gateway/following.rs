@@ -2,6 +2,7 @@
 
 use crate::harness::{PATIENCE, Setting, eventually};
 use roost_gateway::{health::Health, keys, metrics::Metrics, operator};
+use roost_transport::health::Health as _;
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::{sync::watch, time::timeout};

@@ -7,7 +7,8 @@ use crate::{
 };
 use futures::FutureExt as _;
 use http::Method;
-use roost_gateway::{server::Server, setup::server_limits, tls::ServingCertificate};
+use roost_gateway::{server::Server, setup::server_limits};
+use roost_transport::tls::{CertificateFiles, HTTP_1_1, ServerTls};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,7 +16,7 @@ use tokio::{
     sync::Semaphore,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 /// Reads until the other side closes.
@@ -155,12 +156,12 @@ async fn clients_speak_tls_when_it_is_configured() {
     let (certificate, key) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let serving = ServingCertificate::load(certificate, key).await.unwrap();
+    let serving = CertificateFiles::load(certificate, key).await.unwrap();
     let plain = setting.gateway(&[], &[]).await;
     let config = <roost_gateway::config::Config as clap::Parser>::parse_from(["g", "--namespace", "n"]);
     let server = Server {
         gateway: Arc::clone(&plain.gateway),
-        tls: Some(TlsAcceptor::from(serving.server_config())),
+        tls: Some(ServerTls::new(serving.certificate(), &[HTTP_1_1], PATIENCE).unwrap()),
         limits: server_limits(&config),
         leaving: CancellationToken::new(),
     };

@@ -1,20 +1,22 @@
 //! The authority, TLS and names together: a real handshake in memory.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use roost_transport::tls::{Certificate, HTTP_1_1, ServerTls, client_config};
 use rustls::pki_types::ServerName;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
-use super::{Authority, authority::new_authority, client_config, server_config};
+use super::{Authority, authority::new_authority};
 
 async fn handshake(trusted: &str, issuer: &Authority, own_name: &str, expected: &str) -> Result<(), String> {
     let identity = issuer.issue(own_name, Timestamp::now()).unwrap();
     let (client, server) = tokio::io::duplex(16 * 1024);
-    let acceptor = TlsAcceptor::from(server_config(&identity).unwrap());
-    let connector = TlsConnector::from(client_config(trusted).unwrap());
+    let certificate = Certificate::from_pem(&identity.certificate, &identity.key).unwrap();
+    let tls = ServerTls::new(&certificate, &[HTTP_1_1], Duration::from_secs(30)).unwrap();
+    let connector = TlsConnector::from(client_config(trusted.as_bytes(), &[HTTP_1_1]).unwrap());
     let name = ServerName::try_from(expected.to_owned()).unwrap();
-    let (client, _server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+    let (client, _server) = tokio::join!(connector.connect(name, client), tls.handshake(server));
     client.map(drop).map_err(|error| error.to_string())
 }
 

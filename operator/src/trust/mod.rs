@@ -2,12 +2,10 @@
 
 mod authority;
 mod secrets;
-mod tls;
 mod trusted;
 
 pub use authority::{Authority, AuthorityError, Identity};
 pub use secrets::{Trust, TrustError, ensure, load};
-pub use tls::{TlsError, client_config, server_config};
 pub use trusted::Trusted;
 
 #[cfg(test)]

@@ -1,17 +1,9 @@
-//! Plain HTTP for the kubelet and Prometheus.
+//! What the kubelet and Prometheus ask a pod about.
 
 use crate::{lifecycle::Lifecycle, metrics::Metrics};
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
 use std::sync::Arc;
 
-/// What health and metrics are read from.
-#[derive(Clone)]
+/// What metrics are read from.
 pub struct Health {
     /// The state.
     pub lifecycle: Arc<Lifecycle>,
@@ -19,19 +11,13 @@ pub struct Health {
     pub metrics: Metrics,
 }
 
-/// `/healthz` and `/readyz` say that the process is up (a pooled one is ready for a grant); `/metrics`.
-pub fn routes(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ok\n" }))
-        .route("/metrics", get(metrics))
-        .with_state(health)
-}
+impl roost_transport::health::Health for Health {
+    /// None: a pod is ready for a grant as soon as it listens.
+    fn obstacle(&self) -> Option<&'static str> {
+        None
+    }
 
-async fn metrics(State(health): State<Health>) -> Response {
-    const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    health.metrics.render(&health.lifecycle).map_or_else(
-        |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        |text| ([(header::CONTENT_TYPE, FORMAT)], text).into_response(),
-    )
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.metrics.render(&self.lifecycle)
+    }
 }

@@ -9,7 +9,6 @@ mod parameters;
 pub mod query;
 mod request;
 pub mod respond;
-pub mod tls;
 
 use axum::Router;
 use respond::Refused;
