@@ -91,12 +91,11 @@ impl Forwarder {
         let mut retry = Retry::new(branch, terms);
         let (mut avoided, mut same_pod): (Option<String>, Option<Destination>) = (None, None);
         loop {
-            let found = match same_pod.take() {
-                Some(destination) => Ok(destination),
-                None => {
-                    let finding = self.reach.find(branch, intent, avoided.as_deref(), deadline);
-                    unless_cancelled(ticket, finding).await?
-                }
+            let found = if let Some(destination) = same_pod.take() {
+                Ok(destination)
+            } else {
+                let finding = self.reach.find(branch, intent, avoided.as_deref(), deadline);
+                unless_cancelled(ticket, finding).await?
             };
             let (step, tried) = match found {
                 Err(problem) => (retry.next(Outcome::NoPod(problem), left(deadline)), None),

@@ -94,9 +94,14 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Has `waker` name and wake pods.
-    pub fn new(waker: Arc<dyn Waker>, limits: WakeLimits, keys: KeysReceiver, metrics: Arc<Metrics>) -> Self {
-        let wakes = SharedWakes::new(waker, limits, Arc::clone(&metrics));
+    /// Has `operator` name and wake pods.
+    pub fn new(
+        operator: Arc<dyn Waker>,
+        limits: WakeLimits,
+        keys: KeysReceiver,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let wakes = SharedWakes::new(operator, limits, Arc::clone(&metrics));
         Self { wakes, pods: Pods::new(Arc::clone(&metrics)), keys, metrics }
     }
 
