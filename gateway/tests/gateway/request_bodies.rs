@@ -26,8 +26,8 @@ const CHUNK: usize = 1024 * 1024;
 const TOTAL: usize = 2 * MAX_QUERY_BODY_BYTES;
 
 fn large_body() -> RequestBody {
-    let chunks =
-        (0..TOTAL / CHUNK).map(|_| Ok::<_, BodyError>(Frame::data(Bytes::from_static(&[b'x'; CHUNK]))));
+    let chunk = Bytes::from(vec![b'x'; CHUNK]);
+    let chunks = (0..TOTAL / CHUNK).map(move |_| Ok::<_, BodyError>(Frame::data(chunk.clone())));
     StreamBody::new(stream::iter(chunks)).boxed_unsync()
 }
 
