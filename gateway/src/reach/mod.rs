@@ -204,12 +204,12 @@ mod tests {
         Reach::new(waker, limits, keys, Arc::default())
     }
 
-    fn keys() -> Option<Arc<Keys>> {
+    fn keys() -> Arc<Keys> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tls =
             ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         let session = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
-        Some(Arc::new(Keys { session, tls: Arc::new(tls), generation: 1 }))
+        Arc::new(Keys { session, tls: Arc::new(tls), generation: 1 })
     }
 
     fn branch() -> BranchKey {
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_operator_is_asked_only_where_no_known_pod_will_do() {
-        let (_sender, receiver) = watch::channel(keys());
+        let (_sender, receiver) = watch::channel(Some(keys()));
         let operator = Arc::<Script>::default();
         let reach = reach(&operator, receiver);
         // (intent, pod to avoid, pod found, whether the operator was asked)
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pod_that_left_is_not_called_and_the_operator_is_asked() {
-        let (_sender, receiver) = watch::channel(keys());
+        let (_sender, receiver) = watch::channel(Some(keys()));
         let operator = Arc::<Script>::default();
         let reach = reach(&operator, receiver);
         let destination = reach.find(&branch(), Intent::Wake, None, soon()).await.unwrap();
@@ -266,7 +266,7 @@ mod tests {
         let early = reach.find(&branch(), Intent::Wake, None, soon()).await;
         assert_eq!(early.unwrap_err().code, ErrorCode::WakeTimeout);
         assert!(operator.0.lock().unwrap().is_empty());
-        sender.send_replace(keys());
+        sender.send_replace(Some(keys()));
         assert!(reach.find(&branch(), Intent::Wake, None, soon()).await.is_ok());
     }
 }
