@@ -15,12 +15,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api_steps::ApiSteps,
     config::Config,
     context::Context,
     health::{self, Health},
+    kubernetes::ApiSteps,
     leader, trust,
-    wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, runtimes::RealRuntimes, server},
+    wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, pods::RealRuntimes, server},
 };
 
 /// How often the keys are looked for until they are there.

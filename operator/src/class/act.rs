@@ -18,11 +18,10 @@ use roost_crds::{
 use super::plan::Observed;
 use crate::{
     context::Context,
-    elected::Elected,
-    fault::{Fault, of_probe},
     pods::names,
-    storage::{OpenError, Place},
-    work::ReconcileError,
+    reasons::{Fault, of_open, of_probe},
+    reconcile::{Elected, ReconcileError},
+    storage::Place,
 };
 
 /// Reads.
@@ -41,10 +40,7 @@ pub async fn observe(elected: &Elected, class: TenantClass) -> Result<Observed, 
         Ok((location, depends_on)) => {
             Ok((location, blake3::hash(depends_on.as_bytes()).to_hex().to_string()))
         }
-        Err(error) => match OpenError::reason(&error) {
-            Some(reason) => Err(Fault::new(reason, error.to_string())),
-            None => return Err(error.into()),
-        },
+        Err(error) => Err(of_open(error)?),
     };
     Ok(Observed { users: elected.index.users_of(&class.name_any()), class, storage })
 }

@@ -1,4 +1,4 @@
-//! What to do for a TenantClass and what to say of it: pure.
+//! The steps for a TenantClass, and its status: pure functions of what was observed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use roost_crds::{
 };
 use roost_protocol::grant::StorageLocation;
 
-use crate::{fault::Fault, status::has_finalizer};
+use crate::{kubernetes::has_finalizer, reasons::Fault};
 
 /// How soon an endpoint that did not answer is asked again.
 const UNREACHABLE_RETRY: Duration = Duration::from_mins(1);
@@ -23,11 +23,11 @@ pub struct Observed {
     pub class: TenantClass,
     /// How many Tenants and Branches use it.
     pub users: usize,
-    /// What the Secrets say, with a hash of everything that a probe depends on.
+    /// The storage by its Secrets, with a hash of everything that a probe depends on.
     pub storage: Result<(StorageLocation, String), Fault>,
 }
 
-/// What to do.
+/// The steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
     /// Add or remove the finalizer.

@@ -2,9 +2,6 @@
 //! the past runs out.
 
 pub mod command;
-mod due;
-
-pub use due::due;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -18,11 +15,7 @@ use roost_store::{
 };
 use serde_json::json;
 
-use crate::{
-    elected::Elected,
-    whereabouts::tenant_store,
-    work::{Key, Reconcile, ReconcileError, Requeue},
-};
+use crate::reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue};
 
 /// Wait between condemning and deleting: longer than a request for an object whose name was read just before.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,7 +40,7 @@ impl Reconcile for GarbageReconciler {
         let class = self.0.index.read(|records| records.classes.get(&location.class_name).cloned());
         let Some(class) = class.filter(|_| !going) else { return Ok(Requeue::OnChange) };
         let policy = policy(&class, context.config.garbage_deletes_per_second, false);
-        let store = tenant_store(context, location).await?;
+        let store = context.buckets.tenant(location).await?;
         let collected = match store.collect(&policy, &self.0.known_manifests, &|_| {}).await {
             Ok(collected) => collected,
             Err(CollectError::Tenant(
@@ -104,7 +97,7 @@ where
     }
 }
 
-/// What a class lets a run delete.
+/// The policy of a run, by the class.
 fn policy(class: &TenantClass, deletes_per_second: NonZeroU32, dry_run: bool) -> Policy {
     let recovery_window = recovery_window(class);
     Policy { recovery_window, grace: GRACE, deletes_per_second, merge_above: MERGE_ABOVE, dry_run }

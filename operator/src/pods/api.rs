@@ -11,8 +11,9 @@ use kube::{
 use roost_crds::{TenantClass, names as crd};
 
 use super::{
-    build::{PodDefaults, PodOf, PodTrust, build, template},
+    build::{PodDefaults, PodTrust, build, template},
     names,
+    purpose::PodOf,
     view::PodView,
 };
 use crate::trust::{AuthorityError, Trusted};
@@ -87,7 +88,7 @@ impl Pods {
     pub async fn create(
         &self,
         class: &TenantClass,
-        of: &PodOf<'_>,
+        of: &PodOf,
         trusted: &Trusted,
         now: jiff::Timestamp,
     ) -> Result<Option<PodView>, CreateError> {
@@ -101,7 +102,7 @@ impl Pods {
         }
     }
 
-    /// What a serving pod of a class is made of today.
+    /// The template that a serving pod of a class is made of today.
     pub fn template(&self, class: &TenantClass) -> String {
         template(&self.defaults, class)
     }

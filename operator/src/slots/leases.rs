@@ -14,7 +14,6 @@ use kube::{
 use roost_crds::names as crd;
 
 use super::claim::{Next, Slot, next, unused};
-use crate::pods::names;
 
 /// How often a lost race for a slot is tried again before the ceiling is taken as reached.
 const MAX_RACES: u32 = 8;
@@ -157,6 +156,11 @@ impl Slots {
     }
 }
 
+/// Name of a slot's Lease.
+fn slot_name(class_hash: &str, number: u32) -> String {
+    format!("{class_hash}-{number}")
+}
+
 fn holder(pod: &str, token: &str) -> String {
     format!("{pod}/{token}")
 }
@@ -168,7 +172,7 @@ fn lease(class_hash: &str, number: u32, holder: String, now: Timestamp) -> Lease
     ]);
     Lease {
         metadata: ObjectMeta {
-            name: Some(names::slot(class_hash, number)),
+            name: Some(slot_name(class_hash, number)),
             labels: Some(labels),
             ..ObjectMeta::default()
         },

@@ -18,9 +18,8 @@ use roost_crds::{
 };
 
 use crate::{
-    elected::Elected,
-    expiry, status,
-    work::{Key, Reconcile, ReconcileError, Requeue},
+    kubernetes::status,
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue, expiry},
 };
 
 /// How often a snapshot under way is looked at, besides the watch.

@@ -11,7 +11,7 @@ use super::{
     observe::{Observed, Source},
     plan::MAX_ATTEMPTS,
 };
-use crate::{expiry, fault::Fault};
+use crate::{reasons::Fault, reconcile::expiry};
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, now: &Time) -> SnapshotStatus {

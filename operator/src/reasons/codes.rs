@@ -1,0 +1,132 @@
+//! The one table between public errors and reasons.
+
+use roost_crds::Reason;
+use roost_protocol::problem::ErrorCode;
+
+/// Who writes the reason of a failure to where people look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// The replica that reads the last words of the pod: the reason holds by itself, however often it happened.
+    ByPod(Reason),
+    /// The replica that woke, in `status.wakeFailure`.
+    ByWake(Reason),
+    /// Nobody: it is of the caller or of the moment, or the spec says so already.
+    ByNobody,
+}
+
+/// The table. Every public error has a row, so that whoever adds one decides what people are told.
+const fn told(code: ErrorCode) -> Told {
+    match code {
+        ErrorCode::InitScriptFailed => Told::ByPod(Reason::RestoreFailed),
+        ErrorCode::ReplayFailed => Told::ByPod(Reason::ReplayFailed),
+        ErrorCode::DataCorrupted => Told::ByPod(Reason::DataCorrupt),
+        ErrorCode::DataMissing => Told::ByPod(Reason::DataMissing),
+        ErrorCode::DataOwnedElsewhere => Told::ByPod(Reason::DataOwnedElsewhere),
+        ErrorCode::StorageDenied => Told::ByPod(Reason::StorageDenied),
+        ErrorCode::StorageUnreachable => Told::ByPod(Reason::StorageUnreachable),
+        ErrorCode::ConditionalWritesUnsupported => Told::ByPod(Reason::ConditionalWritesUnsupported),
+
+        ErrorCode::KeyUnavailable => Told::ByWake(Reason::EncryptionKeyInvalid),
+        ErrorCode::CapacityReached => Told::ByWake(Reason::CeilingReached),
+        ErrorCode::WakeTimeout | ErrorCode::EngineFailed | ErrorCode::Internal | ErrorCode::NotSealed => {
+            Told::ByWake(Reason::WakeFailed)
+        }
+
+        ErrorCode::BadRequest
+        | ErrorCode::QueryFailed
+        | ErrorCode::InvalidSql
+        | ErrorCode::StatementNotAllowed
+        | ErrorCode::ReadOnly
+        | ErrorCode::OutOfMemory
+        | ErrorCode::StatementTimeout
+        | ErrorCode::Cancelled
+        | ErrorCode::TransactionLeftOpen
+        | ErrorCode::TransactionConflict
+        | ErrorCode::WritesPaused
+        | ErrorCode::Unauthenticated
+        | ErrorCode::Forbidden
+        | ErrorCode::AccessUnknown
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::NotAcceptable
+        | ErrorCode::TooLarge
+        | ErrorCode::TooManyStatements
+        | ErrorCode::QueryIdInUse
+        | ErrorCode::Suspended
+        | ErrorCode::Draining
+        | ErrorCode::NotServing
+        | ErrorCode::AlreadyGranted
+        | ErrorCode::Fenced
+        | ErrorCode::Busy
+        | ErrorCode::TenantNotReady
+        | ErrorCode::OutcomeUnknown => Told::ByNobody,
+    }
+}
+
+/// The reason that a failure has in conditions, whoever tells it.
+pub(super) const fn reason(code: ErrorCode) -> Option<Reason> {
+    match told(code) {
+        Told::ByPod(reason) | Told::ByWake(reason) => Some(reason),
+        Told::ByNobody => None,
+    }
+}
+
+/// The reason that a pod's end has by itself.
+pub(super) const fn of_pod(code: ErrorCode) -> Option<Reason> {
+    match told(code) {
+        Told::ByPod(reason) => Some(reason),
+        Told::ByWake(_) | Told::ByNobody => None,
+    }
+}
+
+/// The reason that a failed wake has in `status.wakeFailure`, if it is kept there.
+pub(super) const fn of_wake(code: ErrorCode) -> Option<Reason> {
+    match told(code) {
+        Told::ByWake(reason) => Some(reason),
+        Told::ByPod(_) | Told::ByNobody => None,
+    }
+}
+
+/// The public error that a client is told for a reason: the only one that has it in the table, or that the tenant is not
+/// ready, if several have it or none.
+pub fn code(of: Reason) -> ErrorCode {
+    let mut codes = ErrorCode::ALL.iter().copied().filter(|code| reason(*code) == Some(of));
+    match (codes.next(), codes.next()) {
+        (Some(code), None) => code,
+        _ => ErrorCode::TenantNotReady,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_and_its_public_error_never_disagree() {
+        for code in ErrorCode::ALL {
+            let Some(reason) = reason(*code) else { continue };
+            let back = super::code(reason);
+            assert!(back == *code || reason == Reason::WakeFailed, "{code:?} is {reason}, which is {back:?}");
+        }
+    }
+
+    #[test]
+    fn what_clients_are_told_of_each_reason() {
+        let own = [
+            (Reason::CeilingReached, ErrorCode::CapacityReached),
+            (Reason::StorageUnreachable, ErrorCode::StorageUnreachable),
+            (Reason::EncryptionKeyInvalid, ErrorCode::KeyUnavailable),
+            (Reason::StorageDenied, ErrorCode::StorageDenied),
+            (Reason::ConditionalWritesUnsupported, ErrorCode::ConditionalWritesUnsupported),
+            (Reason::DataOwnedElsewhere, ErrorCode::DataOwnedElsewhere),
+            (Reason::DataMissing, ErrorCode::DataMissing),
+            (Reason::DataCorrupt, ErrorCode::DataCorrupted),
+            (Reason::ReplayFailed, ErrorCode::ReplayFailed),
+            (Reason::RestoreFailed, ErrorCode::InitScriptFailed),
+        ];
+        for reason in Reason::ALL {
+            let own = own.iter().find(|(owner, _)| owner == reason).map(|(_, code)| *code);
+            assert_eq!(code(*reason), own.unwrap_or(ErrorCode::TenantNotReady), "{reason}");
+        }
+    }
+}
