@@ -42,9 +42,7 @@ impl Reconcile for BranchReconciler {
             return Ok(Requeue::OnChange);
         }
         let wanted = report::report(&observed, &acted, &context.config.endpoint_host, &Time(now));
-        if observed.branch.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.branch, BRANCH_MANAGER, &wanted).await?;
-        }
+        status::apply(&api, &observed.branch, BRANCH_MANAGER, &wanted).await?;
         let look = look_again(&wanted.conditions, wanted.state);
         Ok(expiry::no_later_than(look, wanted.expiration_time.as_ref(), now))
     }

@@ -18,6 +18,7 @@ use roost_crds::{
 use super::plan::Observed;
 use crate::{
     context::Context,
+    kubernetes::is_absent,
     pods::names,
     reasons::{Fault, of_open, of_probe},
     reconcile::{Elected, ReconcileError},
@@ -97,7 +98,7 @@ pub async fn remove_egress(context: &Context, class: &str) -> Result<(), Reconci
     let (api, name) = (api(context), names::egress_policy(&names::class_hash(class)));
     if api.get_metadata_opt(&name).await?.is_some() {
         match api.delete(&name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) if is_absent(&error) => {}
             other => drop(other?),
         }
     }

@@ -50,8 +50,7 @@ impl Reconcile for ClassReconciler {
         act::apply_egress(context, &observed.class).await?;
         let probed = if steps.probe { Some(act::probe(context, &observed).await) } else { None };
         let wanted = plan::report(&observed, probed.as_ref(), &Time(now));
-        if observed.class.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.class, CLASS_MANAGER, &wanted).await?;
+        if status::apply(&api, &observed.class, CLASS_MANAGER, &wanted).await? {
             tracing::info!(class = %observed.class.name_any(), "class status changed");
         }
         Ok(requeue(&wanted, context.config.probe_retry))

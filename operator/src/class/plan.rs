@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use roost_crds::{
     ConditionType, Reason, TenantClass, TenantClassStatus,
-    conditions::{self, Serves, holds, reason_of},
+    conditions::{Serves, holds, reason_of},
     names::CLASS_FINALIZER,
 };
 use roost_protocol::grant::StorageLocation;
@@ -79,14 +79,7 @@ pub fn report(observed: &Observed, probed: Option<&Result<(), Fault>>, now: &Tim
         verdict
     };
     let conditions = match verdict {
-        Some(verdict) => conditions::report(
-            &before.conditions,
-            Serves::Nothing,
-            verdict.reason,
-            &verdict.message,
-            generation,
-            now,
-        ),
+        Some(verdict) => verdict.conditions(&before.conditions, Serves::Nothing, generation, now),
         // Nothing new: what the last probe said holds, also of this generation, whose storage is the same.
         None => before
             .conditions

@@ -7,7 +7,11 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt as _, api::ListParams, runtime::events::EventType};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PatchParams},
+    runtime::events::EventType,
+};
 use roost_crds::{Branch, Tenant, TenantClass, names::MAIN_BRANCH};
 use roost_store::{
     TenantError,
@@ -15,7 +19,10 @@ use roost_store::{
 };
 use serde_json::json;
 
-use crate::reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue};
+use crate::{
+    kubernetes::status::merge,
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
+};
 
 /// Wait between condemning and deleting: longer than a request for an object whose name was read just before.
 const GRACE: Duration = Duration::from_secs(10);
@@ -84,17 +91,14 @@ impl GarbageReconciler {
 
 async fn show<K>(api: &Api<K>, name: &str, since: Option<Timestamp>) -> Result<(), kube::Error>
 where
-    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let Some(since) = since else { return Ok(()) };
     // To the second, upwards: what is promised must be there.
     let second = since.as_second() + i64::from(since.subsec_nanosecond() > 0);
     let shown = Timestamp::from_second(second).unwrap_or(since).to_string();
-    let patch = kube::api::Patch::Merge(json!({"status": {"recoverableFrom": shown}}));
-    match api.patch_status(name, &kube::api::PatchParams::default(), &patch).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
+    let fields = serde_json::Map::from_iter([("recoverableFrom".to_owned(), json!(shown))]);
+    merge(api, name, &PatchParams::default(), &fields).await
 }
 
 /// The policy of a run, by the class.

@@ -45,18 +45,32 @@ pub fn plan(pod: &PodView, owner: Owner, now: Timestamp) -> Next {
     if pod.leaving {
         return Next::Wait;
     }
-    match (&pod.purpose, &pod.stage, owner) {
+    match &pod.purpose {
         // Who started it removes it, unless it was left behind.
-        (Purpose::CheckReplay(_), _, Owner::Exists) if !older(REPLAY_CHECK_LIMIT) => Next::Wait,
-        (Purpose::CheckReplay(_), ..) => Next::Remove,
-        // A worker's end is its Snapshot's to conclude.
-        (Purpose::TakeSnapshot { .. }, Stage::Finished { .. }, Owner::Exists) => Next::Wait,
-        (Purpose::TakeSnapshot { .. }, _, Owner::Gone) => Next::Remove,
-        (Purpose::Serve(_), Stage::Finished { .. }, Owner::Exists) => Next::Retire,
-        (Purpose::Serve(_), Stage::Finished { .. }, Owner::Gone) => Next::Remove,
-        (Purpose::Serve(_), _, Owner::Gone) => Next::Drain,
-        (_, Stage::Starting, Owner::Exists) if older(START_LIMIT) => Next::GiveUp,
-        (_, Stage::Running { ready: false, .. }, Owner::Exists) if older(GRANT_LIMIT) => Next::AskForGrant,
+        Purpose::CheckReplay(_) => {
+            let left_behind = owner == Owner::Gone || older(REPLAY_CHECK_LIMIT);
+            if left_behind { Next::Remove } else { Next::Wait }
+        }
+        Purpose::TakeSnapshot { .. } => match (&pod.stage, owner) {
+            (_, Owner::Gone) => Next::Remove,
+            // Its end is its Snapshot's to conclude.
+            (Stage::Finished { .. }, Owner::Exists) => Next::Wait,
+            (stage, Owner::Exists) => on_its_way(stage, older),
+        },
+        Purpose::Serve(_) => match (&pod.stage, owner) {
+            (Stage::Finished { .. }, Owner::Exists) => Next::Retire,
+            (Stage::Finished { .. }, Owner::Gone) => Next::Remove,
+            (_, Owner::Gone) => Next::Drain,
+            (stage, Owner::Exists) => on_its_way(stage, older),
+        },
+    }
+}
+
+/// The next step for a pod that may be stuck before it has its task.
+fn on_its_way(stage: &Stage, older: impl Fn(Duration) -> bool) -> Next {
+    match stage {
+        Stage::Starting if older(START_LIMIT) => Next::GiveUp,
+        Stage::Running { ready: false, .. } if older(GRANT_LIMIT) => Next::AskForGrant,
         _ => Next::Wait,
     }
 }

@@ -1,16 +1,13 @@
 //! The retirement of a pod: its last words are kept in status before it is removed.
 
-use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
-    runtime::events::EventType,
-};
+use kube::{Api, ResourceExt as _, api::PatchParams, runtime::events::EventType};
 use roost_crds::{Branch, Tenant, names::MANAGED_BY};
 use serde_json::json;
 
 use super::owner::branch_of;
 use crate::{
     context::Context,
+    kubernetes::status::merge,
     pods::{PodView, Serving, ending::farewell},
     reconcile::ReconcileError,
 };
@@ -33,27 +30,19 @@ pub async fn retire(context: &Context, pod: &PodView) -> Result<(), ReconcileErr
         status.insert("lastActiveTime".into(), json!(at));
     }
     if !status.is_empty() {
-        let patch = Patch::Merge(json!({"status": status}));
+        let params =
+            PatchParams { field_manager: Some(format!("{MANAGED_BY}/pod")), ..PatchParams::default() };
         let client = context.client.clone();
         if key.is_main() {
-            keep(&Api::<Tenant>::namespaced(client, &key.namespace), &key.tenant, &patch).await?;
+            let tenants: Api<Tenant> = Api::namespaced(client, &key.namespace);
+            merge(&tenants, &key.tenant, &params, &status).await?;
         } else if let Some(branch) = branch_of(context, key).await? {
-            keep(&Api::<Branch>::namespaced(client, &key.namespace), &branch.name_any(), &patch).await?;
+            let branches: Api<Branch> = Api::namespaced(client, &key.namespace);
+            merge(&branches, &branch.name_any(), &params, &status).await?;
         }
     }
     context.pods.delete(pod).await?;
     Ok(())
-}
-
-async fn keep<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> Result<(), kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let params = PatchParams { field_manager: Some(format!("{MANAGED_BY}/pod")), ..PatchParams::default() };
-    match api.patch_status(name, &params, patch).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
 }
 
 /// Says something about the Tenant or Branch that a pod serves.

@@ -3,33 +3,33 @@
 use roost_crds::Reason;
 use roost_protocol::problem::ErrorCode;
 
-/// Who writes the reason of a failure to where people look.
+/// The one who tells people the reason of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    /// The replica that reads the last words of the pod: the reason holds by itself, however often it happened.
-    ByPod(Reason),
-    /// The replica that woke, in `status.wakeFailure`.
-    ByWake(Reason),
+enum Teller {
+    /// The pod, in its last words: the reason holds by itself, however often it happened.
+    Pod(Reason),
+    /// The replica that wakes, in `status.wakeFailure`.
+    Wake(Reason),
     /// Nobody: it is of the caller or of the moment, or the spec says so already.
-    ByNobody,
+    Nobody,
 }
 
 /// The table. Every public error has a row, so that whoever adds one decides what people are told.
-const fn told(code: ErrorCode) -> Told {
+const fn teller(code: ErrorCode) -> Teller {
     match code {
-        ErrorCode::InitScriptFailed => Told::ByPod(Reason::RestoreFailed),
-        ErrorCode::ReplayFailed => Told::ByPod(Reason::ReplayFailed),
-        ErrorCode::DataCorrupted => Told::ByPod(Reason::DataCorrupt),
-        ErrorCode::DataMissing => Told::ByPod(Reason::DataMissing),
-        ErrorCode::DataOwnedElsewhere => Told::ByPod(Reason::DataOwnedElsewhere),
-        ErrorCode::StorageDenied => Told::ByPod(Reason::StorageDenied),
-        ErrorCode::StorageUnreachable => Told::ByPod(Reason::StorageUnreachable),
-        ErrorCode::ConditionalWritesUnsupported => Told::ByPod(Reason::ConditionalWritesUnsupported),
+        ErrorCode::InitScriptFailed => Teller::Pod(Reason::RestoreFailed),
+        ErrorCode::ReplayFailed => Teller::Pod(Reason::ReplayFailed),
+        ErrorCode::DataCorrupted => Teller::Pod(Reason::DataCorrupt),
+        ErrorCode::DataMissing => Teller::Pod(Reason::DataMissing),
+        ErrorCode::DataOwnedElsewhere => Teller::Pod(Reason::DataOwnedElsewhere),
+        ErrorCode::StorageDenied => Teller::Pod(Reason::StorageDenied),
+        ErrorCode::StorageUnreachable => Teller::Pod(Reason::StorageUnreachable),
+        ErrorCode::ConditionalWritesUnsupported => Teller::Pod(Reason::ConditionalWritesUnsupported),
 
-        ErrorCode::KeyUnavailable => Told::ByWake(Reason::EncryptionKeyInvalid),
-        ErrorCode::CapacityReached => Told::ByWake(Reason::CeilingReached),
+        ErrorCode::KeyUnavailable => Teller::Wake(Reason::EncryptionKeyInvalid),
+        ErrorCode::CapacityReached => Teller::Wake(Reason::CeilingReached),
         ErrorCode::WakeTimeout | ErrorCode::EngineFailed | ErrorCode::Internal | ErrorCode::NotSealed => {
-            Told::ByWake(Reason::WakeFailed)
+            Teller::Wake(Reason::WakeFailed)
         }
 
         ErrorCode::BadRequest
@@ -59,31 +59,31 @@ const fn told(code: ErrorCode) -> Told {
         | ErrorCode::Fenced
         | ErrorCode::Busy
         | ErrorCode::TenantNotReady
-        | ErrorCode::OutcomeUnknown => Told::ByNobody,
+        | ErrorCode::OutcomeUnknown => Teller::Nobody,
     }
 }
 
 /// The reason that a failure has in conditions, whoever tells it.
 pub(super) const fn reason(code: ErrorCode) -> Option<Reason> {
-    match told(code) {
-        Told::ByPod(reason) | Told::ByWake(reason) => Some(reason),
-        Told::ByNobody => None,
+    match teller(code) {
+        Teller::Pod(reason) | Teller::Wake(reason) => Some(reason),
+        Teller::Nobody => None,
     }
 }
 
 /// The reason that a pod's end has by itself.
 pub(super) const fn of_pod(code: ErrorCode) -> Option<Reason> {
-    match told(code) {
-        Told::ByPod(reason) => Some(reason),
-        Told::ByWake(_) | Told::ByNobody => None,
+    match teller(code) {
+        Teller::Pod(reason) => Some(reason),
+        Teller::Wake(_) | Teller::Nobody => None,
     }
 }
 
 /// The reason that a failed wake has in `status.wakeFailure`, if it is kept there.
 pub(super) const fn of_wake(code: ErrorCode) -> Option<Reason> {
-    match told(code) {
-        Told::ByWake(reason) => Some(reason),
-        Told::ByPod(_) | Told::ByNobody => None,
+    match teller(code) {
+        Teller::Wake(reason) => Some(reason),
+        Teller::Pod(_) | Teller::Nobody => None,
     }
 }
 

@@ -1,8 +1,11 @@
 //! A fault: a reason, and what is said about it.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use roost_crds::{ConditionType, Reason, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use roost_crds::{
+    ConditionType, Reason,
+    conditions::{self, Serves},
+};
 
 /// A reason with its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,17 @@ impl Fault {
     /// A fault of this reason and message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+
+    /// The conditions that tell it, after those `before`.
+    pub fn conditions(
+        &self,
+        before: &[Condition],
+        serves: Serves,
+        generation: i64,
+        now: &Time,
+    ) -> Vec<Condition> {
+        conditions::report(before, serves, self.reason, &self.message, generation, now)
     }
 
     /// A moment that has not come yet is waited for: until then nobody knows what was committed before it.

@@ -12,6 +12,7 @@ use roost_crds::Snapshot;
 use serde::de::DeserializeOwned;
 
 use super::run::Requeue;
+use crate::kubernetes::is_absent;
 
 /// The moment that `ttl` after `from` is.
 pub fn expiration(from: Option<&Time>, ttl: Option<&roost_crds::Duration>) -> Option<Time> {
@@ -53,7 +54,7 @@ where
         ..DeleteParams::default()
     };
     match api.delete(&object.name_any(), &exactly).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
         other => other.map(drop),
     }
 }

@@ -9,7 +9,8 @@ use tracing::Instrument as _;
 
 use super::queue::{Key, Queue};
 use crate::{
-    context::NoTrust, metrics::ReconcileMetrics, pods::api::CreateError, slots::SlotError, storage::OpenError,
+    context::NoTrust, kubernetes, metrics::ReconcileMetrics, pods::api::CreateError, slots::SlotError,
+    storage::OpenError,
 };
 
 /// Pause after a conflict: somebody changed the object meanwhile.
@@ -37,7 +38,7 @@ pub enum ReconcileError {
 
 impl ReconcileError {
     fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
+        matches!(self, Self::Api(error) if kubernetes::is_conflict(error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
-use roost_crds::{BranchStatus, Duration, Endpoint, PositionSummary, ServingState, TenantStatus, conditions};
+use roost_crds::{BranchStatus, Duration, Endpoint, PositionSummary, ServingState, TenantStatus};
 
 use crate::{class::resolve::Resolved, reasons::verdict::Obstacles};
 
@@ -67,14 +67,7 @@ pub fn report(
     let facts = obstacles.serving.facts();
     Status {
         observed_generation: Some(obstacles.generation),
-        conditions: conditions::report(
-            &before.conditions,
-            obstacles.serves(),
-            verdict.reason,
-            &verdict.message,
-            obstacles.generation,
-            now,
-        ),
+        conditions: verdict.conditions(&before.conditions, obstacles.serves(), obstacles.generation, now),
         state: Some(obstacles.state(&verdict)),
         class_name: class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
         database_size: facts.database_size.or(before.database_size),

@@ -14,6 +14,7 @@ use kube::{
 use roost_crds::names as crd;
 
 use super::claim::{Next, Slot, next, unused};
+use crate::kubernetes::{is_absent, is_conflict};
 
 /// How often a lost race for a slot is tried again before the ceiling is taken as reached.
 const MAX_RACES: u32 = 8;
@@ -50,14 +51,6 @@ impl Taken {
 #[derive(Clone)]
 pub struct Slots {
     api: Api<Lease>,
-}
-
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-fn is_absent(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 impl Slots {

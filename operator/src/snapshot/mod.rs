@@ -44,8 +44,7 @@ impl Reconcile for SnapshotReconciler {
             return Ok(Requeue::OnChange);
         }
         let wanted = report::report(&observed, &acted, &Time(now));
-        if observed.snapshot.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.snapshot, SNAPSHOT_MANAGER, &wanted).await?;
+        if status::apply(&api, &observed.snapshot, SNAPSHOT_MANAGER, &wanted).await? {
             self.tell(&observed.snapshot, &wanted).await;
         }
         if let Some(pod) = &acted.worker_to_remove {

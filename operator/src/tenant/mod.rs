@@ -39,9 +39,7 @@ impl Reconcile for TenantReconciler {
             return Ok(Requeue::OnChange);
         }
         let wanted = report::report(&observed, &acted, &context.config.endpoint_host, &Time(context.now()));
-        if observed.tenant.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.tenant, TENANT_MANAGER, &wanted).await?;
-        }
+        status::apply(&api, &observed.tenant, TENANT_MANAGER, &wanted).await?;
         Ok(look_again(&wanted.conditions, wanted.state))
     }
 }
