@@ -234,12 +234,12 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 mod tests {
     use super::*;
     use crate::{
-        pods::{Role, TenantBranch, samples},
+        pods::{PodView, Purpose, Role, TenantBranch, samples},
         slots::Taken,
     };
     use serde_json::json;
 
-    fn golden(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> String {
+    fn built(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> Pod {
         let class: TenantClass = serde_json::from_value(json!({
             "apiVersion": "roostdb.dev/v1alpha1", "kind": "TenantClass",
             "metadata": {"name": "standard", "uid": "class-uid"}, "spec": class,
@@ -257,11 +257,35 @@ mod tests {
         let branch = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch(branch) };
         let of = PodOf { branch, role };
         let trust = PodTrust { identity: &identity, operator_key };
-        serde_yaml::to_string(&build(&defaults, &class, &of, &trust)).unwrap()
+        build(&defaults, &class, &of, &trust)
+    }
+
+    fn golden(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> String {
+        serde_yaml::to_string(&built(class, branch, role, pull_secrets)).unwrap()
     }
 
     fn storage() -> serde_json::Value {
         json!({"bucket": "tenants", "credentials": {"secretRef": {"name": "r2"}}})
+    }
+
+    #[test]
+    fn what_a_pod_is_made_for_is_read_of_it_again() {
+        let of = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch("dev") };
+        let slot = Taken { name: "abc-7".into(), token: "t".into() };
+        let snapshot = || "nightly".to_owned();
+        let table = [
+            (Role::Serve { slot: slot.clone() }, Purpose::Serve(of.clone()), Some(slot)),
+            (
+                Role::TakeSnapshot { snapshot: snapshot(), snapshot_uid: "snapshot-uid".into() },
+                Purpose::TakeSnapshot { of: of.clone(), snapshot: snapshot() },
+                None,
+            ),
+            (Role::CheckReplay, Purpose::CheckReplay(of), None),
+        ];
+        for (role, purpose, slot) in table {
+            let view = PodView::of(&built(json!({"storage": storage()}), "dev", role, &[]));
+            assert_eq!((view.purpose, view.slot), (purpose, slot));
+        }
     }
 
     #[test]

@@ -98,6 +98,15 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_wake_writes_is_read_again() {
+        for code in ErrorCode::ALL {
+            let Some(failure) = failed(*code) else { continue };
+            let read = standing(Some(&failure), ServingState::Idle, 3, at(1)).map(|fault| fault.reason);
+            assert_eq!(read.map(Reason::as_str), Some(failure.reason.as_str()), "{code:?}");
+        }
+    }
+
+    #[test]
     fn the_same_is_written_once_in_a_while() {
         let first = failed(ErrorCode::WakeTimeout);
         let again = |second, detail| {

@@ -7,16 +7,16 @@ use crate::pods::PodView;
 /// The waiting of a flight, seen from outside.
 #[derive(Debug, Default)]
 pub(in crate::wake) struct Wait {
-    /// It does so now; callers whose patience ends say so.
+    /// Whether it waits for a place of its class now; callers whose patience ends say so.
     pub place: AtomicBool,
-    /// Status was told.
+    /// Whether status was told of that.
     pub told: AtomicBool,
     /// Why its pod does not start, by what the kubelet or the scheduler said last.
     obstacle: Mutex<Option<String>>,
 }
 
 impl Wait {
-    /// Words for the reason that it waits.
+    /// The reason that it waits, in words.
     pub(in crate::wake) fn describe(&self) -> String {
         match &*self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(obstacle) => format!("its pod does not start: {obstacle}"),
