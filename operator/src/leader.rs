@@ -11,14 +11,13 @@ use crate::{
     branch::BranchReconciler,
     class::ClassReconciler,
     context::Context,
-    elected::Elected,
     garbage::GarbageReconciler,
-    pods::lifecycle::PodReconciler,
+    pod_lifecycle::PodReconciler,
+    reasons::Troubles,
+    reconcile::{Elected, Index, Queues, ReconcileError, drive, watch_all},
     snapshot::SnapshotReconciler,
     tenant::TenantReconciler,
-    trouble::Troubles,
     trust,
-    work::{Index, Queues, ReconcileError, drive, watch_all},
 };
 
 /// Seconds that a lease is valid without renewal.

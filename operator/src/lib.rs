@@ -4,36 +4,27 @@
 #![allow(clippy::result_large_err)]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, clippy::type_complexity))]
 
-mod api_steps;
 pub mod branch;
 pub mod class;
 pub mod config;
 pub mod context;
-mod data_key;
-pub mod elected;
-mod expiry;
-pub mod fault;
-mod flush;
 pub mod fsck;
 pub mod garbage;
 mod health;
-mod inputs;
+mod kubernetes;
 pub mod leader;
-mod left_behind;
 pub mod metrics;
+pub mod pod_lifecycle;
 pub mod pods;
 pub mod process;
-pub mod runtime_client;
-pub mod serving;
+pub mod reasons;
+pub mod reconcile;
+pub mod runtime;
+mod served;
 pub mod slots;
 pub mod snapshot;
-mod status;
 pub mod storage;
 pub mod tenant;
-pub mod trouble;
+mod terminal;
 pub mod trust;
-pub mod verdict;
 pub mod wake;
-pub mod wake_failure;
-pub mod whereabouts;
-pub mod work;

@@ -15,13 +15,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api_steps::ApiSteps,
     config::Config,
     context::Context,
     health::Health,
+    kubernetes::ApiSteps,
     leader,
     trust::{self, Identity},
-    wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, runtimes::RealRuntimes, server},
+    wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, pods::RealRuntimes, server},
 };
 
 /// How often the keys are looked for until they are there.

@@ -1,31 +1,24 @@
 //! Does what was planned for a Branch.
 
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, Preconditions},
-    runtime::events::EventType,
-};
+use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use roost_crds::{Branch, PositionSummary, Reason, StorageLocation, names::BRANCH_FINALIZER};
 use roost_store::{BranchName, BranchObject, BranchSource, CreatedBranch, Head, TenantError, TenantStore};
 
 use super::{
+    flush::flush,
     observe::{Observed, Origin},
     plan::Action,
     source::{self, Named},
 };
 use crate::{
-    elected::Elected,
-    fault::{self, Fault},
-    flush::flush,
-    left_behind,
-    pods::calls,
-    serving::{head_position, shown},
-    status::set_finalizer,
-    whereabouts::{open_fault, tenant_store},
-    work::ReconcileError,
+    kubernetes::set_finalizer,
+    reasons::{self, Fault, of_open},
+    reconcile::{Elected, ReconcileError, expiry, left_behind},
+    runtime::calls,
+    storage::position::{head_position, shown},
 };
 
-/// What became of it.
+/// The results of the actions.
 #[derive(Clone, Debug, Default)]
 pub struct Acted {
     /// The object itself was changed; a new version will be seen.
@@ -34,7 +27,7 @@ pub struct Acted {
     pub made: Option<(PositionSummary, Option<PositionSummary>)>,
     /// The branch names this object.
     pub object_recorded: bool,
-    /// What failed.
+    /// The fault of what failed.
     pub fault: Option<Fault>,
 }
 
@@ -52,7 +45,7 @@ pub async fn act(
                 acted.changed_object = set_finalizer(api, &observed.branch, BRANCH_FINALIZER, wanted).await?;
             }
             Action::Expire => {
-                expire(api, &observed.branch).await?;
+                expiry::expire(api, &observed.branch).await?;
                 acted.changed_object = true;
             }
             Action::RecordObject => record_object(elected, observed, &mut acted).await,
@@ -62,21 +55,6 @@ pub async fn act(
         }
     }
     Ok(acted)
-}
-
-/// Deletes an object whose ttl is over; its own deletion policy does the rest.
-pub(crate) async fn expire<K>(api: &Api<K>, object: &K) -> Result<(), kube::Error>
-where
-    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let exactly = DeleteParams {
-        preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
-        ..DeleteParams::default()
-    };
-    match api.delete(&object.name_any(), &exactly).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
 }
 
 async fn create(
@@ -103,10 +81,10 @@ async fn create(
             return Ok(());
         }
     };
-    let store = match tenant_store(&elected.context, location).await {
+    let store = match elected.context.buckets.tenant(location).await {
         Ok(store) => store,
         Err(error) => {
-            acted.fault = Some(open_fault(error)?);
+            acted.fault = Some(of_open(error)?);
             return Ok(());
         }
     };
@@ -119,7 +97,7 @@ async fn create(
         Ok(_) | Err(TenantError::BranchNotFound(_)) => {
             copy(elected, observed, location, &store, &name, &source).await?
         }
-        Err(error) => Err(fault::of_tenant(&error)),
+        Err(error) => Err(reasons::of_tenant(&error)),
     };
     match created {
         Ok(created) => {
@@ -154,7 +132,7 @@ async fn copy(
         && observed.awaits_script()
         && let Err(error) = store.check_published(from).await
     {
-        return Ok(Err(fault::of_tenant(&error)));
+        return Ok(Err(reasons::of_tenant(&error)));
     }
     if let BranchSource::Branch(branch) = source
         && let Err(fault) = flush(context, &location.tenant_uid, branch.as_str()).await?
@@ -166,7 +144,7 @@ async fn copy(
         Err(TenantError::BranchNameTaken { uid: Some(from), .. }) => {
             inherit(elected, observed, location, store, name, source, from).await
         }
-        created => Ok(created.map_err(|error| fault::of_tenant(&error))),
+        created => Ok(created.map_err(|error| reasons::of_tenant(&error))),
     }
 }
 
@@ -184,7 +162,7 @@ async fn inherit(
     let api = Api::namespaced(context.client.clone(), &location.namespace);
     if !left_behind::is_gone::<Branch>(&api, &from).await? {
         let taken = TenantError::BranchNameTaken { name: name.clone(), uid: Some(from) };
-        return Ok(Err(fault::of_tenant(&taken)));
+        return Ok(Err(reasons::of_tenant(&taken)));
     }
     // What was observed is this object's own pod, which it cannot have yet.
     if let Some(pod) = context.pods.of_branch(&location.tenant_uid, name.as_str()).await? {
@@ -198,7 +176,7 @@ async fn inherit(
     if attached.is_ok() {
         left_behind::tell(context, &observed.branch, "Create").await;
     }
-    Ok(attached.map_err(|error| fault::of_tenant(&error)))
+    Ok(attached.map_err(|error| reasons::of_tenant(&error)))
 }
 
 /// Whether that fails is no matter of the branch's: it is tried again.
@@ -208,7 +186,7 @@ async fn record_object(elected: &Elected, observed: &Observed, acted: &mut Acted
         return;
     };
     let (own_name, uid) = (observed.branch.name_any(), observed.branch.uid().unwrap_or_default());
-    let Ok(store) = tenant_store(&elected.context, location).await else { return };
+    let Ok(store) = elected.context.buckets.tenant(location).await else { return };
     match store.record_object(&name, BranchObject { name: &own_name, uid: &uid }).await {
         Ok(()) => acted.object_recorded = true,
         Err(error) => tracing::warn!(%error, branch = %own_name, "the branch does not name its object yet"),
@@ -225,10 +203,10 @@ async fn erase(
     let uid = observed.branch.uid().unwrap_or_default();
     // Also one that was never said to be made: its status may have been lost.
     if let (Some(location), Ok(name)) = (&observed.location, BranchName::new(observed.branch.branch_name())) {
-        let store = match tenant_store(&elected.context, location).await {
+        let store = match elected.context.buckets.tenant(location).await {
             Ok(store) => store,
             Err(error) => {
-                acted.fault = Some(open_fault(error)?);
+                acted.fault = Some(of_open(error)?);
                 return Ok(());
             }
         };
@@ -248,7 +226,7 @@ async fn erase(
                 | TenantError::BeingDeleted { .. },
             ) => {}
             Err(error) => {
-                acted.fault = Some(fault::of_tenant(&error));
+                acted.fault = Some(reasons::of_tenant(&error));
                 return Ok(());
             }
         }

@@ -1,13 +1,15 @@
 //! Branch: observe, plan, act, report.
 
 mod act;
+mod find;
+mod flush;
 mod observe;
 mod plan;
 mod report;
 pub(crate) mod source;
 
-pub(crate) use act::expire;
-pub(crate) use observe::data_is_gone;
+pub use find::find_branch;
+pub(crate) use flush::flush;
 
 use std::sync::Arc;
 
@@ -17,10 +19,9 @@ use kube::Api;
 use roost_crds::{Branch, names::BRANCH_MANAGER};
 
 use crate::{
-    elected::Elected,
-    expiry, status,
-    tenant::look_again,
-    work::{Key, Reconcile, ReconcileError, Requeue},
+    kubernetes::status,
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue, expiry},
+    served::look_again,
 };
 
 /// Reconciles Branches.
@@ -41,9 +42,7 @@ impl Reconcile for BranchReconciler {
             return Ok(Requeue::OnChange);
         }
         let wanted = report::report(&observed, &acted, &context.config.endpoint_host, &Time(now));
-        if observed.branch.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.branch, BRANCH_MANAGER, &wanted).await?;
-        }
+        status::apply(&api, &observed.branch, BRANCH_MANAGER, &wanted).await?;
         let look = look_again(&wanted.conditions, wanted.state);
         Ok(expiry::no_later_than(look, wanted.expiration_time.as_ref(), now))
     }

@@ -6,19 +6,17 @@ use roost_crds::{
     Branch, ConditionType, OperatingMode, Reason, Snapshot, SnapshotFormat, StorageLocation, Tenant,
     conditions, names::MAIN_BRANCH,
 };
-use roost_store::TenantError;
 
 use crate::{
     class::{
         allowed::permitted,
         resolve::{Resolved, find, resolve},
     },
-    elected::Elected,
-    fault::Fault,
-    serving::Serving,
-    tenant::look,
-    whereabouts::{identity, locate, tenant_store},
-    work::ReconcileError,
+    pods::Serving,
+    reasons::Fault,
+    reconcile::{Elected, ReconcileError},
+    served::look,
+    storage::location::{identity, locate},
 };
 
 /// Where the branch starts, once it can.
@@ -58,7 +56,7 @@ pub struct Observed {
     pub location: Option<StorageLocation>,
     /// Its pod.
     pub serving: Serving,
-    /// What went wrong with that lately.
+    /// The fault of that pod lately.
     pub trouble: Option<Fault>,
 }
 
@@ -158,7 +156,7 @@ async fn owner(
         Some(_) => Ok(Owner::Lacking(Fault::new(Reason::TenantNotReady, format!("waits for Tenant {name}")))),
         None => {
             if let Some(location) = recorded
-                && data_is_gone(elected, location).await?
+                && elected.context.buckets.is_deleted(location).await
             {
                 let message = format!("Tenant {name} was deleted with its data; delete this object too");
                 return Ok(Owner::Lacking(Fault::new(Reason::TenantDeleted, message)));
@@ -166,19 +164,6 @@ async fn owner(
             Ok(Owner::Lacking(Fault::new(Reason::TenantNotFound, format!("waits for Tenant {name}"))))
         }
     }
-}
-
-/// Whether the tenant's data was deleted; any doubt is no.
-pub(crate) async fn data_is_gone(
-    elected: &Elected,
-    location: &StorageLocation,
-) -> Result<bool, ReconcileError> {
-    let Ok(store) = tenant_store(&elected.context, location).await else { return Ok(false) };
-    let main = roost_store::BranchName::main();
-    Ok(matches!(
-        store.head(&main).await,
-        Err(TenantError::BranchNotFound(_) | TenantError::DataMissing { .. })
-    ))
 }
 
 async fn origin(elected: &Elected, branch: &Branch, namespace: &str) -> Result<Origin, ReconcileError> {

@@ -1,10 +1,10 @@
-//! What to do for a Branch: a pure function of what was observed.
+//! The actions for a Branch: a pure function of what was observed.
 
 use jiff::Timestamp;
 use roost_crds::{DeletionPolicy, OperatingMode, names::BRANCH_FINALIZER};
 
 use super::observe::{Observed, Origin, Owner};
-use crate::{expiry, pods::PodView, status::has_finalizer};
+use crate::{kubernetes::has_finalizer, pods::PodView, reconcile::expiry};
 
 /// Proof that the branch has no pod: erasing asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +75,17 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Vec<Action> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{class::resolve::Resolved, fault::Fault, pods::samples, serving::Serving};
+    use crate::{
+        class::resolve::Resolved,
+        pods::{Purpose, Serving, samples},
+        reasons::Fault,
+    };
     use roost_crds::{Branch, PositionSummary, Reason, Tenant};
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn pod() -> PodView {
-        PodView { branch: "dev".into(), ..samples::pod() }
+        PodView { purpose: Purpose::Serve(samples::branch("dev")), ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value, made: bool) -> Observed {

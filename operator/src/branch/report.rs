@@ -2,72 +2,54 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use roost_crds::{BranchStatus, Endpoint, Reason, conditions};
+use roost_crds::{BranchStatus, Reason};
 
 use super::{
     act::Acted,
     observe::{Observed, Origin, Owner},
 };
 use crate::{
-    expiry,
-    fault::Fault,
-    verdict::{Before, Ladder},
+    reasons::{
+        Fault,
+        verdict::{Before, Obstacles},
+    },
+    reconcile::expiry,
+    served,
 };
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> BranchStatus {
     let branch = &observed.branch;
     let before = branch.status.clone().unwrap_or_default();
-    let generation = branch.metadata.generation.unwrap_or_default();
-    let facts = observed.serving.facts();
-    let ladder = ladder(observed, acted, &before);
-    let verdict = ladder.verdict(now.0);
-    let state = ladder.state(&verdict);
-    let (namespace, tenant, name) =
-        (branch.namespace().unwrap_or_default(), &branch.spec.tenant_name, branch.branch_name());
-    let made = acted.made.clone();
+    let obstacles = obstacles(observed, acted, &before);
+    let (position, origin) = acted.made.clone().unzip();
+    let shared = served::report((&before).into(), &obstacles, &observed.class, position, now);
+    let (namespace, name) = (branch.namespace().unwrap_or_default(), branch.branch_name());
+    let located = observed.location.clone().filter(|_| observed.made() || acted.made.is_some());
     BranchStatus {
-        observed_generation: Some(generation),
-        conditions: conditions::report(
-            &before.conditions,
-            ladder.serves(),
-            verdict.reason,
-            &verdict.message,
-            generation,
-            now,
-        ),
-        state: Some(state),
-        class_name: observed.class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
-        endpoint: Some(Endpoint {
-            host: host.to_owned(),
-            database: format!("{tenant}@{name}"),
-            path: format!("/v1/namespaces/{namespace}/tenants/{tenant}/branches/{name}/query"),
-        }),
-        database_size: facts.database_size.or(before.database_size),
-        last_active_time: facts.last_active.or(before.last_active_time),
-        position: facts
-            .position
-            .or_else(|| made.as_ref().map(|(position, _)| position.clone()))
-            .or(before.position),
-        origin: made.and_then(|(_, origin)| origin).or(before.origin),
-        durable_lag: facts.durable_lag,
+        observed_generation: shared.observed_generation,
+        conditions: shared.conditions,
+        state: shared.state,
+        class_name: shared.class_name,
+        database_size: shared.database_size,
+        last_active_time: shared.last_active_time,
+        position: shared.position,
+        durable_lag: shared.durable_lag,
+        endpoint: Some(served::endpoint(host, &namespace, &branch.spec.tenant_name, Some(&name))),
+        origin: origin.flatten().or(before.origin),
         wake_failure: before.wake_failure,
         recoverable_from: before.recoverable_from,
         expiration_time: expiry::expiration(
             branch.metadata.creation_timestamp.as_ref(),
             branch.spec.ttl.as_ref(),
         ),
-        location: if observed.made() || acted.made.is_some() {
-            observed.location.clone().or(before.location)
-        } else {
-            before.location
-        },
+        location: located.or(before.location),
         object_recorded: (acted.object_recorded || before.object_recorded == Some(true)).then_some(true),
         branch_name: Some(name),
     }
 }
 
-fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a BranchStatus) -> Ladder<'a> {
+fn obstacles<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a BranchStatus) -> Obstacles<'a> {
     let unmade = (!observed.made() && acted.made.is_none()).then(|| match &observed.origin {
         Origin::Awaited(fault) => fault.clone(),
         _ => Fault::new(Reason::Initializing, "it is being created"),
@@ -77,10 +59,11 @@ fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a BranchStatus
         Owner::Ready(_) => None,
     };
     let deleting = observed.branch.metadata.deletion_timestamp.is_some();
-    Ladder {
+    Obstacles {
         deleting: deleting.then_some("its pod"),
         owner,
-        class: &observed.class,
+        has_class: observed.class.class.is_some(),
+        class: observed.class.fault.as_ref(),
         acted: acted.fault.as_ref(),
         unmade,
         mode: observed.mode(),
@@ -102,8 +85,8 @@ mod tests {
         super::plan::tests::{observed, pod},
         *,
     };
-    use crate::serving::Serving;
-    use roost_crds::{ConditionType, PositionSummary, ServingState};
+    use crate::pods::Serving;
+    use roost_crds::{ConditionType, PositionSummary, ServingState, conditions};
     use serde_json::json;
 
     fn show(observed: &Observed, acted: &Acted) -> (String, ServingState) {

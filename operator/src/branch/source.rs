@@ -5,11 +5,11 @@ use kube::{Api, ResourceExt as _};
 use roost_crds::{Branch, Reason, names::MAIN_BRANCH};
 use roost_store::{BranchName, TenantError, TenantStore};
 
+use super::find::find_branch;
 use crate::{
     context::Context,
-    fault::{self, Fault},
-    whereabouts::find_branch,
-    work::ReconcileError,
+    reasons::{self, Fault},
+    reconcile::ReconcileError,
 };
 
 /// A branch as a copy's spec names it.
@@ -43,7 +43,7 @@ pub async fn refusal(
     let owner = match store.head(&name).await {
         Ok(head) => head.uid,
         Err(TenantError::BranchNotFound(_)) => None,
-        Err(error) => return Ok(Some(fault::of_tenant(&error))),
+        Err(error) => return Ok(Some(reasons::of_tenant(&error))),
     };
     if owns(named, object.as_ref(), owner.as_deref()) {
         return Ok(None);
@@ -60,7 +60,7 @@ fn owns(named: Named<'_>, object: Option<&Branch>, owner: Option<&str>) -> bool 
     said.is_some() && said == owner
 }
 
-/// What to say; `found` is the object that has, or will have, a branch of this name.
+/// The fault to tell; `found` is the object that has, or will have, a branch of this name.
 fn fault_of(named: Named<'_>, found: Option<&Branch>, owner: Option<&str>) -> Fault {
     let Named { tenant, branch, object, .. } = named;
     match found {

@@ -18,11 +18,11 @@ use roost_crds::{
 use super::plan::Observed;
 use crate::{
     context::Context,
-    elected::Elected,
-    fault::{Fault, of_probe},
+    kubernetes::is_absent,
     pods::names,
-    storage::{OpenError, Place},
-    work::ReconcileError,
+    reasons::{Fault, of_open, of_probe},
+    reconcile::{Elected, ReconcileError},
+    storage::Place,
 };
 
 /// Reads.
@@ -41,10 +41,7 @@ pub async fn observe(elected: &Elected, class: TenantClass) -> Result<Observed, 
         Ok((location, depends_on)) => {
             Ok((location, blake3::hash(depends_on.as_bytes()).to_hex().to_string()))
         }
-        Err(error) => match OpenError::reason(&error) {
-            Some(reason) => Err(Fault::new(reason, error.to_string())),
-            None => return Err(error.into()),
-        },
+        Err(error) => Err(of_open(error)?),
     };
     Ok(Observed { users: elected.index.users_of(&class.name_any()), class, storage })
 }
@@ -101,7 +98,7 @@ pub async fn remove_egress(context: &Context, class: &str) -> Result<(), Reconci
     let (api, name) = (api(context), names::egress_policy(&names::class_hash(class)));
     if api.get_metadata_opt(&name).await?.is_some() {
         match api.delete(&name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) if is_absent(&error) => {}
             other => drop(other?),
         }
     }

@@ -6,9 +6,9 @@ use kube::ResourceExt as _;
 use roost_crds::{Reason, TenantClass};
 
 use super::resolve::Resolved;
-use crate::fault::Fault;
+use crate::reasons::Fault;
 
-/// What was resolved, without a class that is not for the namespace. `has` is the class that the object was made in: it
+/// Takes a class that is not for the namespace out of what was resolved. `has` is the class that the object was made in: it
 /// keeps that one, so that no change of labels stops a database that is there.
 pub fn permitted(
     resolved: Resolved,

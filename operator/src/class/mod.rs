@@ -4,7 +4,6 @@ mod act;
 pub mod allowed;
 mod plan;
 pub mod resolve;
-pub mod settings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +17,8 @@ use roost_crds::{
 };
 
 use crate::{
-    elected::Elected,
-    status,
-    work::{Key, Reconcile, ReconcileError, Requeue},
+    kubernetes::{set_finalizer, status},
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
 };
 
 /// How soon a Secret that does not exist is looked for again, besides the watch.
@@ -46,14 +44,13 @@ impl Reconcile for ClassReconciler {
         let now = context.now();
         let steps = plan::plan(&observed, now, context.config.probe_retry);
         if let Some(wanted) = steps.finalizer {
-            status::set_finalizer(&api, &observed.class, roost_crds::names::CLASS_FINALIZER, wanted).await?;
+            set_finalizer(&api, &observed.class, roost_crds::names::CLASS_FINALIZER, wanted).await?;
             return Ok(Requeue::OnChange);
         }
         act::apply_egress(context, &observed.class).await?;
         let probed = if steps.probe { Some(act::probe(context, &observed).await) } else { None };
         let wanted = plan::report(&observed, probed.as_ref(), &Time(now));
-        if observed.class.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.class, CLASS_MANAGER, &wanted).await?;
+        if status::apply(&api, &observed.class, CLASS_MANAGER, &wanted).await? {
             tracing::info!(class = %observed.class.name_any(), "class status changed");
         }
         Ok(requeue(&wanted, context.config.probe_retry))

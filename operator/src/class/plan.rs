@@ -1,4 +1,4 @@
-//! What to do for a TenantClass and what to say of it: pure.
+//! The steps for a TenantClass, and its status: pure functions of what was observed.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use roost_crds::{
     ConditionType, Reason, TenantClass, TenantClassStatus,
-    conditions::{self, Serves, holds, reason_of},
+    conditions::{Serves, holds, reason_of},
     names::CLASS_FINALIZER,
 };
 use roost_protocol::grant::StorageLocation;
 
-use crate::{fault::Fault, status::has_finalizer};
+use crate::{kubernetes::has_finalizer, reasons::Fault};
 
 /// How soon an endpoint that did not answer is asked again.
 const UNREACHABLE_RETRY: Duration = Duration::from_mins(1);
@@ -23,11 +23,11 @@ pub struct Observed {
     pub class: TenantClass,
     /// How many Tenants and Branches use it.
     pub users: usize,
-    /// What the Secrets say, with a hash of everything that a probe depends on.
+    /// The storage by its Secrets, with a hash of everything that a probe depends on.
     pub storage: Result<(StorageLocation, String), Fault>,
 }
 
-/// What to do.
+/// The steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
     /// Add or remove the finalizer.
@@ -79,14 +79,7 @@ pub fn report(observed: &Observed, probed: Option<&Result<(), Fault>>, now: &Tim
         verdict
     };
     let conditions = match verdict {
-        Some(verdict) => conditions::report(
-            &before.conditions,
-            Serves::Nothing,
-            verdict.reason,
-            &verdict.message,
-            generation,
-            now,
-        ),
+        Some(verdict) => verdict.conditions(&before.conditions, Serves::Nothing, generation, now),
         // Nothing new: what the last probe said holds, also of this generation, whose storage is the same.
         None => before
             .conditions

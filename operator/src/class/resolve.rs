@@ -5,14 +5,14 @@ use std::sync::Arc;
 use kube::ResourceExt as _;
 use roost_crds::{Reason, TenantClass};
 
-use crate::fault::Fault;
+use crate::reasons::Fault;
 
-/// The class, and what is to be said about it.
+/// The class, and the fault of the one that is asked for.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The class to act by; none if there is none.
     pub class: Option<Arc<TenantClass>>,
-    /// What keeps the spec from being realised.
+    /// The fault that keeps the spec from being realised.
     pub fault: Option<Fault>,
 }
 

@@ -5,13 +5,12 @@ mod options;
 pub(crate) mod replay;
 mod show;
 
-pub use options::{Options, Output};
+pub use options::Options;
 
-use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use kube::{Api, Client};
 use roost_crds::TenantClass;
 use roost_store::{
@@ -23,12 +22,11 @@ use show::Found;
 use crate::{
     garbage::recovery_window,
     storage::{Buckets, Place},
+    terminal::{Output, progress},
 };
 
 /// Tenants that are walked at the same time.
 const AT_ONCE: usize = 8;
-/// How often the progress bar moves while nothing ends.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Walks, prints, and says whether all is well.
 ///
@@ -44,7 +42,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         return replay::run(options, client, &class).await;
     }
     let place = Place::from(&class.spec.storage);
-    let buckets = Buckets::new(client, &options.namespace);
+    let buckets = Buckets::new(client, &options.namespace, Environment::system());
     let bucket = buckets.open(&place).await?;
     let keys = match buckets.class_keys(class.spec.encryption.as_ref()).await {
         Ok(keys) => keys.map(|(keys, _)| keys),
@@ -99,18 +97,4 @@ async fn look(
 fn named(place: &Place, tenant: &str) -> anyhow::Result<TenantPath> {
     let (namespace, name) = options::names(tenant)?;
     Ok(TenantPath::new(&place.prefix, namespace, name)?)
-}
-
-/// Moves on a terminal only: in a pod's log it would be noise.
-pub(crate) fn progress(of: &'static str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {msg}, {eta} left") {
-        bar.set_style(style);
-        bar.set_message(of);
-    }
-    bar.enable_steady_tick(TICK);
-    bar
 }

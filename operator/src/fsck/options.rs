@@ -1,7 +1,9 @@
-//! What `roost-operator fsck` can be told.
+//! Options of `roost-operator fsck`.
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::terminal::Output;
 
 /// Verifies what a class's bucket holds. Read-only.
 ///
@@ -37,15 +39,6 @@ pub struct Options {
     /// Namespace of the operator, where the class's Secrets are.
     #[arg(long, env = "ROOST_NAMESPACE", default_value = "roost-system")]
     pub namespace: String,
-}
-
-/// Form of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A table and what is behind it.
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 /// Namespace and name.

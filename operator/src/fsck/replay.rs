@@ -8,30 +8,25 @@ use clap::Parser as _;
 use kube::{Api, Client, ResourceExt as _};
 use roost_crds::{StorageLocation, Tenant, TenantClass, names::MAIN_BRANCH};
 use roost_protocol::{
-    PROTOCOL_VERSION,
-    grant::{CheckReplay, GRANT_VALIDITY, Grant, Task},
+    grant::{CheckReplay, Grant, Task},
     problem::ErrorCode,
     replay::ReplayReport,
 };
 use roost_store::{BranchName, Environment, PinKind, Pinned, TenantStore};
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::options::{self, Options, Output};
+use super::options::{self, Options};
 use crate::{
-    class::settings,
     config::Config,
     context::Context,
-    data_key,
-    pods::{
-        PodView, Stage,
-        build::{PodOf, Role},
-        calls,
+    pods::{Exit, PodOf, PodView, Role, Stage, TenantBranch},
+    runtime::{
+        CallError, calls,
+        grant::{DataAccess, grant},
     },
-    runtime_client::CallError,
-    storage::Place,
+    storage::{Place, location::identity},
+    terminal::Output,
     trust,
-    whereabouts::{identity, tenant_store},
 };
 
 /// Name of the pins of checks; their uid is the pod's name.
@@ -45,7 +40,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait for the result; the pod is removed some time later if that is not done here.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// What was found.
+/// The report of a check, with what was checked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Checked {
@@ -79,7 +74,7 @@ pub async fn run(options: &Options, client: Client, class: &TenantClass) -> anyh
     if location.class_name != class.name_any() {
         bail!("Tenant {namespace}/{name} is of TenantClass {}; name that one", location.class_name);
     }
-    let store = tenant_store(&context, &location).await?;
+    let store = context.buckets.tenant(&location).await?;
     let branch = BranchName::new(&options.branch)?;
     let encryption_key = status.encryption_key;
     let check = Check { context, class, location, store, branch, encryption_key };
@@ -101,10 +96,11 @@ pub async fn run(options: &Options, client: Client, class: &TenantClass) -> anyh
 /// Lets go of what a check that was left behind keeps. A failure is only logged: the next check of the branch repeats it.
 pub async fn release(context: &Context, pod: &PodView) {
     let released = async {
-        let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), &pod.namespace);
-        let status = tenants.get_opt(&pod.tenant).await?.and_then(|tenant| tenant.status);
+        let key = &pod.purpose.branch().key;
+        let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
+        let status = tenants.get_opt(&key.tenant).await?.and_then(|tenant| tenant.status);
         let Some(location) = status.and_then(|status| status.location) else { return Ok(()) };
-        let store = tenant_store(context, &location).await?;
+        let store = context.buckets.tenant(&location).await?;
         anyhow::Ok(store.unpin_all(PinKind::Reader, PIN, &pod.name).await?)
     };
     if let Err(error) = released.await {
@@ -119,18 +115,14 @@ struct Check<'a> {
     location: StorageLocation,
     store: TenantStore,
     branch: BranchName,
-    /// What status says of the tenant's data key.
+    /// Name of the key that wraps the tenant's data key, by its status.
     encryption_key: Option<String>,
 }
 
 impl Check<'_> {
     async fn run(&self) -> anyhow::Result<ReplayReport> {
-        let of = PodOf {
-            namespace: &self.location.namespace,
-            tenant: &self.location.tenant,
-            tenant_uid: &self.location.tenant_uid,
-            role: Role::ReplayCheck { branch: self.branch.to_string() },
-        };
+        let branch = TenantBranch::at(&self.location, self.branch.as_str());
+        let of = PodOf { branch, role: Role::CheckReplay };
         let (context, name) = (&self.context, of.name());
         let created = context.pods.create(self.class, &of, &*context.trusted()?, context.now()).await?;
         let Some(pod) = created else {
@@ -177,8 +169,8 @@ impl Check<'_> {
         let mut granted = false;
         loop {
             let Some(pod) = context.pods.get(name).await? else { bail!("pod {name} was deleted") };
-            if let Stage::Finished { reason, .. } = &pod.stage {
-                return result(&pod, reason);
+            if let Stage::Finished { exit, .. } = &pod.stage {
+                return result(&pod, exit);
             }
             if !granted && pod.address().is_some() {
                 match calls::hand_over(context, &pod, &self.grant(&pod, pinned).await?, GRANT_TIMEOUT).await {
@@ -200,40 +192,25 @@ impl Check<'_> {
 
     async fn grant(&self, pod: &PodView, pinned: &Pinned) -> anyhow::Result<Grant> {
         let (context, spec) = (&self.context, &self.class.spec);
-        let (storage, _version) = context.buckets.resolve(&Place::from(&self.location)).await?;
-        let (tenant, told) = (identity(&self.location), self.encryption_key.as_deref());
-        let data_key = data_key::unwrapped(context, spec, &storage, &tenant, told).await?;
-        Ok(Grant {
-            version: PROTOCOL_VERSION,
-            pod: pod.name.clone(),
-            pod_uid: pod.uid.clone(),
-            not_after: calls::unix_millis(context.now()).plus(GRANT_VALIDITY),
-            nonce: Uuid::new_v4(),
-            tenant,
-            branch: self.branch.to_string(),
-            storage,
-            data_key,
-            task: Task::CheckReplay(CheckReplay {
-                position: pinned.position.clone(),
-                pin: pinned.pin.clone(),
-            }),
-            engine: settings::engine_limits(spec),
-            gateway_key: context.trusted()?.trust.session_key,
-        })
+        let (place, identity) = (Place::from(&self.location), identity(&self.location));
+        let access = DataAccess::of(context, spec, &place, identity, self.encryption_key.as_deref()).await?;
+        let (position, pin) = (pinned.position.clone(), pinned.pin.clone());
+        let task = Task::CheckReplay(CheckReplay { position, pin });
+        Ok(grant(context, pod, spec, access, self.branch.as_str(), task)?)
     }
 }
 
-/// What a pod that ended says.
-fn result(pod: &PodView, reason: &str) -> anyhow::Result<ReplayReport> {
-    let Some(ending) = pod.ending() else { bail!("pod {} ended without last words: {reason}", pod.name) };
+/// The result that a pod left in its last words.
+fn result(pod: &PodView, exit: &Exit) -> anyhow::Result<ReplayReport> {
+    let Some(ending) = pod.ending() else { bail!("pod {} ended without last words: {exit}", pod.name) };
     match (&ending.snapshot, &ending.problem) {
         (Some(report), None) => Ok(serde_json::from_value(report.clone())?),
         (_, Some(problem)) => bail!("{problem}"),
-        (None, None) => bail!("pod {} ended without a result: {reason}", pod.name),
+        (None, None) => bail!("pod {} ended without a result: {exit}", pod.name),
     }
 }
 
-/// What a person reads, and what to write.
+/// The report for people, with the object that they may write.
 fn text(checked: &Checked) -> String {
     let Checked { namespace, tenant, branch, report, .. } = checked;
     let ReplayReport { commits, replayed, opens, engine_version, .. } = report;
@@ -321,16 +298,18 @@ mod tests {
             let state = RuntimeState::Sealed;
             let (position, database_size, last_active) = (None, None, None);
             let ending = Ending { state, position, database_size, last_active, problem, snapshot };
-            let finished = Stage::Finished { ending: Some(Box::new(ending)), reason: "Completed".into() };
-            result(&PodView { stage: finished, ..samples::pod() }, "Completed")
+            let exit = samples::exit("Completed", 0);
+            let finished = Stage::Finished { ending: Some(Box::new(ending)), exit: exit.clone() };
+            result(&PodView { stage: finished, ..samples::pod() }, &exit)
         };
         let report = checked("main", true).report;
         assert_eq!(ended(Some(serde_json::to_value(&report).unwrap()), None).unwrap(), report);
         let away = Problem::new(ErrorCode::StorageUnreachable, "away");
         assert!(ended(None, Some(away)).unwrap_err().to_string().contains("away"));
         assert!(ended(None, None).is_err());
-        let stage = Stage::Finished { ending: None, reason: "OOMKilled, exit code 137".into() };
-        let died = result(&PodView { stage, ..samples::pod() }, "OOMKilled, exit code 137");
+        let exit = samples::exit("OOMKilled", 137);
+        let stage = Stage::Finished { ending: None, exit: exit.clone() };
+        let died = result(&PodView { stage, ..samples::pod() }, &exit);
         assert!(died.unwrap_err().to_string().contains("OOMKilled"));
     }
 }

@@ -21,7 +21,7 @@ pub struct Found {
     pub clean: bool,
     /// Each tenant, in the order of their keys.
     pub tenants: Vec<Report>,
-    /// What belongs to no tenant; left out when one tenant was asked for.
+    /// Objects of no tenant; left out when one tenant was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside: Option<Report>,
 }

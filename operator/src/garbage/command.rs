@@ -8,15 +8,14 @@ use indicatif::HumanBytes;
 use kube::{Api, Client, ResourceExt as _};
 use roost_crds::{Tenant, TenantClass};
 use roost_store::{
-    Environment, TenantStore,
+    Environment,
     garbage::{Collected, LISTED},
     reachability::KnownManifests,
 };
 
 use crate::{
-    fsck::Output,
-    storage::{Buckets, Place},
-    whereabouts::{owner, path},
+    storage::Buckets,
+    terminal::{Output, progress},
 };
 
 /// Shows what garbage collection would delete of a Tenant, or deletes it.
@@ -63,10 +62,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     };
     let classes: Api<TenantClass> = Api::all(client.clone());
     let class = classes.get(&location.class_name).await?;
-    let bucket = Buckets::new(client, &options.namespace).open(&Place::from(location)).await?;
-    let store = TenantStore::new(bucket, path(location)?, owner(location), Environment::system());
+    let store = Buckets::new(client, &options.namespace, Environment::system()).tenant(location).await?;
     let policy = super::policy(&class, options.deletes_per_second, !options.delete);
-    let bar = crate::fsck::progress("objects");
+    let bar = progress("objects");
     let collected = store
         .collect(&policy, &KnownManifests::default(), &|progress| {
             bar.set_length(progress.chunks_total);

@@ -2,15 +2,16 @@
 //! the past runs out.
 
 pub mod command;
-mod due;
-
-pub use due::due;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt as _, api::ListParams, runtime::events::EventType};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PatchParams},
+    runtime::events::EventType,
+};
 use roost_crds::{Branch, Tenant, TenantClass, names::MAIN_BRANCH};
 use roost_store::{
     TenantError,
@@ -19,9 +20,8 @@ use roost_store::{
 use serde_json::json;
 
 use crate::{
-    elected::Elected,
-    whereabouts::tenant_store,
-    work::{Key, Reconcile, ReconcileError, Requeue},
+    kubernetes::status::merge,
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
 };
 
 /// Wait between condemning and deleting: longer than a request for an object whose name was read just before.
@@ -47,7 +47,7 @@ impl Reconcile for GarbageReconciler {
         let class = self.0.index.read(|records| records.classes.get(&location.class_name).cloned());
         let Some(class) = class.filter(|_| !going) else { return Ok(Requeue::OnChange) };
         let policy = policy(&class, context.config.garbage_deletes_per_second, false);
-        let store = tenant_store(context, location).await?;
+        let store = context.buckets.tenant(location).await?;
         let collected = match store.collect(&policy, &self.0.known_manifests, &|_| {}).await {
             Ok(collected) => collected,
             Err(CollectError::Tenant(
@@ -91,20 +91,17 @@ impl GarbageReconciler {
 
 async fn show<K>(api: &Api<K>, name: &str, since: Option<Timestamp>) -> Result<(), kube::Error>
 where
-    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let Some(since) = since else { return Ok(()) };
     // To the second, upwards: what is promised must be there.
     let second = since.as_second() + i64::from(since.subsec_nanosecond() > 0);
     let shown = Timestamp::from_second(second).unwrap_or(since).to_string();
-    let patch = kube::api::Patch::Merge(json!({"status": {"recoverableFrom": shown}}));
-    match api.patch_status(name, &kube::api::PatchParams::default(), &patch).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
+    let fields = serde_json::Map::from_iter([("recoverableFrom".to_owned(), json!(shown))]);
+    merge(api, name, &PatchParams::default(), &fields).await
 }
 
-/// What a class lets a run delete.
+/// The policy of a run, by the class.
 fn policy(class: &TenantClass, deletes_per_second: NonZeroU32, dry_run: bool) -> Policy {
     let recovery_window = recovery_window(class);
     Policy { recovery_window, grace: GRACE, deletes_per_second, merge_above: MERGE_ABOVE, dry_run }

@@ -11,11 +11,15 @@ use kube::{
 use roost_crds::{TenantClass, names as crd};
 
 use super::{
-    build::{PodDefaults, PodOf, PodTrust, build, template},
+    build::{PodDefaults, PodTrust, build, template},
     names,
+    purpose::PodOf,
     view::PodView,
 };
-use crate::trust::{AuthorityError, Trusted};
+use crate::{
+    kubernetes::{is_absent, is_conflict},
+    trust::{AuthorityError, Trusted},
+};
 
 /// A pod could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +37,6 @@ pub enum CreateError {
 pub struct Pods {
     api: Api<Pod>,
     defaults: PodDefaults,
-}
-
-fn is_status(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
 impl Pods {
@@ -87,7 +87,7 @@ impl Pods {
     pub async fn create(
         &self,
         class: &TenantClass,
-        of: &PodOf<'_>,
+        of: &PodOf,
         trusted: &Trusted,
         now: jiff::Timestamp,
     ) -> Result<Option<PodView>, CreateError> {
@@ -96,12 +96,12 @@ impl Pods {
         let trust = PodTrust { identity: &identity, operator_key: trusted.trust.signing.verifying_key() };
         match self.api.create(&PostParams::default(), &build(&self.defaults, class, of, &trust)).await {
             Ok(pod) => Ok(Some(PodView::of(&pod))),
-            Err(error) if is_status(&error, 409) => Ok(None),
+            Err(error) if is_conflict(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What a serving pod of a class is made of today.
+    /// The template that a serving pod of a class is made of today.
     pub fn template(&self, class: &TenantClass) -> String {
         template(&self.defaults, class)
     }
@@ -123,7 +123,7 @@ impl Pods {
         };
         match self.api.delete(&pod.name, &exactly).await {
             Ok(_) => Ok(()),
-            Err(error) if is_status(&error, 404) || is_status(&error, 409) => Ok(()),
+            Err(error) if is_absent(&error) || is_conflict(&error) => Ok(()),
             Err(error) => Err(error),
         }
     }

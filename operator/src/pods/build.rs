@@ -20,11 +20,8 @@ use roost_protocol::{
     signing::VerifyingKey,
 };
 
-use super::{
-    names,
-    view::{SLOT_ANNOTATION, TEMPLATE_ANNOTATION},
-};
-use crate::{class::settings, slots::Taken, trust::Identity};
+use super::{PodOf, names, resources::resources, view::TEMPLATE_ANNOTATION};
+use crate::trust::Identity;
 
 /// User and group of every process of ours.
 const UID: i64 = 10001;
@@ -35,7 +32,7 @@ pub const WRITES_REFUSED_AFTER: Duration = Duration::from_mins(2);
 /// Name of the only container.
 const CONTAINER: &str = "runtime";
 
-/// What every runtime pod of this installation has in common.
+/// The part that every runtime pod of this installation has in common.
 #[derive(Clone, Debug)]
 pub struct PodDefaults {
     /// Namespace of runtime pods.
@@ -50,56 +47,6 @@ pub struct PodDefaults {
     pub log: String,
 }
 
-/// What a pod is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Serves a branch.
-    Serve {
-        /// The branch.
-        branch: String,
-        /// The slot it occupies.
-        slot: Taken,
-    },
-    /// Takes a Parquet snapshot.
-    Worker {
-        /// Name of the Snapshot.
-        snapshot: String,
-        /// UID of the Snapshot.
-        snapshot_uid: String,
-        /// The branch it is taken of.
-        branch: String,
-    },
-    /// Checks how far a branch's WAL can be replayed.
-    ReplayCheck {
-        /// The branch.
-        branch: String,
-    },
-}
-
-/// Whose pod it is.
-#[derive(Clone, Debug)]
-pub struct PodOf<'a> {
-    /// Namespace of the Tenant.
-    pub namespace: &'a str,
-    /// Name of the Tenant.
-    pub tenant: &'a str,
-    /// UID of the Tenant.
-    pub tenant_uid: &'a str,
-    /// What the pod is for.
-    pub role: Role,
-}
-
-impl PodOf<'_> {
-    /// Name of the pod.
-    pub fn name(&self) -> String {
-        match &self.role {
-            Role::Serve { branch, .. } => names::serving_pod(self.tenant_uid, branch),
-            Role::Worker { snapshot_uid, .. } => names::worker_pod(snapshot_uid),
-            Role::ReplayCheck { branch } => names::replay_check_pod(self.tenant_uid, branch),
-        }
-    }
-}
-
 /// Proof of which pod this is, and whom it obeys.
 #[derive(Debug)]
 pub struct PodTrust<'a> {
@@ -110,7 +57,7 @@ pub struct PodTrust<'a> {
 }
 
 /// The pod.
-pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, trust: &PodTrust<'_>) -> Pod {
+pub fn build(defaults: &PodDefaults, class: &TenantClass, of: &PodOf, trust: &PodTrust<'_>) -> Pod {
     let mut spec = spec(defaults, class);
     let metadata = metadata(defaults, class, of, name_of(&spec));
     for container in &mut spec.containers {
@@ -129,7 +76,7 @@ fn name_of(spec: &PodSpec) -> String {
     blake3::hash(&spec).to_hex()[..16].to_owned()
 }
 
-/// All but the environment, which differs from pod to pod.
+/// The spec but for the environment, which differs from pod to pod.
 fn spec(defaults: &PodDefaults, class: &TenantClass) -> PodSpec {
     let runtime = class.spec.runtime.clone().unwrap_or_default();
     let grace = class.spec.termination_grace().as_secs();
@@ -172,41 +119,20 @@ fn pull_secrets(defaults: &PodDefaults) -> Option<Vec<LocalObjectReference>> {
     (!secrets.is_empty()).then_some(secrets)
 }
 
-fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf<'_>, template: String) -> ObjectMeta {
+fn metadata(defaults: &PodDefaults, class: &TenantClass, of: &PodOf, template: String) -> ObjectMeta {
     let class_name = class.name_any();
     let mut labels = BTreeMap::from([
         ("app.kubernetes.io/name", "tenant-runtime".to_owned()),
         (crd::MANAGED_BY_LABEL, crd::MANAGED_BY.to_owned()),
-        (crd::TENANT_UID_LABEL, of.tenant_uid.to_owned()),
         (crd::CLASS_LABEL, names::class_hash(&class_name)),
     ]);
+    labels.extend(of.labels());
     if class.spec.storage.egress.is_some() {
         labels.insert(crd::EGRESS_LABEL, crd::EGRESS_OF_CLASS.to_owned());
     }
-    let mut annotations = BTreeMap::from([
-        (crd::NAMESPACE_ANNOTATION, of.namespace.to_owned()),
-        (crd::TENANT_ANNOTATION, of.tenant.to_owned()),
-        (crd::CLASS_ANNOTATION, class_name.clone()),
-        (TEMPLATE_ANNOTATION, template),
-    ]);
-    match &of.role {
-        Role::Serve { branch, slot } => {
-            labels.insert(crd::ROLE_LABEL, crd::ROLE_SERVE.to_owned());
-            labels.insert(crd::BRANCH_LABEL, branch.clone());
-            annotations.insert(SLOT_ANNOTATION, slot.to_string());
-        }
-        Role::Worker { snapshot, snapshot_uid, branch } => {
-            labels.insert(crd::ROLE_LABEL, crd::ROLE_WORKER.to_owned());
-            labels.insert(crd::BRANCH_LABEL, branch.clone());
-            labels.insert(crd::SNAPSHOT_UID_LABEL, snapshot_uid.clone());
-            annotations.insert(crd::SNAPSHOT_ANNOTATION, snapshot.clone());
-        }
-        Role::ReplayCheck { branch } => {
-            labels.insert(crd::ROLE_LABEL, crd::ROLE_WORKER.to_owned());
-            labels.insert(crd::BRANCH_LABEL, branch.clone());
-            annotations.insert(crd::REPLAY_CHECK_ANNOTATION, "true".to_owned());
-        }
-    }
+    let mut annotations =
+        BTreeMap::from([(crd::CLASS_ANNOTATION, class_name.clone()), (TEMPLATE_ANNOTATION, template)]);
+    annotations.extend(of.annotations());
     let own =
         |map: BTreeMap<&str, String>| map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     ObjectMeta {
@@ -241,7 +167,7 @@ fn container(defaults: &PodDefaults, class: &TenantClass) -> Container {
         liveness_probe: Some(probe("/healthz", 10, 6)),
         ports: Some(vec![port("internal", INTERNAL_TLS_PORT), port("health", HEALTH_PORT)]),
         readiness_probe: Some(probe("/readyz", 1, 1)),
-        resources: Some(settings::resources(&class.spec).into()),
+        resources: Some(resources(&class.spec).into()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
@@ -307,9 +233,13 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        pods::{PodView, Purpose, Role, TenantBranch, samples},
+        slots::Taken,
+    };
     use serde_json::json;
 
-    fn golden(class: serde_json::Value, role: Role, pull_secrets: &[&str]) -> String {
+    fn built(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> Pod {
         let class: TenantClass = serde_json::from_value(json!({
             "apiVersion": "roostdb.dev/v1alpha1", "kind": "TenantClass",
             "metadata": {"name": "standard", "uid": "class-uid"}, "spec": class,
@@ -324,9 +254,14 @@ mod tests {
         };
         let identity = Identity { certificate: "CERTIFICATE".into(), key: "KEY".into() };
         let operator_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-        let of = PodOf { namespace: "shop", tenant: "acme", tenant_uid: "tenant-uid", role };
+        let branch = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch(branch) };
+        let of = PodOf { branch, role };
         let trust = PodTrust { identity: &identity, operator_key };
-        serde_yaml::to_string(&build(&defaults, &class, &of, &trust)).unwrap()
+        build(&defaults, &class, &of, &trust)
+    }
+
+    fn golden(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> String {
+        serde_yaml::to_string(&built(class, branch, role, pull_secrets)).unwrap()
     }
 
     fn storage() -> serde_json::Value {
@@ -334,10 +269,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pod_is_made_for_is_read_of_it_again() {
+        let of = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch("dev") };
+        let slot = Taken { name: "abc-7".into(), token: "t".into() };
+        let snapshot = || "nightly".to_owned();
+        let table = [
+            (Role::Serve { slot: slot.clone() }, Purpose::Serve(of.clone()), Some(slot)),
+            (
+                Role::TakeSnapshot { snapshot: snapshot(), snapshot_uid: "snapshot-uid".into() },
+                Purpose::TakeSnapshot { of: of.clone(), snapshot: snapshot() },
+                None,
+            ),
+            (Role::CheckReplay, Purpose::CheckReplay(of), None),
+        ];
+        for (role, purpose, slot) in table {
+            let view = PodView::of(&built(json!({"storage": storage()}), "dev", role, &[]));
+            assert_eq!((view.purpose, view.slot), (purpose, slot));
+        }
+    }
+
+    #[test]
     fn a_serving_pod_of_the_plainest_class() {
-        let role =
-            Role::Serve { branch: "main".into(), slot: Taken { name: "abc-7".into(), token: "t".into() } };
-        insta::assert_snapshot!(golden(json!({"storage": storage()}), role, &[]));
+        let role = Role::Serve { slot: Taken { name: "abc-7".into(), token: "t".into() } };
+        insta::assert_snapshot!(golden(json!({"storage": storage()}), "main", role, &[]));
     }
 
     #[test]
@@ -349,11 +303,7 @@ mod tests {
             "cacheSize": "5Gi", "nodeSelector": {"pool": "duck"}, "runtimeClassName": "gvisor",
             "tolerations": [{"key": "duck", "operator": "Exists", "effect": "NoSchedule"}],
             "terminationGracePeriod": "1m"}});
-        let role = Role::Worker {
-            snapshot: "nightly".into(),
-            snapshot_uid: "snapshot-uid".into(),
-            branch: "dev".into(),
-        };
-        insta::assert_snapshot!(golden(class, role, &["registry"]));
+        let role = Role::TakeSnapshot { snapshot: "nightly".into(), snapshot_uid: "snapshot-uid".into() };
+        insta::assert_snapshot!(golden(class, "dev", role, &["registry"]));
     }
 }

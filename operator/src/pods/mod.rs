@@ -1,13 +1,18 @@
-//! Runtime pods: their names, how they are built, what is read of them, how they end.
+//! Runtime pods at the API server: their names and purposes, how they are built, what is read of them, how they end.
 
 pub mod api;
 pub mod build;
-pub mod calls;
 pub mod ending;
-pub mod lifecycle;
+mod exit;
 pub mod names;
+mod purpose;
+mod resources;
 #[cfg(test)]
 pub mod samples;
-pub mod view;
+mod serving;
+mod view;
 
-pub use view::{PodView, Stage};
+pub use exit::Exit;
+pub use purpose::{PodOf, Purpose, Role, TenantBranch};
+pub use serving::Serving;
+pub use view::{PodAddress, PodView, Stage};

@@ -35,11 +35,6 @@ pub fn class_hash(class: &str) -> String {
     hash(&[class])
 }
 
-/// Name of a slot's Lease.
-pub fn slot(class_hash: &str, number: u32) -> String {
-    format!("{class_hash}-{number}")
-}
-
 /// Name of the NetworkPolicy with a class's own egress rules.
 pub fn egress_policy(class_hash: &str) -> String {
     format!("egress-{class_hash}")

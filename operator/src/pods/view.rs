@@ -1,25 +1,32 @@
-//! What matters of a runtime pod, folded out of the Pod object.
+//! A runtime pod as the operator sees it: folded out of the Pod object.
 
 use k8s_openapi::{
     api::core::v1::{Pod, PodStatus},
     jiff::Timestamp,
 };
 use kube::ResourceExt as _;
-use roost_crds::{
-    Quantity,
-    names::{
-        BRANCH_LABEL, NAMESPACE_ANNOTATION, REPLAY_CHECK_ANNOTATION, SNAPSHOT_ANNOTATION, TENANT_ANNOTATION,
-        TENANT_UID_LABEL,
-    },
-};
+use roost_crds::Quantity;
 use roost_protocol::{names::INTERNAL_TLS_PORT, status::Ending};
 
-use crate::{runtime_client::PodAddress, slots::Taken};
+use super::{
+    exit::Exit,
+    purpose::{Purpose, SLOT_ANNOTATION},
+};
+use crate::slots::Taken;
 
-/// Annotation with the slot that the pod occupies: Lease and token.
-pub const SLOT_ANNOTATION: &str = "roostdb.dev/slot";
-/// Annotation with what the pod is made of, as [`template`](super::build::template) names it.
+/// Annotation with the template that the pod is made of, as [`template`](super::build::template) names it.
 pub const TEMPLATE_ANNOTATION: &str = "roostdb.dev/template";
+
+/// The address of a pod, and the name that its certificate carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodAddress {
+    /// Pod name; its certificate carries it.
+    pub name: String,
+    /// IP address.
+    pub address: String,
+    /// TLS port.
+    pub port: u16,
+}
 
 /// How far a pod is.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +44,8 @@ pub enum Stage {
     Finished {
         /// Its last words, if it left any that can be read.
         ending: Option<Box<Ending>>,
-        /// What the kubelet says about the end.
-        reason: String,
+        /// The way in which it ended.
+        exit: Exit,
     },
 }
 
@@ -51,18 +58,8 @@ pub struct PodView {
     pub uid: String,
     /// Version, to watch from.
     pub resource_version: Option<String>,
-    /// Namespace of the tenant it serves.
-    pub namespace: String,
-    /// Name of the tenant it serves.
-    pub tenant: String,
-    /// Name of the Snapshot that it takes; none for a pod that serves.
-    pub snapshot: Option<String>,
-    /// Whether it checks how far the branch's WAL can be replayed, for a person who waits for its last words.
-    pub replay_check: bool,
-    /// UID of the tenant it serves.
-    pub tenant_uid: String,
-    /// Branch it serves.
-    pub branch: String,
+    /// The task that it was made for, and the branch whose data it works on.
+    pub purpose: Purpose,
     /// How far it is.
     pub stage: Stage,
     /// Whether its deletion was asked for.
@@ -73,28 +70,22 @@ pub struct PodView {
     pub created: Option<Timestamp>,
     /// Why it does not start, when the kubelet or the scheduler says so.
     pub obstacle: Option<String>,
-    /// What it is made of.
+    /// The template that it is made of.
     pub template: Option<String>,
-    /// What its cache volume may hold, in bytes.
+    /// Most bytes that its cache volume may hold.
     pub cache_bytes: Option<u64>,
 }
 
 impl PodView {
     /// Folds a Pod.
     pub fn of(pod: &Pod) -> Self {
-        let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
         let annotation = |name: &str| pod.annotations().get(name).cloned();
         let obstacle = obstacle(pod);
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             resource_version: pod.resource_version(),
-            namespace: annotation(NAMESPACE_ANNOTATION).unwrap_or_default(),
-            tenant: annotation(TENANT_ANNOTATION).unwrap_or_default(),
-            snapshot: annotation(SNAPSHOT_ANNOTATION),
-            replay_check: annotation(REPLAY_CHECK_ANNOTATION).is_some(),
-            tenant_uid: label(TENANT_UID_LABEL),
-            branch: label(BRANCH_LABEL),
+            purpose: Purpose::of(pod),
             stage: stage(pod, obstacle.is_some()),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             slot: annotation(SLOT_ANNOTATION).as_deref().and_then(Taken::parse),
@@ -133,8 +124,8 @@ impl PodView {
 
 fn stage(pod: &Pod, stuck: bool) -> Stage {
     let status = pod.status.as_ref();
-    if let Some((ending, reason)) = status.and_then(finished) {
-        return Stage::Finished { ending: ending.map(Box::new), reason };
+    if let Some((ending, exit)) = status.and_then(finished) {
+        return Stage::Finished { ending: ending.map(Box::new), exit };
     }
     // A pod has its address before its image.
     match status.and_then(|status| status.pod_ip.clone()).filter(|_| !stuck) {
@@ -148,17 +139,8 @@ fn stage(pod: &Pod, stuck: bool) -> Stage {
     }
 }
 
-/// Why the pod as a whole came to an end, if not by its process: evicted, say.
-fn ended_by_node(status: &PodStatus) -> Option<String> {
-    let reason = status.reason.as_ref()?;
-    Some(match &status.message {
-        Some(message) => format!("{reason}: {}", message.trim()),
-        None => reason.clone(),
-    })
-}
-
-/// Last words and what the kubelet says, once the process ended.
-fn finished(status: &PodStatus) -> Option<(Option<Ending>, String)> {
+/// The last words and the exit, once the process ended.
+fn finished(status: &PodStatus) -> Option<(Option<Ending>, Exit)> {
     // The container's state is seen before the phase follows it.
     let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref());
     let terminated = container.and_then(|state| state.terminated.as_ref());
@@ -168,18 +150,16 @@ fn finished(status: &PodStatus) -> Option<(Option<Ending>, String)> {
     }
     let words = terminated.and_then(|terminated| terminated.message.as_deref());
     let ending = words.and_then(|text| serde_json::from_str(text).ok());
-    let reason = match (ended_by_node(status), terminated) {
-        (Some(reason), _) => reason,
-        (None, Some(terminated)) => {
-            format!(
-                "{}, exit code {}",
-                terminated.reason.as_deref().unwrap_or_default(),
-                terminated.exit_code
-            )
-        }
-        (None, None) => phase.to_owned(),
+    let exit = match (&status.reason, terminated) {
+        // The pod as a whole came to an end.
+        (Some(reason), _) => Exit::ByNode { reason: reason.clone(), message: status.message.clone() },
+        (None, Some(terminated)) => Exit::Process {
+            reason: terminated.reason.clone().unwrap_or_default(),
+            code: terminated.exit_code,
+        },
+        (None, None) => Exit::Unknown { phase: phase.to_owned() },
     };
-    Some((ending, reason))
+    Some((ending, exit))
 }
 
 fn cache_bytes(pod: &Pod) -> Option<u64> {
@@ -225,6 +205,13 @@ mod tests {
         PodView::of(&pod)
     }
 
+    fn stage_text(pod: &PodView) -> String {
+        match &pod.stage {
+            Stage::Finished { exit, .. } => exit.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
     #[test]
     fn stages() {
         assert_eq!(pod(json!({"phase": "Pending"})).stage, Stage::Starting);
@@ -233,14 +220,18 @@ mod tests {
         assert_eq!(running.stage, Stage::Running { address: "10.0.0.1".into(), ready: true });
         assert_eq!(running.address().unwrap().port, 8443);
         let evicted = pod(json!({"phase": "Failed", "reason": "Evicted", "podIP": "10.0.0.1"}));
-        assert_eq!(evicted.stage, Stage::Finished { ending: None, reason: "Evicted".into() });
+        let exit = Exit::ByNode { reason: "Evicted".into(), message: None };
+        assert_eq!(exit.to_string(), "Evicted");
+        assert_eq!(evicted.stage, Stage::Finished { ending: None, exit });
         assert!(evicted.address().is_none());
     }
 
     #[test]
     fn an_eviction_is_told_in_the_words_of_the_kubelet() {
         let message = "Usage of EmptyDir volume \"cache\" exceeds the limit \"1Gi\". ";
-        let evicted = Stage::Finished { ending: None, reason: format!("Evicted: {}", message.trim()) };
+        let exit = Exit::ByNode { reason: "Evicted".into(), message: Some(message.into()) };
+        assert_eq!(exit.to_string(), format!("Evicted: {}", message.trim()));
+        let evicted = Stage::Finished { ending: None, exit };
         let failed = pod(json!({"phase": "Failed", "reason": "Evicted", "message": message,
             "containerStatuses": [{
                 "name": "runtime", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
@@ -259,6 +250,7 @@ mod tests {
             r#"{"state":"sealed","position":null,"databaseSize":4096,"lastActive":7,"problem":null,"snapshot":null}"#,
         );
         assert_eq!(sealed.ending().unwrap().database_size, Some(4096));
+        assert_eq!(stage_text(&sealed), "Completed, exit code 0");
         let killed = words("panicked at");
         assert!(killed.finished() && killed.ending().is_none());
     }

@@ -20,7 +20,7 @@ pub struct Slot {
     pub age: Duration,
 }
 
-/// What to do for a pod that needs a slot.
+/// The next step for a pod that needs a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The pod's name has one already, left by its predecessor or by another replica: renew it.

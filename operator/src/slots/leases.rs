@@ -14,7 +14,7 @@ use kube::{
 use roost_crds::names as crd;
 
 use super::claim::{Next, Slot, next, unused};
-use crate::pods::names;
+use crate::kubernetes::{is_absent, is_conflict};
 
 /// How often a lost race for a slot is tried again before the ceiling is taken as reached.
 const MAX_RACES: u32 = 8;
@@ -51,14 +51,6 @@ impl Taken {
 #[derive(Clone)]
 pub struct Slots {
     api: Api<Lease>,
-}
-
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-fn is_absent(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 impl Slots {
@@ -157,6 +149,11 @@ impl Slots {
     }
 }
 
+/// Name of a slot's Lease.
+fn slot_name(class_hash: &str, number: u32) -> String {
+    format!("{class_hash}-{number}")
+}
+
 fn holder(pod: &str, token: &str) -> String {
     format!("{pod}/{token}")
 }
@@ -168,7 +165,7 @@ fn lease(class_hash: &str, number: u32, holder: String, now: Timestamp) -> Lease
     ]);
     Lease {
         metadata: ObjectMeta {
-            name: Some(names::slot(class_hash, number)),
+            name: Some(slot_name(class_hash, number)),
             labels: Some(labels),
             ..ObjectMeta::default()
         },

@@ -17,17 +17,12 @@ use super::{
     worker,
 };
 use crate::{
-    branch::{expire, source},
-    elected::Elected,
-    fault::{Fault, of_folder, of_tenant},
-    flush::flush,
-    left_behind,
+    branch::{flush, source},
+    kubernetes::set_finalizer,
     pods::{PodView, Stage, names},
-    serving,
-    status::set_finalizer,
-    storage::Place,
-    whereabouts::{open_fault, owner, tenant_store},
-    work::ReconcileError,
+    reasons::{Fault, of_folder, of_open, of_tenant},
+    reconcile::{Elected, ReconcileError, expiry, left_behind},
+    storage::{Place, location::owner, position},
 };
 
 /// Tables that status shows.
@@ -35,7 +30,7 @@ const LARGEST: usize = 20;
 /// Longest name of a table or schema that status shows, in characters.
 const MAX_TABLE_NAME: usize = 128;
 
-/// What a worker says of a finished snapshot; what it leaves out stays unknown.
+/// A worker's words on a finished snapshot; what it leaves out stays unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Summary {
@@ -62,11 +57,11 @@ pub struct Taken {
     pub by_another: bool,
     /// The moment it holds.
     pub position: Option<PositionSummary>,
-    /// What it holds.
+    /// Its contents.
     pub summary: Summary,
 }
 
-/// What became of it.
+/// The result of the action.
 #[derive(Clone, Debug, Default)]
 pub struct Acted {
     /// The object itself was changed; a new version will be seen.
@@ -75,7 +70,7 @@ pub struct Acted {
     pub taken: Option<Taken>,
     /// A worker failed.
     pub attempt_failed: bool,
-    /// What failed.
+    /// The fault of what failed.
     pub fault: Option<Fault>,
     /// Worker to remove once the status is written.
     pub worker_to_remove: Option<PodView>,
@@ -95,7 +90,7 @@ pub async fn act(
             acted.changed_object = set_finalizer(api, &observed.snapshot, SNAPSHOT_FINALIZER, wanted).await?;
         }
         Action::Expire => {
-            expire(api, &observed.snapshot).await?;
+            expiry::expire(api, &observed.snapshot).await?;
             acted.changed_object = true;
         }
         Action::TakeNative => match take_native(elected, observed).await? {
@@ -115,7 +110,7 @@ pub async fn act(
     Ok(acted)
 }
 
-/// What is left of an earlier Snapshot object.
+/// The remains of an earlier Snapshot object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Former {
     /// It is there.
@@ -126,7 +121,7 @@ enum Former {
     Data,
 }
 
-/// What is left of the Snapshot object with this uid.
+/// Looks for the remains of the Snapshot object with this uid.
 async fn former(elected: &Elected, location: &StorageLocation, uid: &str) -> Result<Former, ReconcileError> {
     let api = Api::namespaced(elected.context.client.clone(), &location.namespace);
     if !left_behind::is_gone::<Snapshot>(&api, uid).await? {
@@ -183,9 +178,9 @@ async fn start(elected: &Elected, observed: &Observed) -> Result<Option<Fault>, 
         return Ok(None);
     };
     let branch = observed.snapshot.spec.branch_name();
-    let store = match tenant_store(&elected.context, &location).await {
+    let store = match elected.context.buckets.tenant(&location).await {
         Ok(store) => store,
-        Err(error) => return Ok(Some(open_fault(error)?)),
+        Err(error) => return Ok(Some(of_open(error)?)),
     };
     if let Some(fault) = source::refusal(&elected.context, &store, observed.named(&location)).await? {
         return Ok(Some(fault));
@@ -212,9 +207,9 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
     let Some(location) = observed.location() else {
         return Ok(Err(Fault::new(Reason::TenantNotReady, "waits for its Tenant")));
     };
-    let store = match tenant_store(&elected.context, &location).await {
+    let store = match elected.context.buckets.tenant(&location).await {
         Ok(store) => store,
-        Err(error) => return Ok(Err(open_fault(error)?)),
+        Err(error) => return Ok(Err(of_open(error)?)),
     };
     let branch = match BranchName::new(observed.snapshot.spec.branch_name()) {
         Ok(branch) => branch,
@@ -253,7 +248,7 @@ async fn take_native(elected: &Elected, observed: &Observed) -> Result<Result<Ta
         Ok(entry) => Ok(Taken {
             completed: Some(entry.created),
             by_another: entry.taken_by.is_some(),
-            position: Some(serving::shown(&entry.position)),
+            position: Some(position::shown(&entry.position)),
             summary: Summary { size: Some(entry.size), ..Summary::default() },
         }),
         Err(error) => Err(of_tenant(&error)),
@@ -270,7 +265,7 @@ async fn conclude(
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
     let location = observed.location();
     let store = match &location {
-        Some(location) => tenant_store(&elected.context, location).await.ok(),
+        Some(location) => elected.context.buckets.tenant(location).await.ok(),
         None => None,
     };
     let ending = pod.ending();
@@ -289,12 +284,12 @@ async fn conclude(
                 Err(error) => tracing::warn!(%error, snapshot = %name, "not recorded in the catalogue"),
             }
         }
-        let position = position.as_ref().map(serving::shown);
+        let position = position.as_ref().map(position::shown);
         acted.taken = Some(Taken { completed: summary.completed_at, by_another, position, summary });
     } else {
         let why = match (ending.and_then(|ending| ending.problem.as_ref()), &pod.stage) {
             (Some(problem), _) => problem.to_string(),
-            (None, Stage::Finished { reason, .. }) => format!("the worker ended: {reason}"),
+            (None, Stage::Finished { exit, .. }) => format!("the worker ended: {exit}"),
             (None, _) => "the worker ended".to_owned(),
         };
         acted.attempt_failed = true;
@@ -353,9 +348,9 @@ async fn delete_data(
 ) -> Result<Result<(), Fault>, ReconcileError> {
     let context = &elected.context;
     let (name, uid) = (observed.snapshot.name_any(), observed.snapshot.uid().unwrap_or_default());
-    let store = match tenant_store(context, location).await {
+    let store = match context.buckets.tenant(location).await {
         Ok(store) => store,
-        Err(error) => return Ok(Err(open_fault(error)?)),
+        Err(error) => return Ok(Err(of_open(error)?)),
     };
     if observed.snapshot.spec.format() == SnapshotFormat::Parquet {
         let bucket = context.buckets.open(&Place::from(location)).await?;

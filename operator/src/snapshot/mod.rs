@@ -18,9 +18,8 @@ use roost_crds::{
 };
 
 use crate::{
-    elected::Elected,
-    expiry, status,
-    work::{Key, Reconcile, ReconcileError, Requeue},
+    kubernetes::status,
+    reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue, expiry},
 };
 
 /// How often a snapshot under way is looked at, besides the watch.
@@ -45,8 +44,7 @@ impl Reconcile for SnapshotReconciler {
             return Ok(Requeue::OnChange);
         }
         let wanted = report::report(&observed, &acted, &Time(now));
-        if observed.snapshot.status.as_ref() != Some(&wanted) {
-            status::apply(&api, &observed.snapshot, SNAPSHOT_MANAGER, &wanted).await?;
+        if status::apply(&api, &observed.snapshot, SNAPSHOT_MANAGER, &wanted).await? {
             self.tell(&observed.snapshot, &wanted).await;
         }
         if let Some(pod) = &acted.worker_to_remove {

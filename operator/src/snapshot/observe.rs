@@ -6,12 +6,11 @@ use kube::{Api, ResourceExt as _};
 use roost_crds::{DeletionPolicy, Reason, Snapshot, SnapshotFormat, StorageLocation, Tenant, TenantClass};
 
 use crate::{
-    branch::{data_is_gone, source::Named},
-    elected::Elected,
-    fault::Fault,
-    pods::{PodView, names},
-    whereabouts::{identity, locate},
-    work::ReconcileError,
+    branch::source::Named,
+    pods::{PodView, Purpose, names},
+    reasons::Fault,
+    reconcile::{Elected, ReconcileError},
+    storage::location::{identity, locate},
 };
 
 /// The Tenant that the snapshot is of.
@@ -33,7 +32,7 @@ pub enum Source {
 pub struct Observed {
     /// The object.
     pub snapshot: Snapshot,
-    /// What it is of.
+    /// The Tenant that it is of.
     pub source: Source,
     /// The pod that takes it.
     pub worker: Option<PodView>,
@@ -98,8 +97,10 @@ pub async fn observe(elected: &Elected, snapshot: Snapshot) -> Result<Observed, 
         }
         SnapshotFormat::Native => None,
     };
-    let workers =
-        elected.index.read(|records| records.pods.values().filter(|p| p.snapshot.is_some()).count());
+    let workers = elected.index.read(|records| {
+        let takes = |pod: &&PodView| matches!(pod.purpose, Purpose::TakeSnapshot { .. });
+        records.pods.values().filter(takes).count()
+    });
     let source = source(elected, &snapshot).await?;
     Ok(Observed { snapshot, source, worker, workers })
 }
@@ -113,7 +114,7 @@ async fn source(elected: &Elected, snapshot: &Snapshot) -> Result<Source, Reconc
         let recorded = snapshot.status.as_ref().and_then(|status| status.location.as_ref());
         let native = snapshot.spec.format() == SnapshotFormat::Native;
         if let Some(location) = recorded.filter(|_| native)
-            && data_is_gone(elected, location).await?
+            && elected.context.buckets.is_deleted(location).await
         {
             let message = format!("Tenant {name} was deleted with its data and its native snapshots");
             return lacking(Reason::TenantDeleted, message);

@@ -1,10 +1,10 @@
-//! What to do for a Snapshot: a pure function of what was observed.
+//! The action for a Snapshot: a pure function of what was observed.
 
 use jiff::Timestamp;
 use roost_crds::{DeletionPolicy, SnapshotFormat, SnapshotState, names::SNAPSHOT_FINALIZER};
 
 use super::observe::{Observed, Source};
-use crate::{expiry, pods::PodView, status::has_finalizer};
+use crate::{kubernetes::has_finalizer, pods::PodView, reconcile::expiry};
 
 /// Tries at a Parquet snapshot before it is given up.
 pub const MAX_ATTEMPTS: u32 = 5;
@@ -77,15 +77,16 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Action {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        fault::Fault,
-        pods::{Stage, samples},
+        pods::{Purpose, Stage, samples},
+        reasons::Fault,
     };
     use roost_crds::{Reason, Snapshot, SnapshotStatus, StorageLocation};
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn worker(stage: Stage) -> PodView {
-        PodView { name: "ws-1".into(), snapshot: Some("s".into()), stage, ..samples::pod() }
+        let purpose = Purpose::TakeSnapshot { of: samples::branch("main"), snapshot: "s".into() };
+        PodView { name: "ws-1".into(), purpose, stage, ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value) -> Observed {
@@ -122,7 +123,7 @@ pub(super) mod tests {
         let running = worker(Stage::Running { address: "10.0.0.1".into(), ready: false });
         seen.worker = Some(running.clone());
         assert_eq!(plan(&seen, now()), Action::Grant(Box::new(running)));
-        let ended = worker(Stage::Finished { ending: None, reason: "Error".into() });
+        let ended = worker(Stage::Finished { ending: None, exit: samples::exit("Error", 1) });
         seen.worker = Some(ended.clone());
         assert_eq!(plan(&seen, now()), Action::Conclude(Box::new(ended.clone())));
         let failed = SnapshotStatus { state: Some(SnapshotState::Failed), ..SnapshotStatus::default() };

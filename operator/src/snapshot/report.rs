@@ -1,17 +1,14 @@
 //! The status of a Snapshot: a pure function of what was observed and done.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use roost_crds::{
-    Reason, SnapshotState, SnapshotStatus,
-    conditions::{self, Serves},
-};
+use roost_crds::{Reason, SnapshotState, SnapshotStatus, conditions::Serves};
 
 use super::{
     act::{Acted, Taken},
     observe::{Observed, Source},
     plan::MAX_ATTEMPTS,
 };
-use crate::{expiry, fault::Fault};
+use crate::{reasons::Fault, reconcile::expiry};
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, now: &Time) -> SnapshotStatus {
@@ -30,14 +27,7 @@ pub fn report(observed: &Observed, acted: &Acted, now: &Time) -> SnapshotStatus 
     let summary = taken.as_ref().map(|taken| taken.summary.clone()).unwrap_or_default();
     SnapshotStatus {
         observed_generation: Some(generation),
-        conditions: conditions::report(
-            &before.conditions,
-            Serves::Nothing,
-            verdict.reason,
-            &verdict.message,
-            generation,
-            now,
-        ),
+        conditions: verdict.conditions(&before.conditions, Serves::Nothing, generation, now),
         state: Some(state),
         format: Some(snapshot.spec.format()),
         // From the first attempt on: what it left is deleted by it.
@@ -132,7 +122,7 @@ mod tests {
     };
     use crate::pods::Stage;
     use jiff::Timestamp;
-    use roost_crds::ConditionType;
+    use roost_crds::{ConditionType, conditions};
     use serde_json::json;
 
     fn now() -> Time {

@@ -5,31 +5,24 @@ use std::time::Duration;
 use kube::{Api, ResourceExt as _};
 use roost_crds::{Reason, StorageLocation, Tenant, TenantClass};
 use roost_protocol::{
-    PROTOCOL_VERSION,
     command::Order,
-    grant::{ExportParquet, GRANT_VALIDITY, Grant, Task},
+    grant::{ExportParquet, Task},
     problem::ErrorCode,
     status::RuntimeState,
 };
 use roost_store::{BranchName, PinKind};
-use uuid::Uuid;
 
 use super::observe::Observed;
 use crate::{
     branch::source,
-    class::settings,
-    data_key::{self, DataKeyError},
-    elected::Elected,
-    fault::{Fault, of_tenant},
-    pods::{
-        PodView,
-        build::{PodOf, Role},
-        calls,
+    pods::{PodOf, PodView, Role, TenantBranch},
+    reasons::{Fault, of_open, of_tenant},
+    reconcile::{Elected, ReconcileError},
+    runtime::{
+        CallError, calls,
+        grant::{self, AccessError, DataAccess},
     },
-    runtime_client::CallError,
-    storage::Place,
-    whereabouts::{identity, open_fault, tenant_store},
-    work::ReconcileError,
+    storage::{Place, StepError, location::identity},
 };
 
 /// How long a worker may take to answer its grant.
@@ -44,13 +37,10 @@ pub async fn start(
 ) -> Result<(), ReconcileError> {
     let context = &elected.context;
     let of = PodOf {
-        namespace: &location.namespace,
-        tenant: &location.tenant,
-        tenant_uid: &location.tenant_uid,
-        role: Role::Worker {
+        branch: TenantBranch::at(location, observed.snapshot.spec.branch_name()),
+        role: Role::TakeSnapshot {
             snapshot: observed.snapshot.name_any(),
             snapshot_uid: observed.snapshot.uid().unwrap_or_default(),
-            branch: observed.snapshot.spec.branch_name().to_owned(),
         },
     };
     context.pods.create(class, &of, &*context.trusted()?, context.now()).await?;
@@ -73,9 +63,9 @@ pub async fn grant(
         // It does not listen yet, or ends just now: the next look tells.
         Err(_) => return Ok(Ok(())),
     }
-    let store = match tenant_store(context, location).await {
+    let store = match context.buckets.tenant(location).await {
         Ok(store) => store,
-        Err(error) => return Ok(Err(open_fault(error)?)),
+        Err(error) => return Ok(Err(of_open(error)?)),
     };
     // Asked again: the object may have gone since the pod was started.
     if let Some(fault) = source::refusal(context, &store, observed.named(location)).await? {
@@ -91,35 +81,22 @@ pub async fn grant(
         Ok(pinned) => pinned,
         Err(error) => return Ok(Err(of_tenant(&error))),
     };
-    let (storage, _version) = context.buckets.resolve(&Place::from(location)).await?;
     let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), &location.namespace);
-    let told = tenants.get_opt(&location.tenant).await?.and_then(|tenant| tenant.status?.encryption_key);
-    let owner = identity(location);
-    let data_key = match data_key::unwrapped(context, &class.spec, &storage, &owner, told.as_deref()).await {
-        Ok(key) => key,
-        Err(DataKeyError::Open(error)) => return Ok(Err(open_fault(error.into())?)),
-        Err(DataKeyError::Tenant(error)) => return Ok(Err(of_tenant(&error))),
+    let recorded = tenants.get_opt(&location.tenant).await?.and_then(|tenant| tenant.status?.encryption_key);
+    let (place, identity) = (Place::from(location), identity(location));
+    let access = match DataAccess::of(context, &class.spec, &place, identity, recorded.as_deref()).await {
+        Ok(access) => access,
+        Err(AccessError::Storage(error)) => return Err(error.into()),
+        Err(AccessError::DataKey(StepError::Open(error))) => return Ok(Err(of_open(error)?)),
+        Err(AccessError::DataKey(StepError::Tenant(error))) => return Ok(Err(of_tenant(&error))),
     };
-    let trusted = context.trusted()?;
-    let grant = Grant {
-        version: PROTOCOL_VERSION,
-        pod: pod.name.clone(),
-        pod_uid: pod.uid.clone(),
-        not_after: calls::unix_millis(context.now()).plus(GRANT_VALIDITY),
-        nonce: Uuid::new_v4(),
-        tenant: identity(location),
-        branch: branch.to_string(),
-        storage,
-        data_key,
-        task: Task::ExportParquet(ExportParquet {
-            snapshot: name,
-            snapshot_uid: uid,
-            position: pinned.position,
-            pin: pinned.pin,
-        }),
-        engine: settings::engine_limits(&class.spec),
-        gateway_key: trusted.trust.session_key,
-    };
+    let task = Task::ExportParquet(ExportParquet {
+        snapshot: name,
+        snapshot_uid: uid,
+        position: pinned.position,
+        pin: pinned.pin,
+    });
+    let grant = grant::grant(context, pod, &class.spec, access, branch.as_str(), task)?;
     match calls::hand_over(context, pod, &grant, GRANT_TIMEOUT).await {
         Err(CallError::Problem(problem)) if problem.code != ErrorCode::AlreadyGranted => {
             Ok(Err(Fault::new(Reason::SnapshotRetrying, problem.to_string())))

@@ -6,16 +6,14 @@ use roost_store::{Initialized, KeyError, TenantError};
 
 use super::{observe::Observed, plan::Action};
 use crate::{
-    elected::Elected,
-    fault::{self, Fault},
-    pods::calls,
-    serving::head_position,
-    status::set_finalizer,
-    whereabouts::{locate, open_fault, tenant_store, unlocking_store},
-    work::ReconcileError,
+    kubernetes::set_finalizer,
+    reasons::{self, Fault, of_open},
+    reconcile::{Elected, ReconcileError},
+    runtime::calls,
+    storage::{location::locate, position::head_position},
 };
 
-/// What became of it.
+/// The results of the actions.
 #[derive(Clone, Debug, Default)]
 pub struct Acted {
     /// The object itself was changed; a new version will be seen.
@@ -24,7 +22,7 @@ pub struct Acted {
     pub made: Option<(PositionSummary, StorageLocation)>,
     /// Name of the class's key that wraps the tenant's data key, where it was looked up.
     pub encryption_key: Option<String>,
-    /// What failed.
+    /// The fault of what failed.
     pub fault: Option<Fault>,
 }
 
@@ -81,10 +79,10 @@ async fn make(
 ) -> Result<(), ReconcileError> {
     let Some(class) = &observed.class.class else { return Ok(()) };
     let location = locate(class, &observed.identity, "");
-    let store = match unlocking_store(&elected.context, class, &location).await {
+    let store = match elected.context.buckets.tenant_with_keys(class, &location).await {
         Ok(store) => store,
         Err(error) => {
-            acted.fault = Some(open_fault(error)?);
+            acted.fault = Some(of_open(error)?);
             return Ok(());
         }
     };
@@ -113,7 +111,7 @@ fn refusal(error: &TenantError, observed: &Observed) -> Fault {
         (TenantError::ScriptUnknown { .. }, Some(Err(lacking))) => {
             Fault::new(lacking.reason, format!("{}; {error}", lacking.message))
         }
-        _ => fault::of_tenant(error),
+        _ => reasons::of_tenant(error),
     }
 }
 
@@ -121,17 +119,17 @@ fn refusal(error: &TenantError, observed: &Observed) -> Fault {
 async fn rewrap(elected: &Elected, observed: &Observed, acted: &mut Acted) -> Result<(), ReconcileError> {
     let location = observed.tenant.status.as_ref().and_then(|status| status.location.as_ref());
     let (Some(class), Some(location)) = (&observed.class.class, location) else { return Ok(()) };
-    let store = match unlocking_store(&elected.context, class, location).await {
+    let store = match elected.context.buckets.tenant_with_keys(class, location).await {
         Ok(store) => store,
         Err(error) => {
-            acted.fault = Some(open_fault(error)?);
+            acted.fault = Some(of_open(error)?);
             return Ok(());
         }
     };
     match store.rewrap_data_key().await {
         Ok(Some(name)) => acted.encryption_key = Some(name),
-        Ok(None) => acted.fault = Some(fault::of_tenant(&KeyError::Removed.into())),
-        Err(error) => acted.fault = Some(fault::of_tenant(&error)),
+        Ok(None) => acted.fault = Some(reasons::of_tenant(&KeyError::Removed.into())),
+        Err(error) => acted.fault = Some(reasons::of_tenant(&error)),
     }
     Ok(())
 }
@@ -147,10 +145,10 @@ async fn erase(
     // A first reconcile may have made the data without being able to say so.
     let computed = || observed.class.class.as_ref().map(|class| locate(class, &observed.identity, ""));
     if let Some(location) = recorded.or_else(computed) {
-        let store = match tenant_store(&elected.context, &location).await {
+        let store = match elected.context.buckets.tenant(&location).await {
             Ok(store) => store,
             Err(error) => {
-                acted.fault = Some(deletion(&open_fault(error)?));
+                acted.fault = Some(deletion(&of_open(error)?));
                 return Ok(());
             }
         };
@@ -164,7 +162,7 @@ async fn erase(
                     .await;
             }
             Err(error) => {
-                acted.fault = Some(deletion(&fault::of_tenant(&error)));
+                acted.fault = Some(deletion(&reasons::of_tenant(&error)));
                 return Ok(());
             }
         }

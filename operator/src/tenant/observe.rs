@@ -6,28 +6,27 @@ use roost_crds::{
     ConditionType, PointInTime, Reason, Snapshot, SnapshotFormat, SnapshotSummary, Tenant, TenantClass,
     conditions, names::MAIN_BRANCH,
 };
-use roost_protocol::{command::Order, grant::TenantIdentity};
+use roost_protocol::grant::TenantIdentity;
 use roost_store::{BranchName, CopySource, DataSource};
 use std::sync::Arc;
 
+use super::inputs;
 use crate::{
     class::{
         allowed::permitted,
         resolve::{Resolved, find, resolve},
     },
-    elected::Elected,
-    fault::Fault,
-    inputs,
-    pods::{PodView, Stage, calls},
-    serving::Serving,
-    whereabouts::{locate, tenant_store},
-    work::{Key, ReconcileError},
+    pods::{PodView, Serving},
+    reasons::Fault,
+    reconcile::{Elected, Key, ReconcileError},
+    served::look,
+    storage::location::locate,
 };
 
 /// The latest snapshots that status shows.
 const LATEST: usize = 5;
 
-/// What a Tenant starts from, once it can.
+/// The source that a Tenant starts from, once it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Nothing: empty, or by its init script at the first wake.
@@ -36,7 +35,7 @@ pub enum Source {
     Copy {
         /// Its name.
         tenant: String,
-        /// What of it.
+        /// The part of it.
         what: CopySource,
     },
     /// Not yet, or never.
@@ -52,7 +51,7 @@ pub struct Observed {
     pub class: Resolved,
     /// Who it is towards the bucket.
     pub identity: TenantIdentity,
-    /// What it starts from.
+    /// The source that it starts from.
     pub source: Source,
     /// The same as the bucket knows it, as far as it is known.
     pub origin: DataSource,
@@ -64,7 +63,7 @@ pub struct Observed {
     pub pods: Vec<PodView>,
     /// Its main branch's pod.
     pub serving: Serving,
-    /// What went wrong with that lately.
+    /// The fault of that pod lately.
     pub trouble: Option<Fault>,
     /// Its latest snapshots.
     pub snapshots: Vec<SnapshotSummary>,
@@ -107,7 +106,7 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
         tenant_uid: uid.clone(),
     };
     let pods = context.pods.serving(&uid).await?;
-    let pod = pods.iter().find(|pod| pod.branch == MAIN_BRANCH).cloned();
+    let pod = pods.iter().find(|pod| pod.purpose.branch().key.is_main()).cloned();
     let serving = look(elected, &uid, MAIN_BRANCH, pod).await;
     let key = Key::new(&namespace, tenant.name_any());
     let mut observed = Observed {
@@ -142,7 +141,7 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
     Ok(observed)
 }
 
-/// What the spec names.
+/// The source that the spec names.
 fn origin(observed: &Observed) -> DataSource {
     let named = observed.tenant.spec.source.clone().unwrap_or_default();
     if let Some(moment) = named.point_in_time {
@@ -166,7 +165,7 @@ fn origin(observed: &Observed) -> DataSource {
 async fn is_kept(elected: &Elected, observed: &Observed) -> bool {
     let Some(class) = &observed.class.class else { return false };
     let location = locate(class, &observed.identity, "");
-    match tenant_store(&elected.context, &location).await {
+    match elected.context.buckets.tenant(&location).await {
         Ok(store) => store.head(&BranchName::main()).await.is_ok(),
         Err(_) => false,
     }
@@ -180,18 +179,6 @@ async fn classes(elected: &Elected, tenant: &Tenant) -> Result<Vec<Arc<TenantCla
     }
     let api: Api<TenantClass> = Api::all(elected.context.client.clone());
     Ok(api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect())
-}
-
-/// Looks at a branch's pod; one that serves clears what went wrong before.
-pub(crate) async fn look(elected: &Elected, tenant_uid: &str, branch: &str, pod: Option<PodView>) -> Serving {
-    let Some(pod) = pod else { return Serving::default() };
-    let running = matches!(pod.stage, Stage::Running { .. }) && !pod.leaving;
-    let runtime = if running { calls::order(&elected.context, &pod, Order::Report).await.ok() } else { None };
-    let serving = Serving { pod: Some(pod), runtime };
-    if serving.is_said() {
-        elected.troubles.clear(tenant_uid, branch);
-    }
-    serving
 }
 
 async fn source(elected: &Elected, tenant: &Tenant, namespace: &str) -> Result<Source, ReconcileError> {

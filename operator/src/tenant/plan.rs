@@ -1,12 +1,12 @@
-//! What to do for a Tenant: a pure function of what was observed.
+//! The actions for a Tenant: a pure function of what was observed.
 
 use roost_crds::{DeletionPolicy, OperatingMode, names::TENANT_FINALIZER};
 use roost_store::{Adoption, CopySource, Creation};
 
 use super::observe::{Observed, Source};
-use crate::{pods::PodView, status::has_finalizer};
+use crate::{kubernetes::has_finalizer, pods::PodView};
 
-/// Proof that a tenant has no pod: what erases asks for it.
+/// Proof that a tenant has no pod: erasing asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPods(());
 
@@ -29,7 +29,7 @@ pub enum Action {
     Restore {
         /// The other one.
         tenant: String,
-        /// What of it.
+        /// The part of it.
         what: CopySource,
         /// Whom data may be taken over from.
         adoption: Adoption,
@@ -108,15 +108,19 @@ fn adoption(observed: &Observed, class: &roost_crds::TenantClass) -> Adoption {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{class::resolve::Resolved, fault::Fault, pods::samples, serving::Serving};
+    use crate::{
+        class::resolve::Resolved,
+        pods::{Purpose, Serving, TenantBranch, samples},
+        reasons::Fault,
+    };
     use roost_crds::{Reason, Tenant};
     use roost_protocol::grant::TenantIdentity;
     use serde_json::json;
     use std::sync::Arc;
 
     pub fn pod(branch: &str) -> PodView {
-        let (name, tenant_uid) = (format!("rt-{branch}"), "tenant-uid".to_owned());
-        PodView { name, tenant_uid, branch: branch.into(), ..samples::pod() }
+        let of = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch(branch) };
+        PodView { name: format!("rt-{branch}"), purpose: Purpose::Serve(of), ..samples::pod() }
     }
 
     pub fn observed(spec: serde_json::Value, metadata: serde_json::Value, made: bool) -> Observed {
@@ -142,7 +146,7 @@ pub(super) mod tests {
             tenant.status = Some(roost_crds::TenantStatus {
                 class_name: Some("standard".into()),
                 position: Some(roost_crds::PositionSummary { branch: "main".into(), ..Default::default() }),
-                location: Some(crate::whereabouts::locate(&class, &identity, "")),
+                location: Some(crate::storage::location::locate(&class, &identity, "")),
                 ..Default::default()
             });
         }

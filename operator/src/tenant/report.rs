@@ -2,80 +2,60 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use roost_crds::{Endpoint, Reason, TenantStatus, conditions};
+use roost_crds::{Reason, TenantStatus};
 
+use super::inputs;
 use super::{
     act::Acted,
     observe::{Observed, Source},
 };
 use crate::{
-    class::settings,
-    fault::Fault,
-    inputs,
-    verdict::{Before, Ladder},
+    reasons::{
+        Fault,
+        verdict::{Before, Obstacles},
+    },
+    runtime::settings,
+    served,
 };
 
 /// Reports.
 pub fn report(observed: &Observed, acted: &Acted, host: &str, now: &Time) -> TenantStatus {
-    let before = observed.tenant.status.clone().unwrap_or_default();
-    let generation = observed.tenant.metadata.generation.unwrap_or_default();
-    let now_made = acted.made.clone();
-    let facts = observed.serving.facts();
-    let ladder = ladder(observed, acted, &before);
-    let verdict = ladder.verdict(now.0);
-    let state = ladder.state(&verdict);
-    let conditions = conditions::report(
-        &before.conditions,
-        ladder.serves(),
-        verdict.reason,
-        &verdict.message,
-        generation,
-        now,
-    );
-    let (namespace, name) = (observed.tenant.namespace().unwrap_or_default(), observed.tenant.name_any());
-    let published =
-        observed.published() || facts.position.as_ref().is_some_and(|position| position.manifest > 0);
+    let tenant = &observed.tenant;
+    let before = tenant.status.clone().unwrap_or_default();
+    let obstacles = obstacles(observed, acted, &before);
+    let (position, location) = acted.made.clone().unzip();
+    let shared = served::report((&before).into(), &obstacles, &observed.class, position, now);
+    let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+    let last_words = observed.serving.facts().position;
+    let published = observed.published() || last_words.is_some_and(|position| position.manifest > 0);
     let script_hash = match &observed.script {
         Some(Ok(script)) if published => Some(inputs::script_hash(script)),
         _ => None,
     };
+    let terms = observed.class.class.as_ref().map(|class| settings::terms(&class.spec, &tenant.spec));
+    let latest = observed.snapshots.first().map(|latest| latest.completion_time.clone());
     TenantStatus {
-        observed_generation: Some(generation),
-        state: Some(state),
-        class_name: observed.class.class.as_ref().map(|class| class.name_any()).or(before.class_name),
-        endpoint: Some(Endpoint {
-            host: host.to_owned(),
-            database: name.clone(),
-            path: format!("/v1/namespaces/{namespace}/tenants/{name}/query"),
-        }),
-        database_size: facts.database_size.or(before.database_size),
-        last_active_time: facts.last_active.or(before.last_active_time),
-        position: facts
-            .position
-            .or_else(|| now_made.as_ref().map(|(position, _)| position.clone()))
-            .or(before.position),
-        durable_lag: facts.durable_lag,
-        durability: observed
-            .class
-            .class
-            .as_ref()
-            .map(|class| settings::shown_durability(settings::terms(&class.spec, &observed.tenant.spec))),
+        observed_generation: shared.observed_generation,
+        conditions: shared.conditions,
+        state: shared.state,
+        class_name: shared.class_name,
+        database_size: shared.database_size,
+        last_active_time: shared.last_active_time,
+        position: shared.position,
+        durable_lag: shared.durable_lag,
+        endpoint: Some(served::endpoint(host, &namespace, &name, None)),
+        durability: terms.map(settings::shown_durability),
         wake_failure: before.wake_failure,
         recoverable_from: before.recoverable_from,
         encryption_key: acted.encryption_key.clone().or(before.encryption_key),
         init_script_hash: before.init_script_hash.or(script_hash),
-        last_snapshot_time: observed
-            .snapshots
-            .first()
-            .map(|latest| latest.completion_time.clone())
-            .or(before.last_snapshot_time),
+        last_snapshot_time: latest.or(before.last_snapshot_time),
         snapshots: observed.snapshots.clone(),
-        location: now_made.map(|(_, location)| location).or(before.location),
-        conditions,
+        location: location.or(before.location),
     }
 }
 
-fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a TenantStatus) -> Ladder<'a> {
+fn obstacles<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a TenantStatus) -> Obstacles<'a> {
     let unmade = (!observed.made() && acted.made.is_none()).then(|| match &observed.source {
         Source::Awaited(fault) => fault.clone(),
         _ => Fault::new(Reason::Initializing, "its data is being created"),
@@ -85,10 +65,11 @@ fn ladder<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a TenantStatus
         _ => None,
     };
     let deleting = observed.tenant.metadata.deletion_timestamp.is_some();
-    Ladder {
+    Obstacles {
         deleting: deleting.then_some("its pods"),
         owner: None,
-        class: &observed.class,
+        has_class: observed.class.class.is_some(),
+        class: observed.class.fault.as_ref(),
         acted: acted.fault.as_ref(),
         unmade,
         mode: observed.tenant.spec.operating_mode(),
@@ -109,8 +90,8 @@ mod tests {
         super::plan::tests::{observed, pod},
         *,
     };
-    use crate::{pods::samples, serving::Serving};
-    use roost_crds::{ConditionType, OperatingMode, ServingState, WakeFailure};
+    use crate::pods::{Serving, samples};
+    use roost_crds::{ConditionType, OperatingMode, ServingState, WakeFailure, conditions};
     use roost_protocol::status::{RuntimeState, RuntimeStatus};
     use serde_json::json;
 

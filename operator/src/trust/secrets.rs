@@ -56,7 +56,7 @@ pub struct Trust {
     pub authority: Authority,
     /// Signs grants and commands.
     pub signing: SigningKey,
-    /// What runtimes accept session tokens by.
+    /// The key by which runtimes accept session tokens.
     pub session_key: VerifyingKey,
 }
 
@@ -85,7 +85,7 @@ pub fn new_keys(now: Timestamp) -> Result<Keys, TrustError> {
     .collect())
 }
 
-/// What the gateway may hold of them.
+/// The part of them that the gateway may hold.
 pub fn gateway_keys(keys: &Keys) -> Result<Keys, TrustError> {
     [CA_CERT_KEY, SESSION_SIGNING_KEY]
         .into_iter()

@@ -63,7 +63,7 @@ impl Authenticator {
     }
 }
 
-/// What a review says about a token that should be `user`'s.
+/// The verdict of a review on a token that should be `user`'s.
 fn verdict(
     status: &k8s_openapi::api::authentication::v1::TokenReviewStatus,
     user: &str,

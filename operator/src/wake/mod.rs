@@ -3,20 +3,12 @@
 
 pub mod auth;
 pub mod cluster;
-mod flight;
-#[cfg(test)]
-mod flight_test;
+mod finding;
 mod limits;
-mod room;
-pub mod runtimes;
-mod script;
+pub mod pods;
 pub mod server;
 mod service;
-mod target;
+mod telling;
 mod world;
 
-pub use limits::{FailureMemory, StartRate};
-pub use room::{Occupant, Room, room};
 pub use service::{Limits, Waker};
-pub use target::{Target, TargetState};
-pub use world::{Cluster, Created, Runtimes};

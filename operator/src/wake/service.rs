@@ -16,11 +16,12 @@ use roost_protocol::{
     wake::{Route, WakeRequest},
 };
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
-    flight::{Flight, Wait},
+    finding::Target,
     limits::{FailureMemory, StartRate},
-    target::Target,
+    pods::{Flight, Wait},
     world::{Cluster, Runtimes},
 };
 use crate::metrics::WakeMetrics;
@@ -52,7 +53,7 @@ type Outcome = Result<Route, Box<Problem>>;
 /// A flight that callers wait for.
 #[derive(Clone)]
 struct SharedFlight {
-    landing: Shared<BoxFuture<'static, Outcome>>,
+    outcome: Shared<BoxFuture<'static, Outcome>>,
     wait: Arc<Wait>,
 }
 
@@ -64,7 +65,7 @@ pub struct Waker<C, R> {
     rate: StartRate,
     failures: FailureMemory,
     flights: Mutex<HashMap<BranchKey, SharedFlight>>,
-    turnstiles: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    class_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     callers: tokio::sync::Semaphore,
     metrics: WakeMetrics,
 }
@@ -79,7 +80,7 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
             rate: StartRate::new(limits.starts_per_second, limits.start_burst),
             failures: FailureMemory::default(),
             flights: Mutex::default(),
-            turnstiles: Mutex::default(),
+            class_locks: Mutex::default(),
             callers: tokio::sync::Semaphore::new(limits.callers),
             metrics,
         })
@@ -97,16 +98,17 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         };
         let _caller = self.callers.try_acquire().map_err(|_| busy("callers"))?;
         if request.only_if_running {
-            let target = self.cluster.target(&key).await?;
-            return self
-                .flight(&target, Instant::now() + request.patience, &Wait::default())
-                .look(request.not_pod_uid.as_deref())
-                .await;
+            let look = async {
+                let target = self.cluster.target(&key).await?;
+                let deadline = Instant::now() + request.patience;
+                self.flight(&target, deadline, &Wait::default()).look(request.not_pod_uid.as_deref()).await
+            };
+            return look.instrument(span(&key)).await;
         }
         let flight = self.join(&key).ok_or_else(|| busy("wakes"))?;
         let patience = request.patience.min(self.limits.deadline);
-        let landed = tokio::time::timeout(patience, flight.landing).await;
-        landed.map_or_else(
+        let outcome = tokio::time::timeout(patience, flight.outcome).await;
+        outcome.map_or_else(
             |_| Err(out_of_patience(&key, request.patience, &flight.wait)),
             |outcome| outcome.map_err(|problem| *problem),
         )
@@ -121,16 +123,17 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         if flights.len() >= self.limits.flights {
             return None;
         }
-        let (waker, flown) = (Arc::clone(self), key.clone());
+        let (waker, woken) = (Arc::clone(self), key.clone());
         let wait = Arc::new(Wait::default());
         let waits = Arc::clone(&wait);
         // A task of its own: a caller that leaves does not take the wake of the others with it.
-        let task = tokio::spawn(async move {
-            let outcome = waker.fly(&flown, &waits).await;
-            waker.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&flown);
+        let flight = async move {
+            let outcome = waker.run(&woken, &waits).await;
+            waker.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&woken);
             outcome
-        });
-        let landing = async move {
+        };
+        let task = tokio::spawn(flight.instrument(span(key)));
+        let outcome = async move {
             task.await.unwrap_or_else(|error| {
                 Err(Box::new(Problem::new(
                     ErrorCode::Internal,
@@ -138,12 +141,12 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
                 )))
             })
         };
-        let flight = SharedFlight { landing: landing.boxed().shared(), wait };
+        let flight = SharedFlight { outcome: outcome.boxed().shared(), wait };
         flights.insert(key.clone(), flight.clone());
         Some(flight)
     }
 
-    async fn fly(&self, key: &BranchKey, wait: &Wait) -> Outcome {
+    async fn run(&self, key: &BranchKey, wait: &Wait) -> Outcome {
         let start = Instant::now();
         let target = self.cluster.target(key).await.map_err(Box::new)?;
         if let Some(problem) = self.failures.recall(key, target.generation) {
@@ -177,25 +180,25 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
         deadline: Instant,
         wait: &'a Wait,
     ) -> FlightInClass<'a, C, R> {
-        FlightInClass { waker: self, target, deadline, wait, turnstile: self.turnstile(target) }
+        FlightInClass { waker: self, target, deadline, wait, class_lock: self.class_lock(target) }
     }
 
-    fn turnstile(&self, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
+    fn class_lock(&self, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
         let class =
             target.state.as_ref().and_then(|state| state.class.metadata.uid.clone()).unwrap_or_default();
-        let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
-        turnstiles.retain(|_, turnstile| Arc::strong_count(turnstile) > 1);
-        Arc::clone(turnstiles.entry(class).or_default())
+        let mut class_locks = self.class_locks.lock().unwrap_or_else(PoisonError::into_inner);
+        class_locks.retain(|_, class_lock| Arc::strong_count(class_lock) > 1);
+        Arc::clone(class_locks.entry(class).or_default())
     }
 }
 
-/// A flight with its class's turnstile.
+/// A flight with the lock of its class.
 struct FlightInClass<'a, C, R> {
     waker: &'a Waker<C, R>,
     target: &'a Target,
     deadline: Instant,
     wait: &'a Wait,
-    turnstile: Arc<tokio::sync::Mutex<()>>,
+    class_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
@@ -204,7 +207,7 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
             cluster: &self.waker.cluster,
             runtimes: &self.waker.runtimes,
             rate: &self.waker.rate,
-            turnstile: &self.turnstile,
+            class_lock: &self.class_lock,
             target: self.target,
             deadline: self.deadline,
             wait: self.wait,
@@ -220,7 +223,12 @@ impl<C: Cluster, R: Runtimes> FlightInClass<'_, C, R> {
     }
 }
 
-/// What a caller hears whose patience ends before the flight.
+/// The span of a wake, whatever it comes to.
+fn span(key: &BranchKey) -> tracing::Span {
+    tracing::info_span!("wake", namespace = %key.namespace, tenant = %key.tenant, branch = %key.branch)
+}
+
+/// The problem of a caller whose patience ends before the flight.
 fn out_of_patience(key: &BranchKey, patience: Duration, wait: &Wait) -> Problem {
     let (code, why) = if wait.place.load(Ordering::Relaxed) {
         (ErrorCode::CapacityReached, "it waits for a place of its class, all of which are taken".to_owned())

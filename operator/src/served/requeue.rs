@@ -1,0 +1,68 @@
+//! How soon an object that is served is looked at again.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use roost_crds::{
+    ConditionType, Reason, ServingState,
+    conditions::{holds, reason_of},
+};
+
+use crate::reconcile::Requeue;
+
+/// How often a tenant with a pod is looked at: its size, activity and lag are shown.
+const SERVING_LOOK: Duration = Duration::from_mins(1);
+/// How often something that moves is looked at, besides the watch.
+const MOVING_LOOK: Duration = Duration::from_secs(2);
+/// How often inputs that nobody watches (a ConfigMap, the right to read it) are looked for: somebody has just been told
+/// the command that ends it.
+const INPUTS_LOOK: Duration = Duration::from_secs(15);
+/// How often a pod that cannot publish, and a tenant that found no place, are looked at: both end by themselves.
+const PASSING_LOOK: Duration = Duration::from_secs(15);
+/// How often what a person must fix is looked at again.
+const STALLED_LOOK: Duration = Duration::from_mins(5);
+
+/// When an object that serves is looked at again.
+pub fn look_again(conditions: &[Condition], state: Option<ServingState>) -> Requeue {
+    let reason = reason_of(conditions, ConditionType::Ready).and_then(Reason::named);
+    match (reason, state) {
+        (Some(Reason::InputsNotFound | Reason::InputsNotPermitted), _) => Requeue::After(INPUTS_LOOK),
+        (Some(Reason::PublishFailing | Reason::CeilingReached), _) => Requeue::After(PASSING_LOOK),
+        (Some(Reason::Deleting), _) | (_, Some(ServingState::Waking | ServingState::Draining)) => {
+            Requeue::After(MOVING_LOOK)
+        }
+        (_, Some(ServingState::Serving)) => Requeue::After(SERVING_LOOK),
+        // The next query tries again; nothing here would.
+        (Some(Reason::WakeFailed), _) => Requeue::OnChange,
+        _ if holds(conditions, ConditionType::Stalled) => Requeue::After(STALLED_LOOK),
+        _ if holds(conditions, ConditionType::Reconciling) => Requeue::Backoff,
+        _ => Requeue::OnChange,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use roost_crds::conditions::{Serves, report};
+
+    #[test]
+    fn what_is_awaited_decides_when_it_is_looked_at_again() {
+        let table = [
+            (Reason::InputsNotPermitted, ServingState::Failed, Requeue::After(INPUTS_LOOK)),
+            (Reason::InputsNotFound, ServingState::Idle, Requeue::After(INPUTS_LOOK)),
+            (Reason::DataOwnedElsewhere, ServingState::Failed, Requeue::After(STALLED_LOOK)),
+            (Reason::Deleting, ServingState::Idle, Requeue::After(MOVING_LOOK)),
+            (Reason::Waking, ServingState::Waking, Requeue::After(MOVING_LOOK)),
+            (Reason::Serving, ServingState::Serving, Requeue::After(SERVING_LOOK)),
+            (Reason::PublishFailing, ServingState::Serving, Requeue::After(PASSING_LOOK)),
+            (Reason::CeilingReached, ServingState::Idle, Requeue::After(PASSING_LOOK)),
+            (Reason::WakeFailed, ServingState::Idle, Requeue::OnChange),
+            (Reason::Idle, ServingState::Idle, Requeue::OnChange),
+        ];
+        for (reason, state, wanted) in table {
+            let conditions = report(&[], Serves::Connections, reason, "why", 1, &Time(Timestamp::UNIX_EPOCH));
+            assert_eq!(look_again(&conditions, Some(state)), wanted, "{reason}");
+        }
+    }
+}
