@@ -7,7 +7,10 @@ use tokio::{
     net::{TcpStream, ToSocketAddrs},
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
+
+/// A verified connection.
+pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,7 @@ pub async fn dial(
     tls: &Arc<ClientConfig>,
     patience: Duration,
     keepalive: Option<Keepalive>,
-) -> Result<TlsStream<TcpStream>, DialError> {
+) -> Result<TlsStream, DialError> {
     let name = ServerName::try_from(name.to_owned()).map_err(|_| DialError::BadName(name.to_owned()))?;
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
