@@ -29,6 +29,7 @@ struct SessionState {
     role: Role,
     phase: Phase,
     transaction: Option<TransactionAction>,
+    makes_index: bool,
 }
 
 /// Judges plans of known sessions; refuses those of unknown connections.
@@ -66,7 +67,7 @@ impl SessionGuard {
 
     /// Takes a session in; until [`Self::leave`] its plans are judged by this role.
     pub fn enter(&self, context: ContextId, role: Role) {
-        let state = SessionState { role, phase: Phase::Preparing, transaction: None };
+        let state = SessionState { role, phase: Phase::Preparing, transaction: None, makes_index: false };
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(context, state);
     }
 
@@ -77,13 +78,18 @@ impl SessionGuard {
     /// Says that a statement is about to be prepared.
     pub fn preparing(&self, context: ContextId) {
         self.change(context, |state| {
-            (state.phase, state.transaction) = (Phase::Preparing, None);
+            (state.phase, state.transaction, state.makes_index) = (Phase::Preparing, None, false);
         });
     }
 
     /// Says that the prepared statement is about to run.
     pub fn executing(&self, context: ContextId, gate_held: bool) {
         self.change(context, |state| state.phase = Phase::Executing { gate_held });
+    }
+
+    /// Whether the statement prepared last makes an index.
+    pub fn makes_index(&self, context: ContextId) -> bool {
+        self.change(context, |state| state.makes_index).unwrap_or_default()
     }
 
     /// What the statement prepared last does to the transaction, when it is BEGIN, COMMIT or ROLLBACK.
@@ -128,6 +134,7 @@ impl PlanGuard for SessionGuard {
             });
         }
         for operator in &plan.operators {
+            state.makes_index |= operator.kind == "CREATE_INDEX";
             if let OperatorDetail::Transaction(action) = operator.detail {
                 state.transaction = Some(action);
             }

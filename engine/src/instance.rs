@@ -14,6 +14,7 @@ use roost_protocol::problem::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
+use tokio::sync::OwnedMutexGuard;
 
 /// What sessions share: the open instance, which lives until the last of them ends, and who may write to it.
 pub(crate) struct Instance {
@@ -26,6 +27,8 @@ pub(crate) struct Instance {
     /// Since when readers of an older state keep checkpoints from running.
     pub blocked_since: Mutex<Option<Instant>>,
     pub failed: AtomicBool,
+    /// Held while an ALTER is planned and executed, and while an index is made: see [`Self::define_alone`].
+    definitions: Arc<tokio::sync::Mutex<()>>,
     pub sessions: Arc<Sessions>,
     pub spares: Spares,
 }
@@ -42,6 +45,7 @@ impl Instance {
             writes_refused: RwLock::default(),
             blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
+            definitions: Arc::default(),
             sessions: Arc::default(),
             spares: Spares::default(),
         }
@@ -90,6 +94,12 @@ impl Instance {
             Err(QueryError::new(ErrorCode::WritesPaused, format!("Writes are paused: {reason}"))
                 .hint("Reads go on; try the write again later"))
         })
+    }
+
+    /// Waits until nobody else alters a table or makes an index. An ALTER is refused over an index that it does not see, and
+    /// one that another session makes meanwhile would come after that look. Blocks.
+    pub fn define_alone(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.definitions).blocking_lock_owned()
     }
 
     /// Notes an error that may have killed the instance.

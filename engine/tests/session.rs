@@ -149,7 +149,7 @@ async fn an_idle_writing_transaction_ends_when_a_publish_has_waited_for_it() {
     ask(&mut session, "BEGIN").await.unwrap();
     ask(&mut session, "INSERT INTO t VALUES (1)").await.unwrap();
     let closed = bench.engine.close_gate(Duration::from_millis(200)).await.unwrap();
-    assert!(!session.in_transaction());
+    eventually("the session knows", || !session.in_transaction()).await;
     bench.engine.checkpoint(&closed).await.unwrap();
     drop(closed);
     let error = ask(&mut session, "INSERT INTO t VALUES (2)").await.unwrap_err();
@@ -292,4 +292,31 @@ async fn closing_the_engine_ends_sessions_that_are_idle() {
     tokio::time::timeout(PATIENCE, bench.engine.clone().close()).await.unwrap();
     assert_eq!(ask(&mut session, "COMMIT").await.unwrap_err().code, ErrorCode::Draining);
     drop(unused);
+}
+
+/// DuckDB would go on, and could not checkpoint the table, or open what it has written.
+#[tokio::test]
+async fn a_table_is_not_made_anew_over_an_index_that_its_transaction_does_not_see() {
+    let bench = bench();
+    for (n, alter) in
+        ["ALTER TABLE t RENAME TO r", "ALTER TABLE t ADD PRIMARY KEY (i)"].into_iter().enumerate()
+    {
+        run(&bench.engine, "CREATE OR REPLACE TABLE t (i INT, j INT)").await.unwrap();
+        let mut session = open(&bench.engine, Role::ReadWrite);
+        ask(&mut session, "BEGIN").await.unwrap();
+        ask(&mut session, "FROM t").await.unwrap();
+        run(&bench.engine, &format!("CREATE INDEX i{n} ON t (j)")).await.unwrap();
+        let error = ask(&mut session, alter).await.unwrap_err();
+        assert_eq!((error.code, error.sqlstate), (ErrorCode::TransactionConflict, "40001"), "{alter}");
+        ask(&mut session, "ROLLBACK").await.unwrap();
+        let error = ask(&mut session, alter).await.unwrap_err();
+        assert_eq!(error.sqlstate, "2BP01", "now it sees the index: {error:?}");
+        run(&bench.engine, &format!("DROP INDEX i{n}; {alter}; DROP TABLE IF EXISTS r")).await.unwrap();
+        let closed = bench.engine.close_gate(PATIENCE).await.unwrap();
+        bench.engine.checkpoint(&closed).await.unwrap();
+    }
+    // The indexes of constraints keep the names that they were made with.
+    let keys = "CREATE TABLE u (a INT UNIQUE, b INT PRIMARY KEY, c INT, UNIQUE (b, c)); ALTER TABLE u RENAME TO v; \
+                ALTER TABLE v RENAME a TO z; ALTER TABLE v RENAME TO w; ALTER TABLE w RENAME TO u";
+    run(&bench.engine, keys).await.unwrap();
 }

@@ -10,6 +10,7 @@
 #include "duckdb/main/prepared_statement_data.hpp"
 #include "duckdb/parser/constraints/check_constraint.hpp"
 #include "duckdb/parser/constraints/foreign_key_constraint.hpp"
+#include "duckdb/parser/constraints/unique_constraint.hpp"
 #include "duckdb/parser/expression/function_expression.hpp"
 #include "duckdb/parser/parsed_data/alter_table_info.hpp"
 #include "duckdb/parser/parsed_data/attach_info.hpp"
@@ -28,6 +29,8 @@
 #include "duckdb/planner/binder.hpp"
 #include "duckdb/planner/expression/list.hpp"
 #include "duckdb/planner/expression_iterator.hpp"
+#include "duckdb/storage/data_table.hpp"
+#include "duckdb/storage/table/data_table_info.hpp"
 #include "duckdb/planner/logical_operator_visitor.hpp"
 #include "duckdb/planner/operator/list.hpp"
 #include "duckdb/planner/parsed_data/bound_create_table_info.hpp"
@@ -251,6 +254,35 @@ static bool HasForeignKey(TableCatalogEntry &table, bool itself) {
 	return false;
 }
 
+// Makes an ALTER wait for its turn that gives a table other indexes or another name, and does not see all of its indexes:
+// those of transactions that are newer or open. DuckDB would go on, and then cannot checkpoint, or open what it has written.
+static void CheckIndexesSeen(ClientContext &context, TableCatalogEntry &table) {
+	auto transaction = table.catalog.GetCatalogTransaction(context);
+	auto &schema = table.ParentSchema();
+	idx_t of_constraints = 0;
+	for (auto &constraint : table.GetConstraints()) {
+		if (constraint->type == ConstraintType::UNIQUE && !constraint->Cast<UniqueConstraint>().IsPrimaryKey()) {
+			of_constraints++;
+		}
+	}
+	for (auto &index : table.GetStorage().GetDataTableInfo()->GetIndexes().Indexes()) {
+		auto kind = index.GetConstraintType();
+		if (kind != IndexConstraintType::NONE && kind != IndexConstraintType::UNIQUE) {
+			continue;
+		}
+		EntryLookupInfo wanted(CatalogType::INDEX_ENTRY, index.GetIndexName());
+		if (schema.LookupEntry(transaction, wanted)) {
+			continue;
+		}
+		// A constraint's own, whose names follow none of the table's changes.
+		if (kind == IndexConstraintType::UNIQUE && of_constraints > 0) {
+			of_constraints--;
+			continue;
+		}
+		throw TransactionException("An index of table \"%s\" is of a transaction that this one does not see", table.name);
+	}
+}
+
 static bool HasMacro(ClientContext &context, Catalog &catalog, const string &name) {
 	bool found = false;
 	for (auto &schema : catalog.GetSchemas(context)) {
@@ -427,6 +459,9 @@ void Walker::RecordRename(const RenameTableInfo &info) {
 		return;
 	}
 	if (entry) {
+		if (!entry->temporary) {
+			CheckIndexesSeen(context, entry->Cast<TableCatalogEntry>());
+		}
 		if (HasForeignKey(entry->Cast<TableCatalogEntry>(), true)) {
 			Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
 		}
@@ -558,6 +593,9 @@ void Walker::RecordOperator(LogicalOperator &op) {
 		auto &create = op.Cast<LogicalCreateIndex>();
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
 		// ADD PRIMARY KEY is an index, too.
+		if (create.alter_table_info && !create.table.temporary) {
+			CheckIndexesSeen(context, create.table);
+		}
 		if (create.alter_table_info && create.table.HasGeneratedColumns()) {
 			auto &table = create.table;
 			Record(KEY_BESIDE_GENERATED, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});

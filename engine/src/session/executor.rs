@@ -15,6 +15,7 @@ use roost_duckdb::{StatementKind, TransactionAction, Value};
 use roost_protocol::problem::ErrorCode;
 use roost_protocol::session::Role;
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 /// Executes one session's statements, one after the other.
 pub(super) struct Executor {
@@ -141,11 +142,8 @@ impl Executor {
         values: &[Value],
     ) -> Result<Begun, QueryError> {
         bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
-        if self.writes(prepared) && self.hold.is_none() {
-            self.hold = Some(self.take_gate()?);
-            self.running.commits.writing();
-            // Whoever gave this up before has told that nothing more of it is committed.
-            self.running.check()?;
+        if self.writes(prepared) {
+            self.hold_gate()?;
         }
         let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
         if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
@@ -158,13 +156,38 @@ impl Executor {
             self.running.settle();
             self.running.check()?;
         }
+        // An ALTER that makes an index is alone already.
+        let makes_index =
+            prepared.kind() != StatementKind::Alter && self.shared.guard.makes_index(self.connection.id());
+        let alone = makes_index.then(|| self.shared.define_alone());
         let stream = prepared.execute_stream().map_err(|error| self.error_of(error, commits))?;
+        drop(alone);
         if !prepared.streams() && !self.connection.in_transaction() {
             // All of it is done and committed; a reader of its rows that pauses holds nobody up.
             self.running.commits.executed(self.through);
             self.transaction_over(action != Some(TransactionAction::Rollback));
         }
         Ok(Begun { stream: Some(stream), commits })
+    }
+
+    /// Before an ALTER is judged: until what this returns is dropped nobody else defines anything. The gate comes first, for
+    /// whoever makes an index has it and waits for this.
+    pub fn alter_alone(&mut self, kind: StatementKind) -> Result<Option<OwnedMutexGuard<()>>, QueryError> {
+        if kind != StatementKind::Alter || self.role == Role::ReadOnly {
+            return Ok(None);
+        }
+        self.hold_gate()?;
+        Ok(Some(self.shared.define_alone()))
+    }
+
+    fn hold_gate(&mut self) -> Result<(), QueryError> {
+        if self.hold.is_none() {
+            self.hold = Some(self.take_gate()?);
+            self.running.commits.writing();
+            // Whoever gave this up before has told that nothing more of it is committed.
+            self.running.check()?;
+        }
+        Ok(())
     }
 
     /// Takes the gate for this transaction. One that has to wait lets go of what it sees of the database, as far as

@@ -53,8 +53,10 @@ pub(super) fn run(
             ));
         }
         let wrapped = executor.wrap(extracted.kind())?;
+        let alone = executor.alter_alone(extracted.kind())?;
         let Judged { mut prepared, action } = executor.judge(extracted)?;
         let begun = executor.execute(&mut prepared, action, &request.parameters)?;
+        drop(alone);
         if last && mode == Mode::Query {
             return Ok(Some(Reading::new(begun, prepared.into(), action, wrapped)));
         }

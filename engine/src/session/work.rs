@@ -58,6 +58,7 @@ impl Work {
         let mut wrapped = false;
         let begun = self.executor.wrap(statement.kind).and_then(|was| {
             wrapped = was;
+            let _alone = self.executor.alter_alone(statement.kind)?;
             let mut prepared = statement.prepared.lock().map_err(|_| crashed())?;
             self.executor.execute(&mut prepared, statement.action, values)
         });
