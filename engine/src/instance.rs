@@ -97,9 +97,19 @@ impl Instance {
     }
 
     /// Waits until nobody else alters a table or makes an index. An ALTER is refused over an index that it does not see, and
-    /// one that another session makes meanwhile would come after that look. Blocks.
-    pub fn define_alone(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.definitions).blocking_lock_owned()
+    /// one that another session makes meanwhile would come after that look. Blocks, unless what runs has to stop.
+    pub fn define_alone(
+        &self,
+        control: &Control,
+        running: &Running,
+    ) -> Result<OwnedMutexGuard<()>, QueryError> {
+        control.runtime().block_on(async {
+            tokio::select! {
+                biased;
+                cause = running.stopped() => Err(cause.error()),
+                alone = Arc::clone(&self.definitions).lock_owned() => Ok(alone),
+            }
+        })
     }
 
     /// Notes an error that may have killed the instance.

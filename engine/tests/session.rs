@@ -104,8 +104,20 @@ async fn a_transaction_goes_on_from_statement_to_statement() {
     ask(&mut session, "INSERT INTO t VALUES (2)").await.unwrap();
     ask(&mut session, "INSERT INTO t VALUES (1)").await.unwrap_err();
     assert!(session.in_transaction());
-    ask(&mut session, "SELECT 1").await.expect_err("the transaction has failed");
+    assert_eq!(ask(&mut session, "SELECT 1").await.unwrap_err().sqlstate, "25P02");
     ask(&mut session, "ROLLBACK").await.unwrap();
+    assert!(!session.in_transaction());
+    ask(&mut session, "BEGIN").await.unwrap();
+    ask(&mut session, "INSERT INTO t VALUES (2)").await.unwrap();
+    ask(&mut session, "FROM missing").await.unwrap_err();
+    ask(&mut session, "COMMIT").await.unwrap();
+    assert!(!session.in_transaction(), "a COMMIT of what has failed is a rollback");
+    assert_eq!(run(&bench.engine, "FROM t").await.unwrap(), ["1"]);
+    // A commit that fails is over as well.
+    ask(&mut session, "BEGIN").await.unwrap();
+    ask(&mut session, "DROP TABLE t").await.unwrap();
+    run(&bench.engine, "CREATE INDEX late ON t (i)").await.unwrap();
+    ask(&mut session, "COMMIT").await.unwrap_err();
     assert!(!session.in_transaction());
     // One that is left open ends with its session.
     ask(&mut session, "BEGIN").await.unwrap();
@@ -161,6 +173,26 @@ async fn an_idle_writing_transaction_ends_when_a_publish_has_waited_for_it() {
     let closed = bench.engine.close_gate(Duration::ZERO).await.unwrap();
     bench.engine.checkpoint(&closed).await.unwrap();
     ask(&mut session, "COMMIT").await.unwrap();
+}
+
+/// A transaction that waits for the gate gives up what it has not begun; it does not vanish.
+#[tokio::test]
+async fn a_transaction_that_was_stopped_while_it_waited_is_its_clients_to_end() {
+    let bench = bench();
+    run(&bench.engine, "CREATE TABLE t (i INT)").await.unwrap();
+    let mut session = open(&bench.engine, Role::ReadWrite);
+    ask(&mut session, "BEGIN").await.unwrap();
+    let closed = bench.engine.close_gate(PATIENCE).await.unwrap();
+    let insert = prepared(&mut session, "INSERT INTO t VALUES (1)").await.unwrap();
+    let timeout = Duration::from_millis(100);
+    let error = session.execute(&insert, Vec::new(), timeout).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::StatementTimeout);
+    drop(closed);
+    assert!(session.in_transaction());
+    let error = session.execute(&insert, Vec::new(), PATIENCE).await.err().unwrap();
+    assert_eq!(error.sqlstate, "25P02", "it is not committed on its own");
+    ask(&mut session, "COMMIT").await.unwrap();
+    assert_eq!(run(&bench.engine, "SELECT count(*) FROM t").await.unwrap(), ["0"]);
 }
 
 #[tokio::test]

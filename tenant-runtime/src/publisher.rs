@@ -16,6 +16,7 @@ use roost_protocol::problem::ErrorCode;
 use roost_store::{Advice, Environment, LocalError, OwnedBranch, PublishError, Published, step::stepped};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 /// How long commits may stay unpublished, and undurable.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +173,8 @@ impl Publisher {
             return Err(late.into());
         }
         let started = self.environment.clock.monotonic();
-        let result = stepped("publish", cause, self.branch.publish(&*self.database)).await;
+        let publishing = stepped("publish", cause, self.branch.publish(&*self.database));
+        let result = publishing.instrument(tracing::info_span!("publish", cause)).await;
         self.finish(result, started, cause).map(Some)
     }
 

@@ -116,11 +116,13 @@ impl Control {
             tokio::time::sleep(sleep).await;
             let idle = {
                 let mut transaction = locked(&self.transaction);
-                if !transaction.open {
+                let gone = self.work.get().is_none_or(|work| work.strong_count() == 0);
+                if !transaction.open || gone {
                     transaction.watched = false;
                     return;
                 }
-                transaction.idle_since.map_or(Duration::ZERO, |since| since.elapsed())
+                let since = transaction.idle_since.filter(|_| self.running().is_none());
+                since.map_or(Duration::ZERO, |since| since.elapsed())
             };
             if idle >= self.idle_limit {
                 self.stop(StopCause::IdleTransaction);
@@ -161,7 +163,13 @@ impl Control {
     /// Makes what runs stop, or, if nothing does, the open transaction end.
     pub fn stop(self: &Arc<Self>, cause: StopCause) {
         match self.running() {
-            Some(running) => self.stop_running(&running, cause),
+            Some(running) => {
+                self.stop_running(&running, cause);
+                // It may have ended before it could know of this.
+                if running.has_ended() && cause.ends_transaction() {
+                    self.on_thread(move |work| work.roll_back_idle(cause));
+                }
+            }
             None if cause.ends_transaction() => self.on_thread(move |work| work.roll_back_idle(cause)),
             None => {}
         }
@@ -200,7 +208,14 @@ impl Control {
     pub fn close(self: &Arc<Self>, cause: StopCause) {
         self.closing.store(true, Ordering::SeqCst);
         match self.running() {
-            Some(running) => self.stop_running(&running, cause),
+            Some(running) => {
+                self.stop_running(&running, cause);
+                let control = Arc::clone(self);
+                self.runtime.spawn(async move {
+                    running.until_ended().await;
+                    control.on_thread(|work| work.close());
+                });
+            }
             None => self.on_thread(|work| work.close()),
         }
     }

@@ -34,13 +34,22 @@ pub(super) struct Executor {
     /// Statements of what runs that are executed once the present one is.
     pub through: usize,
     pub outcome: Outcome,
+    /// A transaction could not be rolled back: it ends with the connection, and so must the session.
+    pub stuck: bool,
 }
 
 /// A statement that was judged.
 pub(super) struct Judged {
     pub prepared: Prepared,
+    pub plan: Plan,
+}
+
+/// What judging a statement has shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
     /// What it does to the transaction, if it is BEGIN, COMMIT or ROLLBACK.
     pub action: Option<TransactionAction>,
+    makes_index: bool,
 }
 
 /// A statement that was begun.
@@ -73,6 +82,7 @@ impl Executor {
             fresh: false,
             through: 0,
             outcome: Outcome::default(),
+            stuck: false,
         })
     }
 
@@ -81,14 +91,20 @@ impl Executor {
         if self.hold.is_some() {
             running.commits.writing();
         }
+        running.unsettle();
         self.running = running;
         self.outcome = Outcome::default();
         self.through = 0;
     }
 
-    /// Whether the client has a transaction open, which may have failed.
+    /// Whether DuckDB has a transaction open, which may have failed.
     pub fn in_transaction(&self) -> bool {
         self.connection.in_transaction()
+    }
+
+    /// Whether the client has begun a transaction, and nothing has ended it that the client knows of.
+    pub const fn has_begun(&self) -> bool {
+        self.in_transaction
     }
 
     /// Parses.
@@ -130,15 +146,18 @@ impl Executor {
         let is_transaction = extracted.kind() == StatementKind::Transaction;
         self.shared.guard.preparing(self.connection.id());
         let prepared = self.connection.prepare(extracted).map_err(|error| self.error(error))?;
-        let action = self.shared.guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
-        Ok(Judged { prepared, action })
+        let guard = &self.shared.guard;
+        let action = guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
+        // An ALTER that makes an index is alone already.
+        let makes_index = prepared.kind() != StatementKind::Alter && guard.makes_index(self.connection.id());
+        Ok(Judged { prepared, plan: Plan { action, makes_index } })
     }
 
     /// Takes the gate if the statement modifies, and executes it up to its first rows.
     pub fn execute(
         &mut self,
         prepared: &mut Prepared,
-        action: Option<TransactionAction>,
+        Plan { action, makes_index }: Plan,
         values: &[Value],
     ) -> Result<Begun, QueryError> {
         bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
@@ -156,10 +175,8 @@ impl Executor {
             self.running.settle();
             self.running.check()?;
         }
-        // An ALTER that makes an index is alone already.
-        let makes_index =
-            prepared.kind() != StatementKind::Alter && self.shared.guard.makes_index(self.connection.id());
-        let alone = makes_index.then(|| self.shared.define_alone());
+        let alone =
+            makes_index.then(|| self.shared.define_alone(&self.control, &self.running)).transpose()?;
         let stream = prepared.execute_stream().map_err(|error| self.error_of(error, commits))?;
         drop(alone);
         if !prepared.streams() && !self.connection.in_transaction() {
@@ -177,7 +194,7 @@ impl Executor {
             return Ok(None);
         }
         self.hold_gate()?;
-        Ok(Some(self.shared.define_alone()))
+        self.shared.define_alone(&self.control, &self.running).map(Some)
     }
 
     fn hold_gate(&mut self) -> Result<(), QueryError> {
@@ -253,14 +270,18 @@ impl Executor {
         if open || failed {
             self.roll_back(open);
         }
-        self.control.snapshot_released();
-        self.transaction_over(false);
+        self.stuck |= self.connection.in_transaction();
+        if !self.stuck {
+            self.control.snapshot_released();
+            self.transaction_over(false);
+        }
         open
     }
 
     /// A statement of a session failed: outside of a transaction nothing is left of it; the client's transaction stays
     /// for the client to end, unless it had to end.
     pub fn failed(&mut self, wrapped: bool) {
+        self.fresh = false;
         let ends = self.running.stop_cause().is_some_and(StopCause::ends_transaction);
         if wrapped || ends || !self.connection.in_transaction() {
             self.end_transaction(true);

@@ -6,7 +6,7 @@
 //! | `mod` | a session as its client uses it |
 //! | `statement`, `rows`, `outcome`, `request` | what is asked and what comes back |
 //! | `control`, `registry`, `stop_cause` | making it end: cancel, time, publish, drain |
-//! | `work`, `reading`, `reply`, `threads` | the side of the borrowed thread |
+//! | `shared_work`, `work`, `reading`, `reply`, `threads` | the side of the borrowed thread |
 //! | `executor`, `parameters`, `commits`, `running` | one statement under policy, gate and transaction |
 //! | `client_connection`, `spares` | connections, made ahead |
 
@@ -22,6 +22,7 @@ mod reply;
 mod request;
 mod rows;
 pub(crate) mod running;
+mod shared_work;
 pub(crate) mod spares;
 mod statement;
 pub(crate) mod stop_cause;
@@ -43,13 +44,14 @@ use roost_duckdb::{Extracted, Progress, Value};
 use roost_protocol::session::Role;
 use rows::no_thread;
 use running::Running;
+use shared_work::{Kept, Opening, SharedWork};
 use std::sync::Arc;
 use std::time::Duration;
 use stop_cause::StopCause;
 use threads::SessionThreads;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use work::{Kept, Opening, SharedWork, Work};
+use work::Work;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
@@ -146,7 +148,7 @@ impl Session {
 
     /// A handle for whoever is to stop what runs, or to ask how far it is.
     pub fn handle(&self) -> SessionHandle {
-        SessionHandle(Arc::clone(&self.control))
+        SessionHandle { control: Arc::clone(&self.control), closed: self.closed.clone() }
     }
 
     /// Ends the session: what runs is stopped, an open transaction rolled back. Returns when the connection is closed,
@@ -180,7 +182,7 @@ impl Session {
             runs.end();
             let _ = answer.send(acted);
         });
-        borrowed.map_err(|error| no_thread(&error))?;
+        borrowed.map_err(|error| no_thread(&error, &running))?;
         running.answer(&mut answered).await
     }
 
@@ -194,9 +196,9 @@ impl Session {
         let (stream, reply, header) =
             RowStream::begin(Arc::clone(&self.work), Arc::clone(&self.control), Arc::clone(&running));
         self.control.began(&running, Some(timeout));
-        let (work, runs) = (Arc::clone(&self.work), running);
+        let (work, runs) = (Arc::clone(&self.work), Arc::clone(&running));
         let borrowed = self.control.threads().run(move || work.answer(&runs, reply, act));
-        borrowed.map_err(|error| no_thread(&error))?;
+        borrowed.map_err(|error| no_thread(&error, &running))?;
         stream.begun(header).await
     }
 }
@@ -211,26 +213,44 @@ impl Drop for Session {
 
 /// A session for whoever is to stop it or to ask how far it is.
 #[derive(Clone)]
-pub struct SessionHandle(Arc<Control>);
+pub struct SessionHandle {
+    control: Arc<Control>,
+    closed: watch::Receiver<()>,
+}
 
 impl SessionHandle {
     /// Stops the statement that runs, if any does. A transaction of the client's stays, in DuckDB's failed state.
     pub fn cancel(&self) {
-        self.0.stop(StopCause::Cancelled);
+        self.control.stop(StopCause::Cancelled);
     }
 
     /// Ends the session because the engine is about to go.
     pub fn drain(&self) {
-        self.0.close(StopCause::Draining);
+        self.control.close(StopCause::Draining);
     }
 
     /// How far the statement that runs is; `None` when none does, or DuckDB cannot tell.
     pub fn progress(&self) -> Option<Progress> {
-        self.0.running().and_then(|_| self.0.progress())
+        self.control.running().and_then(|_| self.control.progress())
     }
 
     /// How long what runs has been running; `None` when nothing does.
     pub fn elapsed(&self) -> Option<Duration> {
-        self.0.running().map(|running| running.started.elapsed())
+        self.control.running().map(|running| running.started.elapsed())
+    }
+
+    /// Whether its connection is closed: nothing of it can be committed any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed.has_changed().is_err()
+    }
+
+    /// Does something once its connection is closed.
+    pub fn when_closed(&self, act: impl FnOnce() + Send + 'static) {
+        let mut closed = self.closed.clone();
+        self.control.runtime().spawn(async move {
+            // Nothing is ever sent: it ends with the sender.
+            let _ = closed.changed().await;
+            act();
+        });
     }
 }

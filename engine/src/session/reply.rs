@@ -98,6 +98,11 @@ impl Reply {
         })
     }
 
+    /// Whether its reader wants no more.
+    pub fn is_left(&self) -> bool {
+        self.batches.is_closed()
+    }
+
     /// Whether the thread is to be given back: nobody makes room now.
     pub fn pause(&self) -> bool {
         self.producing.pause(&self.batches)

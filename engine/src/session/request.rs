@@ -54,15 +54,15 @@ pub(super) fn run(
         }
         let wrapped = executor.wrap(extracted.kind())?;
         let alone = executor.alter_alone(extracted.kind())?;
-        let Judged { mut prepared, action } = executor.judge(extracted)?;
-        let begun = executor.execute(&mut prepared, action, &request.parameters)?;
+        let Judged { mut prepared, plan } = executor.judge(extracted)?;
+        let begun = executor.execute(&mut prepared, plan, &request.parameters)?;
         drop(alone);
         if last && mode == Mode::Query {
-            return Ok(Some(Reading::new(begun, prepared.into(), action, wrapped)));
+            return Ok(Some(Reading::new(begun, prepared.into(), plan.action, wrapped)));
         }
         drain(executor, begun)?;
         drop(prepared);
-        executor.executed(wrapped, action)?;
+        executor.executed(wrapped, plan.action)?;
     }
     if mode == Mode::Script {
         executor.commit_transaction()?;

@@ -3,9 +3,9 @@ use super::control::Control;
 use super::outcome::Outcome;
 use super::reply::{Header, Producing, Reply};
 use super::running::Running;
+use super::shared_work::SharedWork;
 use super::statement::Column;
 use super::stop_cause::StopCause;
-use super::work::SharedWork;
 use crate::config::STREAM_DEPTH;
 use crate::error::QueryError;
 use arrow_array::RecordBatch;
@@ -146,7 +146,7 @@ impl RowStream {
         self.batches.close();
         let (work, running) = (Arc::clone(&self.work), Arc::clone(&self.running));
         let left = self.control.threads().run(move || work.leave(&running));
-        left.map_err(|error| no_thread(&error))?;
+        left.map_err(|error| no_thread(&error, &self.running))?;
         let ended = self.running.answer(&mut self.end).await;
         self.ended = true;
         match ended {
@@ -169,7 +169,8 @@ impl Drop for RowStream {
     }
 }
 
-/// No thread could be borrowed.
-pub(super) fn no_thread(error: &std::io::Error) -> QueryError {
+/// No thread could be borrowed for this, which is over with that.
+pub(super) fn no_thread(error: &std::io::Error, running: &Running) -> QueryError {
+    running.end();
     QueryError::new(ErrorCode::Busy, format!("No thread could be started for the session: {error}"))
 }

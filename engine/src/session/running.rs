@@ -24,7 +24,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Begins now.
+    /// Begins now. Interrupts reach the connection from [`Self::unsettle`] on.
     pub fn begin(activity: &Arc<ActivityCounters>) -> Arc<Self> {
         activity.began();
         Arc::new(Self {
@@ -33,17 +33,21 @@ impl Running {
             cause: watch::Sender::new(None),
             ended: watch::Sender::new(false),
             given_up: watch::Sender::new(false),
-            settled: Mutex::new(false),
+            // Until its thread has the connection: whoever has it now is not to be interrupted.
+            settled: Mutex::new(true),
             activity: Arc::clone(activity),
         })
     }
 
-    /// It has to stop; true for the first cause, which is the one reported.
+    /// It has to stop; true if that is news. The first cause is the one reported, unless a later one also ends the
+    /// transaction.
     pub fn blame(&self, cause: StopCause) -> bool {
         self.cause.send_if_modified(|current| {
-            let first = current.is_none();
-            current.get_or_insert(cause);
-            first
+            let news = current.is_none_or(|before| cause.ends_transaction() && !before.ends_transaction());
+            if news {
+                *current = Some(cause);
+            }
+            news
         })
     }
 

@@ -1,5 +1,6 @@
 //! A prepared statement as its client knows it.
-use roost_duckdb::{Parameter, Prepared, Returns, StatementKind, TransactionAction};
+use super::executor::Plan;
+use roost_duckdb::{Parameter, Prepared, Returns, StatementKind};
 use std::sync::{Arc, Mutex};
 
 /// A column of a result.
@@ -21,7 +22,7 @@ impl Column {
 #[derive(Clone)]
 pub struct Statement {
     pub(super) prepared: Arc<Mutex<Prepared>>,
-    pub(super) action: Option<TransactionAction>,
+    pub(super) plan: Plan,
     /// What kind of statement it is.
     pub kind: StatementKind,
     /// Its parameters in their order, with the types that it expects.
@@ -37,9 +38,9 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub(super) fn new(prepared: Prepared, action: Option<TransactionAction>, writes: bool) -> Self {
+    pub(super) fn new(prepared: Prepared, plan: Plan, writes: bool) -> Self {
         Self {
-            action,
+            plan,
             kind: prepared.kind(),
             parameters: prepared.parameters().to_vec(),
             columns: prepared.columns().iter().map(Column::of).collect(),

@@ -1,21 +1,14 @@
-//! What a borrowed thread does for a session: statements, requests, the rows of a result, and the end of what nobody
-//! attends to. One thread at a time.
-use super::control::{Control, Unattended};
+//! What a borrowed thread does for a session: statements, requests, and the rows of a result.
 use super::executor::Executor;
 use super::reading::{Reading, Step};
-use super::registry::Registration;
 use super::reply::Reply;
 use super::request::{self, Mode, Request};
-use super::running::Running;
 use super::statement::Statement;
 use super::stop_cause::StopCause;
 use crate::error::QueryError;
-use crate::instance::Instance;
-use roost_duckdb::{Extracted, Value};
+use roost_duckdb::{Extracted, StatementKind, TransactionAction, Value};
 use roost_protocol::problem::ErrorCode;
-use roost_protocol::session::Role;
-use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use std::sync::Arc;
 
 /// What ends with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,61 +19,119 @@ enum Scope {
     Request,
 }
 
+/// What the end of a statement says of its transaction.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    /// The statement had one of our own around it.
+    wrapped: bool,
+    /// An error fails the client's.
+    fails: bool,
+}
+
+impl Ends {
+    const PLAIN: Self = Self { wrapped: false, fails: true };
+}
+
 /// A session that has its connection.
 pub(super) struct Work {
     /// The result that is being read. Before the connection: a result ends before its connection does.
     reading: Option<(Reading, Reply, Scope)>,
-    executor: Executor,
+    pub executor: Executor,
     /// Why the client's open transaction was rolled back without it; told to its next statement.
-    lost: Option<QueryError>,
+    pub lost: Option<QueryError>,
+    /// The client's transaction has failed, and the client has not ended it.
+    aborted: bool,
+    /// The statement that runs is to end a transaction: one that fails to commit is over as well.
+    ending: bool,
+    pub phase: Phase,
+}
+
+/// Where a session is between two statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Something runs, or its result is read.
+    Running,
     /// Nothing runs, and everybody knows.
-    rests: bool,
+    Resting,
     /// The session ends: nothing runs on it any more.
-    over: bool,
+    Over,
 }
 
 impl Work {
+    pub fn new(executor: Executor) -> Self {
+        Self { reading: None, executor, lost: None, aborted: false, ending: false, phase: Phase::Running }
+    }
+
+    /// Whether a result waits for its reader.
+    pub const fn is_read(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// Parses.
     pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, QueryError> {
-        self.executor.extract(sql)
+        let extracted = self.executor.extract(sql);
+        self.aborted |= extracted.is_err() && self.executor.has_begun();
+        extracted
     }
 
     /// Binds a statement, which judges it.
     pub fn prepare(&mut self, extracted: Extracted) -> Result<Statement, QueryError> {
-        let judged = self.executor.judge(extracted)?;
+        if self.aborted && extracted.kind() != StatementKind::Transaction {
+            return Err(aborted());
+        }
+        let judged = self.executor.judge(extracted);
+        self.aborted |= judged.is_err() && self.executor.has_begun();
+        let judged = judged?;
         let writes = self.executor.writes(&judged.prepared);
-        Ok(Statement::new(judged.prepared, judged.action, writes))
+        Ok(Statement::new(judged.prepared, judged.plan, writes))
     }
 
     /// Executes a statement, and makes its rows until there is no room for more.
     pub fn execute(&mut self, statement: &Statement, values: &[Value], reply: Reply) {
+        self.ending =
+            matches!(statement.plan.action, Some(TransactionAction::Commit | TransactionAction::Rollback));
+        if self.aborted {
+            return self.end_aborted(reply);
+        }
         self.executor.through = 1;
         let mut wrapped = false;
-        let begun = self.executor.wrap(statement.kind).and_then(|was| {
-            wrapped = was;
+        // Whoever waited for its turn may have been given up meanwhile.
+        let begun = self.executor.running.check().and_then(|()| {
+            wrapped = self.executor.wrap(statement.kind)?;
             let _alone = self.executor.alter_alone(statement.kind)?;
             let mut prepared = statement.prepared.lock().map_err(|_| crashed())?;
-            self.executor.execute(&mut prepared, statement.action, values)
+            self.executor.execute(&mut prepared, statement.plan, values)
         });
         match begun {
             Ok(begun) => {
                 let prepared = Arc::clone(&statement.prepared);
                 self.read(
-                    Reading::new(begun, prepared.into(), statement.action, wrapped),
+                    Reading::new(begun, prepared.into(), statement.plan.action, wrapped),
                     reply,
                     Scope::Statement,
                 );
             }
-            Err(error) => self.conclude(Err(error), wrapped, reply, Scope::Statement),
+            Err(error) => self.conclude(Err(error), Ends { wrapped, fails: true }, reply, Scope::Statement),
         }
+    }
+
+    /// In a transaction that has failed only its end is executed, and that is a rollback, whatever it was to be.
+    fn end_aborted(&mut self, mut reply: Reply) {
+        if !self.ending {
+            return self.conclude(Err(aborted()), Ends::PLAIN, reply, Scope::Statement);
+        }
+        self.executor.end_transaction(true);
+        self.aborted = false;
+        let told = reply.send_header(None);
+        self.conclude(told, Ends::PLAIN, reply, Scope::Statement);
     }
 
     /// Runs a request, and makes its rows until there is no room for more.
     pub fn serve(&mut self, request: &Request, mode: Mode, reply: Reply) {
         match request::run(&mut self.executor, request, mode) {
             Ok(Some(reading)) => self.read(reading, reply, Scope::Request),
-            Ok(None) => self.conclude(Ok(()), false, reply, Scope::Request),
-            Err(error) => self.conclude(Err(error), false, reply, Scope::Request),
+            Ok(None) => self.conclude(Ok(()), Ends::PLAIN, reply, Scope::Request),
+            Err(error) => self.conclude(Err(error), Ends::PLAIN, reply, Scope::Request),
         }
     }
 
@@ -89,7 +140,7 @@ impl Work {
         self.reading = Some((reading, reply, scope));
         match told {
             Ok(()) => self.produce(),
-            Err(error) => self.end_reading(Err(error)),
+            Err(error) => self.end_reading(Err(error), true),
         }
     }
 
@@ -103,30 +154,41 @@ impl Work {
                         return;
                     }
                 }
-                Ok(Step::End) => self.end_reading(Ok(())),
-                Err(error) => self.end_reading(Err(error)),
+                Ok(Step::End) => self.end_reading(Ok(()), true),
+                Err(error) => {
+                    // A reader that wants no more stops nothing.
+                    let left = reply.is_left() && self.executor.running.stop_cause().is_none();
+                    self.end_reading(Err(error), !left);
+                }
             }
         }
     }
 
-    fn end_reading(&mut self, result: Result<(), QueryError>) {
+    /// Ends the result that is read, if there is one; whether an error fails the client's transaction.
+    pub fn end_reading(&mut self, result: Result<(), QueryError>, fails: bool) {
         let Some((reading, reply, scope)) = self.reading.take() else { return };
         let (result, wrapped) = reading.end(&mut self.executor, result);
-        self.conclude(result, wrapped, reply, scope);
+        self.conclude(result, Ends { wrapped, fails }, reply, scope);
     }
 
     /// Ends a statement or a request, and answers.
-    fn conclude(&mut self, result: Result<(), QueryError>, wrapped: bool, reply: Reply, scope: Scope) {
+    fn conclude(&mut self, result: Result<(), QueryError>, ends: Ends, reply: Reply, scope: Scope) {
         let executor = &mut self.executor;
         let result = match scope {
-            Scope::Statement => result.inspect_err(|_| executor.failed(wrapped)),
+            Scope::Statement => result.inspect_err(|_| {
+                // A transaction in which something failed is its client's to end, whatever is left of it.
+                self.aborted |= ends.fails && executor.has_begun() && !self.ending;
+                executor.failed(ends.wrapped);
+            }),
             Scope::Request => {
                 let left_open = executor.end_transaction(result.is_err());
                 if left_open { result.and_then(|()| Err(request::left_open())) } else { result }
             }
         };
         let result = result.map_err(|error| error.after(executor.running.commits.statements()));
-        self.over |= scope == Scope::Request || executor.control.is_closing();
+        if scope == Scope::Request || executor.control.is_closing() || executor.stuck {
+            self.phase = Phase::Over;
+        }
         let outcome = executor.outcome;
         if scope == Scope::Statement {
             // Whoever has the answer asks whether a transaction is open.
@@ -137,212 +199,42 @@ impl Work {
 
     /// Nothing runs any more. What ended in spite of a stop that ends its transaction has not said so: the next statement
     /// does.
-    fn rest(&mut self) {
+    pub fn rest(&mut self) {
+        // First: a stop that comes from here on ends what is idle.
+        self.executor.running.end();
         let cause = self.executor.running.stop_cause().filter(|cause| cause.ends_transaction());
         if let Some(cause) = cause
             && self.executor.in_transaction()
         {
             self.roll_back(cause);
         }
-        self.executor.running.end();
-        self.executor.control.is_idle(self.executor.in_transaction());
-        self.rests = true;
+        self.executor.control.is_idle(self.executor.in_transaction() || self.aborted);
+        if self.phase == Phase::Running {
+            self.phase = Phase::Resting;
+        }
     }
 
     /// Rolls the client's transaction back; its next statement is told why.
-    fn roll_back(&mut self, cause: StopCause) {
+    pub fn roll_back(&mut self, cause: StopCause) {
         self.executor.end_transaction(false);
-        self.lost = Some(cause.error());
-    }
-}
-
-/// A session on its way: before its first statement, with its connection, or after its end.
-enum State {
-    New(Opening),
-    Open(Box<Work>, #[expect(dead_code, reason = "it is held, not looked at")] Kept),
-    Over,
-}
-
-/// What a session is opened from.
-pub(super) struct Opening {
-    pub shared: Arc<Instance>,
-    pub control: Arc<Control>,
-    pub role: Role,
-    pub kept: Kept,
-}
-
-/// What a session keeps until its end.
-pub(super) struct Kept {
-    pub _place: OwnedSemaphorePermit,
-    pub _registration: Registration,
-    /// Closed with the connection.
-    pub _open: watch::Sender<()>,
-}
-
-/// A session's work, for whoever borrows a thread for it.
-pub(super) struct SharedWork(Mutex<State>);
-
-impl SharedWork {
-    pub fn new(opening: Opening) -> Arc<Self> {
-        let control = Arc::clone(&opening.control);
-        let work = Arc::new(Self(Mutex::new(State::New(opening))));
-        let unattended: std::sync::Weak<dyn Unattended> = Arc::downgrade(&work) as _;
-        control.attach(unattended);
-        work
-    }
-
-    /// Runs something on the session's connection, which is made if this is the first. Blocks.
-    pub fn run<R>(&self, running: &Arc<Running>, act: impl FnOnce(&mut Work) -> R) -> Result<R, QueryError> {
-        let mut state = self.0.lock().map_err(|_| crashed())?;
-        open(&mut state, running)?;
-        let State::Open(work, _) = &mut *state else { return Err(closed()) };
-        if let Some(lost) = work.lost.take() {
-            running.end();
-            return Err(lost);
+        if self.executor.stuck {
+            self.phase = Phase::Over;
         }
-        // One result at a time: another statement ends the one before.
-        if work.reading.is_some() {
-            work.end_reading(Err(superseded()));
-        }
-        work.rests = false;
-        work.executor.begin(Arc::clone(running));
-        let _ends = EndOnPanic(running);
-        let acted = act(work);
-        settle(&mut state);
-        Ok(acted)
-    }
-
-    /// The same for what answers with a result. Blocks.
-    pub fn answer(&self, running: &Arc<Running>, reply: Reply, act: impl FnOnce(&mut Work, Reply)) {
-        let mut reply = Some(reply);
-        let ran = self.run(running, |work| {
-            if let Some(reply) = reply.take() {
-                act(work, reply);
-            }
-        });
-        if let (Err(error), Some(reply)) = (ran, reply) {
-            running.end();
-            reply.finish(Err(error));
-        }
-    }
-
-    /// Makes more rows for the reader. Blocks.
-    pub fn produce(&self) {
-        let Ok(mut state) = self.0.lock() else { return };
-        if let State::Open(work, _) = &mut *state {
-            let running = Arc::clone(&work.executor.running);
-            let _ends = EndOnPanic(&running);
-            work.produce();
-        }
-        settle(&mut state);
-    }
-
-    /// Lets go of a result whose reader wants no more of it; a transaction of the client's goes on. Blocks.
-    pub fn leave(&self, running: &Arc<Running>) {
-        let Ok(mut state) = self.0.lock() else { return };
-        if let State::Open(work, _) = &mut *state
-            && Arc::ptr_eq(&work.executor.running, running)
-        {
-            let whole = work.executor.in_transaction();
-            work.end_reading(if whole { Ok(()) } else { Err(StopCause::ReaderLeft.error()) });
-        }
-        settle(&mut state);
-    }
-
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
-        self.0.try_lock().ok()
-    }
-}
-
-fn open(state: &mut State, running: &Arc<Running>) -> Result<(), QueryError> {
-    let State::New(Opening { shared, control, role, .. }) = state else { return Ok(()) };
-    let executor = Executor::new(Arc::clone(shared), Arc::clone(control), Arc::clone(running), *role)?;
-    if let State::New(Opening { kept, .. }) = std::mem::replace(state, State::Over) {
-        let work = Work { reading: None, executor, lost: None, rests: false, over: false };
-        *state = State::Open(Box::new(work), kept);
-    }
-    Ok(())
-}
-
-/// After a thread's work: the session rests, ends, or waits for its reader.
-fn settle(state: &mut State) {
-    let State::Open(work, _) = state else { return };
-    if work.reading.is_some() {
-        return;
-    }
-    work.over |= work.executor.control.is_closing();
-    if !work.over {
-        if !work.rests {
-            work.rest();
-        }
-        return;
-    }
-    let (running, shared) = (Arc::clone(&work.executor.running), Arc::clone(&work.executor.shared));
-    // The connection is closed, and the place given up, before anybody is told that it is.
-    *state = State::Over;
-    running.end();
-    shared.make_spare();
-}
-
-impl Unattended for SharedWork {
-    fn is_attended(&self) -> bool {
-        self.try_lock().is_none()
-    }
-
-    fn end_stopped(&self) {
-        let Some(mut state) = self.try_lock() else { return };
-        if let State::Open(work, _) = &mut *state
-            && let Some(cause) = work.executor.running.stop_cause()
-        {
-            work.end_reading(Err(cause.error()));
-        }
-        settle(&mut state);
-    }
-
-    fn roll_back_idle(&self, cause: StopCause) {
-        let Ok(mut state) = self.0.lock() else { return };
-        let State::Open(work, _) = &mut *state else { return };
-        if work.reading.is_none() && work.executor.in_transaction() {
-            work.roll_back(cause);
-            work.rest();
-        }
-    }
-
-    fn close(&self) {
-        let Ok(mut state) = self.0.lock() else { return };
-        match &mut *state {
-            State::New(_) => *state = State::Over,
-            State::Open(work, _) if work.reading.is_none() => {
-                work.executor.end_transaction(false);
-                settle(&mut state);
-            }
-            State::Open(..) | State::Over => {}
+        if !self.aborted {
+            self.lost = Some(cause.error());
         }
     }
 }
 
-/// Nobody waits for what a thread that panicked would have said.
-struct EndOnPanic<'a>(&'a Running);
-
-impl Drop for EndOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.end();
-        }
-    }
-}
-
-fn crashed() -> QueryError {
-    QueryError::new(ErrorCode::Internal, "The session met a fault of ours and has ended")
-}
-
-fn closed() -> QueryError {
-    QueryError::new(ErrorCode::Draining, "The session has ended").hint("Open another one")
-}
-
-fn superseded() -> QueryError {
-    QueryError::new(
-        ErrorCode::Cancelled,
-        "The rest of the result was dropped: another statement was run in its session",
+fn aborted() -> QueryError {
+    QueryError::with_sqlstate(
+        ErrorCode::QueryFailed,
+        "25P02",
+        "The transaction has failed, and nothing but its end is executed",
     )
+    .hint("End it with ROLLBACK")
+}
+
+pub(super) fn crashed() -> QueryError {
+    QueryError::new(ErrorCode::Internal, "The session met a fault of ours and has ended")
 }

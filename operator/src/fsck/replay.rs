@@ -19,7 +19,7 @@ use super::options::{self, Options};
 use crate::{
     config::Config,
     context::Context,
-    pods::{Exit, PodOf, PodView, Role, Stage, TenantBranch},
+    pods::{Exit, PodOf, PodTask, PodView, Stage, TenantBranch},
     runtime::{
         CallError, calls,
         grant::{DataAccess, grant},
@@ -122,7 +122,7 @@ struct Check<'a> {
 impl Check<'_> {
     async fn run(&self) -> anyhow::Result<ReplayReport> {
         let branch = TenantBranch::at(&self.location, self.branch.as_str());
-        let of = PodOf { branch, role: Role::CheckReplay };
+        let of = PodOf { branch, task: PodTask::CheckReplay };
         let (context, name) = (&self.context, of.name());
         let created = context.pods.create(self.class, &of, &*context.trusted()?, context.now()).await?;
         let Some(pod) = created else {

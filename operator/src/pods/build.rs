@@ -234,12 +234,12 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 mod tests {
     use super::*;
     use crate::{
-        pods::{PodView, Purpose, Role, TenantBranch, samples},
+        pods::{PodTask, PodView, Purpose, TenantBranch, samples},
         slots::Taken,
     };
     use serde_json::json;
 
-    fn built(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> Pod {
+    fn built(class: serde_json::Value, branch: &str, task: PodTask, pull_secrets: &[&str]) -> Pod {
         let class: TenantClass = serde_json::from_value(json!({
             "apiVersion": "roostdb.dev/v1alpha1", "kind": "TenantClass",
             "metadata": {"name": "standard", "uid": "class-uid"}, "spec": class,
@@ -255,13 +255,13 @@ mod tests {
         let identity = Identity { certificate: "CERTIFICATE".into(), key: "KEY".into() };
         let operator_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         let branch = TenantBranch { tenant_uid: "tenant-uid".into(), ..samples::branch(branch) };
-        let of = PodOf { branch, role };
+        let of = PodOf { branch, task };
         let trust = PodTrust { identity: &identity, operator_key };
         build(&defaults, &class, &of, &trust)
     }
 
-    fn golden(class: serde_json::Value, branch: &str, role: Role, pull_secrets: &[&str]) -> String {
-        serde_yaml::to_string(&built(class, branch, role, pull_secrets)).unwrap()
+    fn golden(class: serde_json::Value, branch: &str, task: PodTask, pull_secrets: &[&str]) -> String {
+        serde_yaml::to_string(&built(class, branch, task, pull_secrets)).unwrap()
     }
 
     fn storage() -> serde_json::Value {
@@ -274,24 +274,24 @@ mod tests {
         let slot = Taken { name: "abc-7".into(), token: "t".into() };
         let snapshot = || "nightly".to_owned();
         let table = [
-            (Role::Serve { slot: slot.clone() }, Purpose::Serve(of.clone()), Some(slot)),
+            (PodTask::Serve { slot: slot.clone() }, Purpose::Serve(of.clone()), Some(slot)),
             (
-                Role::TakeSnapshot { snapshot: snapshot(), snapshot_uid: "snapshot-uid".into() },
+                PodTask::TakeSnapshot { snapshot: snapshot(), snapshot_uid: "snapshot-uid".into() },
                 Purpose::TakeSnapshot { of: of.clone(), snapshot: snapshot() },
                 None,
             ),
-            (Role::CheckReplay, Purpose::CheckReplay(of), None),
+            (PodTask::CheckReplay, Purpose::CheckReplay(of), None),
         ];
-        for (role, purpose, slot) in table {
-            let view = PodView::of(&built(json!({"storage": storage()}), "dev", role, &[]));
+        for (task, purpose, slot) in table {
+            let view = PodView::of(&built(json!({"storage": storage()}), "dev", task, &[]));
             assert_eq!((view.purpose, view.slot), (purpose, slot));
         }
     }
 
     #[test]
     fn a_serving_pod_of_the_plainest_class() {
-        let role = Role::Serve { slot: Taken { name: "abc-7".into(), token: "t".into() } };
-        insta::assert_snapshot!(golden(json!({"storage": storage()}), "main", role, &[]));
+        let task = PodTask::Serve { slot: Taken { name: "abc-7".into(), token: "t".into() } };
+        insta::assert_snapshot!(golden(json!({"storage": storage()}), "main", task, &[]));
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
             "cacheSize": "5Gi", "nodeSelector": {"pool": "duck"}, "runtimeClassName": "gvisor",
             "tolerations": [{"key": "duck", "operator": "Exists", "effect": "NoSchedule"}],
             "terminationGracePeriod": "1m"}});
-        let role = Role::TakeSnapshot { snapshot: "nightly".into(), snapshot_uid: "snapshot-uid".into() };
-        insta::assert_snapshot!(golden(class, "dev", role, &["registry"]));
+        let task = PodTask::TakeSnapshot { snapshot: "nightly".into(), snapshot_uid: "snapshot-uid".into() };
+        insta::assert_snapshot!(golden(class, "dev", task, &["registry"]));
     }
 }

@@ -13,6 +13,6 @@ mod serving;
 mod view;
 
 pub use exit::Exit;
-pub use purpose::{PodOf, Purpose, Role, TenantBranch};
+pub use purpose::{PodOf, PodTask, Purpose, TenantBranch};
 pub use serving::Serving;
 pub use view::{PodAddress, PodView, Stage};

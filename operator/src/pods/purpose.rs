@@ -78,7 +78,7 @@ impl Purpose {
 
 /// The task that a pod is made for, with what only its maker knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum PodTask {
     /// Serves the branch.
     Serve {
         /// The slot it occupies.
@@ -101,33 +101,33 @@ pub struct PodOf {
     /// The branch.
     pub branch: TenantBranch,
     /// The task.
-    pub role: Role,
+    pub task: PodTask,
 }
 
 impl PodOf {
     /// Name of the pod.
     pub fn name(&self) -> String {
         let TenantBranch { key, tenant_uid } = &self.branch;
-        match &self.role {
-            Role::Serve { .. } => names::serving_pod(tenant_uid, &key.branch),
-            Role::TakeSnapshot { snapshot_uid, .. } => names::worker_pod(snapshot_uid),
-            Role::CheckReplay => names::replay_check_pod(tenant_uid, &key.branch),
+        match &self.task {
+            PodTask::Serve { .. } => names::serving_pod(tenant_uid, &key.branch),
+            PodTask::TakeSnapshot { snapshot_uid, .. } => names::worker_pod(snapshot_uid),
+            PodTask::CheckReplay => names::replay_check_pod(tenant_uid, &key.branch),
         }
     }
 
     /// Labels by which it is found.
     pub(super) fn labels(&self) -> Vec<(&'static str, String)> {
         let TenantBranch { key, tenant_uid } = &self.branch;
-        let role = match &self.role {
-            Role::Serve { .. } => crd::ROLE_SERVE,
-            Role::TakeSnapshot { .. } | Role::CheckReplay => crd::ROLE_WORKER,
+        let role = match &self.task {
+            PodTask::Serve { .. } => crd::ROLE_SERVE,
+            PodTask::TakeSnapshot { .. } | PodTask::CheckReplay => crd::ROLE_WORKER,
         };
         let mut labels = vec![
             (crd::TENANT_UID_LABEL, tenant_uid.clone()),
             (crd::ROLE_LABEL, role.to_owned()),
             (crd::BRANCH_LABEL, key.branch.clone()),
         ];
-        if let Role::TakeSnapshot { snapshot_uid, .. } = &self.role {
+        if let PodTask::TakeSnapshot { snapshot_uid, .. } = &self.task {
             labels.push((crd::SNAPSHOT_UID_LABEL, snapshot_uid.clone()));
         }
         labels
@@ -135,10 +135,10 @@ impl PodOf {
 
     /// Annotations with what is no label.
     pub(super) fn annotations(&self) -> Vec<(&'static str, String)> {
-        let own = match &self.role {
-            Role::Serve { slot } => (SLOT_ANNOTATION, slot.to_string()),
-            Role::TakeSnapshot { snapshot, .. } => (crd::SNAPSHOT_ANNOTATION, snapshot.clone()),
-            Role::CheckReplay => (crd::REPLAY_CHECK_ANNOTATION, "true".to_owned()),
+        let own = match &self.task {
+            PodTask::Serve { slot } => (SLOT_ANNOTATION, slot.to_string()),
+            PodTask::TakeSnapshot { snapshot, .. } => (crd::SNAPSHOT_ANNOTATION, snapshot.clone()),
+            PodTask::CheckReplay => (crd::REPLAY_CHECK_ANNOTATION, "true".to_owned()),
         };
         let key = &self.branch.key;
         vec![

@@ -22,11 +22,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a publish may take.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Time as messages carry it.
-pub fn unix_millis(now: jiff::Timestamp) -> UnixMillis {
-    UnixMillis(u64::try_from(now.as_millisecond()).unwrap_or_default())
-}
-
 fn unready(pod: &PodView, reason: &dyn std::fmt::Display) -> CallError {
     CallError::Unreachable { pod: pod.name.clone(), address: "no address".into(), reason: reason.to_string() }
 }
@@ -38,7 +33,7 @@ pub async fn order(context: &Context, pod: &PodView, order: Order) -> Result<Run
     let command = Command {
         version: PROTOCOL_VERSION,
         pod_uid: pod.uid.clone(),
-        not_after: unix_millis(context.now()).plus(COMMAND_VALIDITY),
+        not_after: UnixMillis::clamped(context.now().as_millisecond()).plus(COMMAND_VALIDITY),
         nonce: Uuid::new_v4(),
         order,
     };

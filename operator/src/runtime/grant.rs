@@ -5,10 +5,11 @@ use roost_protocol::{
     PROTOCOL_VERSION,
     grant::{GRANT_VALIDITY, Grant, StorageLocation, Task, TenantIdentity},
     secret::Secret,
+    time::UnixMillis,
 };
 use uuid::Uuid;
 
-use super::{calls, settings};
+use super::settings;
 use crate::{
     context::{Context, NoTrust},
     pods::PodView,
@@ -68,7 +69,7 @@ pub fn grant(
         version: PROTOCOL_VERSION,
         pod: pod.name.clone(),
         pod_uid: pod.uid.clone(),
-        not_after: calls::unix_millis(context.now()).plus(GRANT_VALIDITY),
+        not_after: UnixMillis::clamped(context.now().as_millisecond()).plus(GRANT_VALIDITY),
         nonce: Uuid::new_v4(),
         tenant: identity,
         branch: branch.to_owned(),

@@ -15,7 +15,7 @@ use roost_store::{BranchName, PinKind};
 use super::observe::Observed;
 use crate::{
     branch::source,
-    pods::{PodOf, PodView, Role, TenantBranch},
+    pods::{PodOf, PodTask, PodView, TenantBranch},
     reasons::{Fault, of_open, of_tenant},
     reconcile::{Elected, ReconcileError},
     runtime::{
@@ -38,7 +38,7 @@ pub async fn start(
     let context = &elected.context;
     let of = PodOf {
         branch: TenantBranch::at(location, observed.snapshot.spec.branch_name()),
-        role: Role::TakeSnapshot {
+        task: PodTask::TakeSnapshot {
             snapshot: observed.snapshot.name_any(),
             snapshot_uid: observed.snapshot.uid().unwrap_or_default(),
         },

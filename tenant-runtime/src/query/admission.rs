@@ -41,6 +41,8 @@ pub struct Admitted {
     pub session: Option<SessionHandle>,
     /// It was cancelled before it had a session.
     cancelled: bool,
+    /// Nobody waits for it any more, and its session has not ended: its id is in use.
+    left: bool,
 }
 
 struct Admissible {
@@ -53,7 +55,7 @@ struct Admissible {
 
 impl Admissible {
     fn awake(&self) -> usize {
-        self.admitted.values().filter(|admitted| admitted.activity.keeps_awake()).count()
+        self.admitted.values().filter(|admitted| admitted.activity.keeps_awake() && !admitted.left).count()
     }
 }
 
@@ -91,7 +93,14 @@ impl Admission {
             let detail = format!("a query with the id {id} runs already; nothing was executed");
             return Err(Problem::new(ErrorCode::QueryIdInUse, detail));
         }
-        let admitted = Admitted { activity, user: user.into(), since: now, session: None, cancelled: false };
+        let admitted = Admitted {
+            activity,
+            user: user.into(),
+            since: now,
+            session: None,
+            cancelled: false,
+            left: false,
+        };
         state.admitted.insert(id, admitted);
         Ok(Ticket { admission: Arc::clone(self), id })
     }
@@ -184,7 +193,17 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.admission.state().admitted.remove(&self.id);
+        let mut state = self.admission.state();
+        let session = state.admitted.get(&self.id).and_then(|admitted| admitted.session.clone());
+        match (session.filter(|session| !session.is_closed()), state.admitted.get_mut(&self.id)) {
+            (Some(session), Some(admitted)) => {
+                admitted.left = true;
+                let (admission, id) = (Arc::clone(&self.admission), self.id);
+                session.when_closed(move || drop(admission.state().admitted.remove(&id)));
+            }
+            _ => drop(state.admitted.remove(&self.id)),
+        }
+        drop(state);
         self.admission.left.notify_waiters();
     }
 }

@@ -17,6 +17,7 @@ use roost_protocol::{
     time::UnixMillis,
 };
 use std::{sync::Arc, time::Duration};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// The queries of one served tenant.
@@ -87,7 +88,8 @@ impl Service {
     /// Runs statements in a session of their own. Answers once the last one has its first rows, or its end.
     pub async fn run(&self, caller: &Caller, terms: Terms, statement: Statement) -> Result<Answer, Problem> {
         let id = statement.id;
-        self.answer(caller, terms, statement).await.map_err(|problem| {
+        let span = tracing::info_span!("query", %id, user = caller.user);
+        self.answer(caller, terms, statement).instrument(span).await.map_err(|problem| {
             tracing::debug!(%id, user = caller.user, code = ?problem.code, "query refused or failed");
             problem.of_query(id)
         })

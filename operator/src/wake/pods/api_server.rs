@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use roost_protocol::{
     command::Order,
     problem::{ErrorCode, Problem},
+    time::UnixMillis,
 };
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     context::Context,
     pod_lifecycle::retire,
-    pods::{PodOf, PodView, Role, TenantBranch, names},
+    pods::{PodOf, PodTask, PodView, TenantBranch, names},
     runtime::calls,
     slots::Taken,
     wake::{
@@ -33,7 +34,7 @@ const ASKED_AT_A_TIME: usize = 32;
 async fn ask(context: &Context, pod: PodView) -> Occupant {
     let running = pod.address().is_some() && !pod.leaving;
     let status = if running { calls::order(context, &pod, Order::Report).await.ok() } else { None };
-    let now = calls::unix_millis(context.now());
+    let now = UnixMillis::clamped(context.now().as_millisecond());
     let quiet = status.as_ref().map(|status| now.0.saturating_sub(status.last_active.0)).unwrap_or_default();
     Occupant { pod, status, quiet: Duration::from_millis(quiet) }
 }
@@ -70,7 +71,7 @@ impl BranchPods for RealCluster {
         let state = target.state.as_ref().ok_or_else(|| internal(&"the target was not resolved"))?;
         let trusted = self.0.trusted().map_err(|error| internal(&error))?;
         let branch = TenantBranch { key: target.key.clone(), tenant_uid: target.tenant_uid.clone() };
-        let of = PodOf { branch, role: Role::Serve { slot: slot.clone() } };
+        let of = PodOf { branch, task: PodTask::Serve { slot: slot.clone() } };
         match self.0.pods.create(&state.class, &of, &trusted, self.0.now()).await {
             Ok(Some(pod)) => Ok(Created::Pod(Box::new(pod))),
             Ok(None) => Ok(Created::Exists),
