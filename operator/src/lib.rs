@@ -1,7 +1,5 @@
 //! The operator: reconciles the kinds, and wakes tenants for the gateway.
 
-// A Problem is what the caller gets to see; it is made once per request at most.
-#![allow(clippy::result_large_err)]
 #![cfg_attr(test, allow(clippy::needless_pass_by_value, clippy::type_complexity))]
 
 pub mod branch;

@@ -14,6 +14,7 @@ use crate::format::{catalogue::CatalogueEntry, head::Head, manifest::Manifest};
 use crate::identity::PutId;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
+use crate::public_error::PublicError;
 use crate::step::stepped;
 use roost_protocol::problem::{Advice, ErrorCode};
 
@@ -49,16 +50,17 @@ pub enum WriteError {
     },
 }
 
-impl WriteError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for WriteError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Undecided { .. } | Self::Other { .. } => ErrorCode::StorageUnreachable,
             Self::Refused(error) => error.code(),
             Self::Read(error) => error.code(),
         }
     }
+}
 
+impl WriteError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

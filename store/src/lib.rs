@@ -19,6 +19,7 @@ pub mod object;
 pub mod pager;
 pub mod position;
 mod progress;
+pub mod public_error;
 pub mod reachability;
 pub mod snapshot_folder;
 mod state;
@@ -49,6 +50,7 @@ pub use object::s3::{S3Config, S3ConfigError, S3Credentials, S3Store};
 pub use object::{ObjectError, ObjectStore};
 pub use position::{DatedPosition, Position};
 pub use progress::Progress;
+pub use public_error::PublicError;
 pub use roost_protocol::{grant::Takeover, problem::Advice};
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{

@@ -14,7 +14,8 @@ use crate::format::json::{self, Document};
 use crate::identity::{InvalidName, MAX_NAME, Owner, PutId, TenantPath, check_label};
 use crate::keys::join_prefix;
 use crate::object::{Condition, MAX_LIST_PAGE, ObjectError, ObjectStore};
-use roost_protocol::problem::Advice;
+use crate::public_error::PublicError;
+use roost_protocol::problem::{Advice, ErrorCode};
 
 /// Largest `metadata.json`.
 pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
@@ -63,6 +64,17 @@ pub enum FolderError {
     /// An object could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl PublicError for FolderError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::Write(error) => error.code(),
+            Self::SnapshotExists { .. } | Self::PartExists { .. } => ErrorCode::DataOwnedElsewhere,
+            _ => ErrorCode::Internal,
+        }
+    }
 }
 
 impl FolderError {

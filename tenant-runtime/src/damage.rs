@@ -2,7 +2,7 @@
 
 use crate::problems;
 use roost_protocol::problem::{ErrorCode, Problem};
-use roost_store::HydrateError;
+use roost_store::{HydrateError, PublicError as _};
 use std::sync::{Arc, OnceLock};
 
 /// DuckDB's type of an error that a file gave.
@@ -15,12 +15,11 @@ pub struct Damage(Arc<OnceLock<Problem>>);
 impl Damage {
     /// Notes an error of reading the database, if it is damage and no passing trouble. True if it is.
     pub fn note(&self, error: &HydrateError) -> bool {
-        let problem = problems::of_hydrate(error);
-        if problem.code != ErrorCode::DataCorrupted {
+        if error.code() != ErrorCode::DataCorrupted {
             return false;
         }
         tracing::error!(%error, "the database is damaged in the bucket");
-        self.0.get_or_init(|| problem);
+        self.0.get_or_init(|| problems::of_store(error));
         true
     }
 

@@ -22,7 +22,7 @@ pub async fn open(
     environment: Environment,
 ) -> Result<(Engine, LocalFiles), Problem> {
     let opened = readable.open(&folders.main, setup.cache_bytes()).await;
-    let file = opened.map_err(|error| problems::of_hydrate(&error))?;
+    let file = opened.map_err(|error| problems::of_store(&error))?;
     let (manifest, wal) = match &file.content {
         Hydrated::Restored { position, wal, .. } => (position.manifest, *wal),
         Hydrated::Empty => (0, 0),

@@ -2,7 +2,7 @@
 
 use roost_engine::{OpenError, QueryError};
 use roost_protocol::problem::{ErrorCode, Problem};
-use roost_store::{HydrateError, PublishError, ReadError, TakeOverError, TenantError, WriteError};
+use roost_store::PublicError;
 
 /// Seconds after which something transient is worth another try.
 const SOON: u32 = 1;
@@ -48,44 +48,14 @@ pub fn of_open(error: &OpenError) -> Problem {
     Problem::new(code, format!("the database could not be opened: {error}"))
 }
 
-/// An error of the store: its code, and when to try again if that may help.
-fn of(code: ErrorCode, error: &impl std::fmt::Display) -> Problem {
-    let problem = Problem::new(code, error.to_string());
-    match code {
+/// An error of the store, with when to try again if that may help.
+pub fn of_store(error: &impl PublicError) -> Problem {
+    let problem = Problem::new(error.code(), error.to_string());
+    match problem.code {
         ErrorCode::NotSealed | ErrorCode::Fenced => problem.retry_after(SOON),
         ErrorCode::StorageUnreachable => problem.retry_after(LATER),
         _ => problem,
     }
-}
-
-/// An object could not be read.
-pub fn of_read(error: &ReadError) -> Problem {
-    of(error.code(), error)
-}
-
-/// An object could not be written.
-pub fn of_write(error: &WriteError) -> Problem {
-    of(error.code(), error)
-}
-
-/// The branch was not taken over.
-pub fn of_take_over(error: &TakeOverError) -> Problem {
-    of(error.code(), error)
-}
-
-/// The local file could not be built.
-pub fn of_hydrate(error: &HydrateError) -> Problem {
-    of(error.code(), error)
-}
-
-/// A publish or seal failed.
-pub fn of_publish(error: &PublishError) -> Problem {
-    of(error.code(), error)
-}
-
-/// A step on the tenant's prefix failed.
-pub fn of_tenant(error: &TenantError) -> Problem {
-    of(error.code(), error)
 }
 
 /// The init script failed; the engine's position becomes a line, which is what a person counts in.

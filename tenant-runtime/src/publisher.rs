@@ -8,12 +8,13 @@ use crate::{
     database::{SHIPPING_PATIENCE, ServedDatabase},
     files::Unpublished,
     metrics::PublishMetrics,
-    problems,
     shipper::Shipper,
 };
 use roost_engine::Engine;
 use roost_protocol::problem::ErrorCode;
-use roost_store::{Advice, Environment, LocalError, OwnedBranch, PublishError, Published, step::stepped};
+use roost_store::{
+    Advice, Environment, LocalError, OwnedBranch, PublicError as _, PublishError, Published, step::stepped,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
@@ -136,7 +137,7 @@ impl Publisher {
                 Ok(_) => {}
                 Err(error) if error.advice() == Advice::GiveUp => return error,
                 // What it needs of the state before is damaged: to try again would only upload it all again.
-                Err(error) if problems::of_publish(&error).code == ErrorCode::DataCorrupted => return error,
+                Err(error) if error.code() == ErrorCode::DataCorrupted => return error,
                 // Nobody was told that what is held is kept. To begin anew without it is better than to refuse all.
                 Err(error) if self.is_stuck() => {
                     let error = format!(

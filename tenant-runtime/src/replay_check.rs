@@ -216,7 +216,7 @@ async fn readable(
 ) -> Result<ReadablePosition, Problem> {
     let tenant = storage::tenant(storage::bucket(&grant.storage)?, grant, environment)?;
     let branch = tenant.branch(&storage::branch(&grant.branch)?);
-    branch.open_position(&task.position, &task.pin).await.map_err(|error| problems::of_hydrate(&error))
+    branch.open_position(&task.position, &task.pin).await.map_err(|error| problems::of_store(&error))
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ fn of_publish(served: &Served, error: &PublishError) -> Cause {
             served.prover.revoke(found.clone());
             Cause::Fenced(error.to_string())
         }
-        _ => Cause::Failed(problems::of_publish(error)),
+        _ => Cause::Failed(problems::of_store(error)),
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
     tenants
         .initialize(Creation::NewTenant, &Adoption::default())
         .await
-        .map_err(|error| problems::of_tenant(&error))?;
+        .map_err(|error| problems::of_store(&error))?;
     advance(&lifecycle, RuntimeState::Claimed, "standalone");
     let served = tenant::open(
         Opening {

@@ -1,32 +1,15 @@
 //! The bucket that a grant names.
 
-use crate::problems;
 use roost_protocol::{
     grant::{Grant, StorageLocation, TenantIdentity},
     problem::{ErrorCode, Problem},
 };
-use roost_store::{
-    DataKey, Environment, ObjectStore, Owner, S3Config, S3Credentials, S3Store, TenantPath, TenantStore,
-    object::s3::DEFAULT_TIMEOUT,
-};
+use roost_store::{DataKey, Environment, ObjectStore, Owner, S3Config, S3Store, TenantPath, TenantStore};
 use std::sync::Arc;
 
 /// A client for the bucket. Sends nothing.
 pub fn bucket(location: &StorageLocation) -> Result<Arc<dyn ObjectStore>, Problem> {
-    let config = S3Config {
-        bucket: location.bucket.clone(),
-        endpoint: location.endpoint.clone(),
-        region: location.region.clone(),
-        path_style: location.path_style,
-        ca_pem: location.ca_pem.clone(),
-        credentials: S3Credentials {
-            access_key_id: location.access_key_id.expose().into(),
-            secret_access_key: location.secret_access_key.expose().into(),
-            session_token: location.session_token.as_ref().map(|token| token.expose().into()),
-        },
-        timeout: DEFAULT_TIMEOUT,
-    };
-    let store = S3Store::new(&config)
+    let store = S3Store::new(&S3Config::of(location))
         .map_err(|error| Problem::new(ErrorCode::TenantNotReady, format!("the class's storage: {error}")))?;
     Ok(Arc::new(store))
 }
@@ -62,17 +45,4 @@ pub fn tenant(
 /// A branch's name as the store knows it.
 pub fn branch(name: &str) -> Result<roost_store::BranchName, Problem> {
     roost_store::BranchName::new(name).map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))
-}
-
-/// A folder of the bucket that could not be used.
-pub fn folder_problem(error: &roost_store::FolderError) -> Problem {
-    use roost_store::FolderError;
-    match error {
-        FolderError::Read(error) => problems::of_read(error),
-        FolderError::Write(error) => problems::of_write(error),
-        FolderError::SnapshotExists { .. } | FolderError::PartExists { .. } => {
-            Problem::new(ErrorCode::DataOwnedElsewhere, error.to_string())
-        }
-        _ => Problem::new(ErrorCode::Internal, error.to_string()),
-    }
 }

@@ -128,7 +128,7 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
         .store
         .take_over(&opening.holder, opening.takeover)
         .await
-        .map_err(|error| problems::of_take_over(&error))?;
+        .map_err(|error| problems::of_store(&error))?;
     tracing::info!(epoch = branch.epoch(), has_data = branch.has_data(), "took the branch over");
     let branch = Arc::new(branch);
     let opened = open_owned(&opening, Arc::clone(&branch), lifecycle).await;
@@ -158,7 +158,7 @@ async fn open_owned(
     let file = branch
         .open(&folders.main, opening.engine.cache_bytes())
         .await
-        .map_err(|error| problems::of_hydrate(&error))?;
+        .map_err(|error| problems::of_store(&error))?;
     opening.metrics.watch_cache(&file.pager);
     let number = branch.head().number();
     let replay = Replay::of(branch.head().branch, &file.content);
@@ -214,13 +214,10 @@ async fn open_owned(
         tracing::warn!("{warning}");
     }
     if let (FileAccess::Create, Some(script)) = (access, &opening.init_script) {
-        let script_run =
-            Request { sql: script.clone(), parameters: Vec::new(), timeout: INIT_SCRIPT_TIMEOUT };
-        let run = match engine.open_session(Role::ReadWrite, SessionLimits::default()) {
-            Ok(session) => session.script(script_run).await,
-            Err(error) => Err(error),
-        };
-        run.map_err(|error| problems::of_init_script(script, &error))?;
+        let request = Request { sql: script.clone(), parameters: Vec::new(), timeout: INIT_SCRIPT_TIMEOUT };
+        let run =
+            async { engine.open_session(Role::ReadWrite, SessionLimits::default())?.script(request).await };
+        run.await.map_err(|error| problems::of_init_script(script, &error))?;
     }
     // A new database, or what an owner before left as WAL: nothing can be shipped before a manifest of ours.
     if branch.must_publish_first() {
@@ -228,7 +225,7 @@ async fn open_owned(
         first.map_err(|error| {
             let problem = || match database.uncheckpointable() {
                 Some(why) if replay.is_some() => failed(replay::problem(&why)),
-                _ => problems::of_publish(&error),
+                _ => problems::of_store(&error),
             };
             database.damage().found().cloned().unwrap_or_else(problem)
         })?;

@@ -116,7 +116,7 @@ pub async fn run(
     };
     let json = serde_json::to_vec_pretty(&metadata)
         .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
-    folder.finish(json).await.map_err(|error| storage::folder_problem(&error))?;
+    folder.finish(json).await.map_err(|error| problems::of_store(&error))?;
     ending(&metadata)
 }
 
@@ -130,7 +130,7 @@ async fn claim(
     let owner = storage::owner(&grant.tenant);
     SnapshotFolder::claim(bucket, environment, &path, &task.snapshot, &owner, &task.snapshot_uid)
         .await
-        .map_err(|error| storage::folder_problem(&error))
+        .map_err(|error| problems::of_store(&error))
 }
 
 /// The engine over the position, and the folder that it may write to.
@@ -148,7 +148,7 @@ async fn open(
         .branch(&storage::branch(&grant.branch)?)
         .open_position(position, &task.pin)
         .await
-        .map_err(|error| problems::of_hydrate(&error))?;
+        .map_err(|error| problems::of_store(&error))?;
     let folders = Folders::make(cache).map_err(|error| cache_problem(&error))?;
     let export = cache.join("export");
     let parts = export.join("parts");
@@ -161,10 +161,8 @@ async fn open(
 async fn upload(folder: &SnapshotFolder, parts: &Path, summary: &ExportSummary) -> Result<(), Problem> {
     let files = summary.tables.iter().map(|table| (&table.file, &table.blake3));
     for (file, expected) in files.chain([(&summary.schema_file, &summary.schema_blake3)]) {
-        let part = folder
-            .put_part(file, &parts.join(file))
-            .await
-            .map_err(|error| storage::folder_problem(&error))?;
+        let part =
+            folder.put_part(file, &parts.join(file)).await.map_err(|error| problems::of_store(&error))?;
         if part.blake3 != *expected {
             let detail = format!("{file} changed on the local disk between export and upload");
             return Err(Problem::new(ErrorCode::DataCorrupted, detail));

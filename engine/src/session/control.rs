@@ -17,7 +17,7 @@ pub(crate) trait Unattended: Send + Sync {
     fn end_stopped(&self);
     /// Rolls back the transaction that is open while nothing of it runs. Blocks.
     fn roll_back_idle(&self, cause: StopCause);
-    /// Closes the connection, unless something runs. Blocks.
+    /// Closes the connection; a result that is not read to its end is dropped. Blocks.
     fn close(&self);
 }
 
@@ -175,7 +175,7 @@ impl Control {
         }
     }
 
-    /// Makes this stop, if it runs; the first cause is the one reported. The interrupt is repeated until it has ended,
+    /// Makes this stop, if it runs ([`Running::blame`]). The interrupt is repeated until it has ended,
     /// because DuckDB forgets one that comes between two statements. What does not end is given up.
     pub fn stop_running(self: &Arc<Self>, running: &Arc<Running>, cause: StopCause) {
         if !running.blame(cause) || running.has_ended() {

@@ -219,7 +219,7 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// Stops the statement that runs, if any does. A transaction of the client's stays, in DuckDB's failed state.
+    /// Stops the statement that runs, if any does. A transaction of the client's stays, failed, for the client to end.
     pub fn cancel(&self) {
         self.control.stop(StopCause::Cancelled);
     }

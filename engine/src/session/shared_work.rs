@@ -48,7 +48,8 @@ impl SharedWork {
         work
     }
 
-    /// Runs something on the session's connection, which is made if this is the first. Blocks.
+    /// Runs something on the session's connection, which is made if this is the first. On an error nothing ran, and whoever
+    /// calls ends `running`. Blocks.
     pub fn run<R>(&self, running: &Arc<Running>, act: impl FnOnce(&mut Work) -> R) -> Result<R, QueryError> {
         let mut state = self.0.lock().map_err(|_| crashed())?;
         open(&mut state, running)?;
@@ -59,7 +60,6 @@ impl SharedWork {
             return Err(closed());
         }
         if let Some(lost) = work.lost.take() {
-            running.end();
             return Err(lost);
         }
         // One result at a time: another statement ends the one before.
@@ -129,8 +129,7 @@ fn open(state: &mut State, running: &Arc<Running>) -> Result<(), QueryError> {
     let State::New(Opening { shared, control, role, .. }) = state else { return Ok(()) };
     let executor = Executor::new(Arc::clone(shared), Arc::clone(control), Arc::clone(running), *role)?;
     if let State::New(Opening { kept, .. }) = std::mem::replace(state, State::Over) {
-        let work = Work::new(executor);
-        *state = State::Open(Box::new(work), kept);
+        *state = State::Open(Box::new(Work::new(executor)), kept);
     }
     Ok(())
 }

@@ -102,17 +102,7 @@ impl Body for Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
-
-    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-        headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
-    }
-
-    fn names(headers: &HeaderMap) -> Vec<&str> {
-        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        names
-    }
+    use crate::http::samples::{map, names};
 
     #[test]
     fn answers_lose_what_concerns_one_connection() {

@@ -5,6 +5,8 @@ mod forward;
 mod pool;
 mod queries;
 mod request;
+#[cfg(test)]
+mod samples;
 
 pub use forward::{Forwarder, Outbound};
 pub use pool::RequestBody;

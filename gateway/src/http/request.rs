@@ -207,6 +207,7 @@ fn too_large(most: usize) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::samples::{map, names};
     use futures::stream;
     use http_body::Frame;
     use http_body_util::{Full, StreamBody};
@@ -214,16 +215,6 @@ mod tests {
     use std::convert::Infallible;
 
     const QUERY: BodyRule = BodyRule::Kept { most_bytes: MAX_QUERY_BODY_BYTES };
-
-    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-        headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
-    }
-
-    fn names(headers: &HeaderMap) -> Vec<&str> {
-        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        names
-    }
 
     #[test]
     fn only_harmless_request_headers_pass() {

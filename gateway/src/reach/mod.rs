@@ -5,6 +5,8 @@ mod dial;
 mod pods;
 mod presence;
 pub mod retry;
+#[cfg(test)]
+mod samples;
 mod shared_wake;
 mod wake;
 
@@ -170,7 +172,7 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{samples::branch, *};
     use futures::{FutureExt as _, future::BoxFuture};
     use roost_protocol::signing::SigningKey;
     use rustls::{ClientConfig, RootCertStore};
@@ -210,10 +212,6 @@ mod tests {
             ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         let session = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
         Arc::new(Keys { session, tls: Arc::new(tls), generation: 1 })
-    }
-
-    fn branch() -> BranchKey {
-        BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() }
     }
 
     fn soon() -> Instant {

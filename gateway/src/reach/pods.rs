@@ -80,30 +80,21 @@ impl Pods {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reach::presence::End;
-
-    fn route(uid: &str) -> Arc<Route> {
-        Arc::new(Route {
-            version: 1,
-            pod: "rt-1".into(),
-            pod_uid: uid.into(),
-            address: "10.0.0.1".into(),
-            port: 8443,
-            tenant_uid: "t".into(),
-            statement_timeout: Duration::from_secs(1),
-        })
-    }
+    use crate::reach::{
+        presence::End,
+        samples::{branch, route},
+    };
 
     #[test]
     fn a_pod_that_is_gone_is_believed_again_when_the_operator_names_it() {
         let pods = Pods::new(Arc::default());
-        let key = BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() };
-        let known = pods.named(&key, route("a"));
+        let key = branch();
+        let known = pods.named(&key, Arc::new(route("a")));
         let connection = known.presence.connected();
         assert!(pods.get(&key).is_some());
         connection.ended(End::Theirs);
         assert!(pods.get(&key).is_none());
-        pods.named(&key, route("a"));
+        pods.named(&key, Arc::new(route("a")));
         assert_eq!(known.presence.standing(), Standing::Named);
         assert!(pods.get(&key).is_some());
         pods.forget(&key, "b");
@@ -115,8 +106,8 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_a_pod_that_nobody_holds() {
         let pods = Pods::new(Arc::default());
-        let key = BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() };
-        let known = pods.named(&key, route("a"));
+        let key = branch();
+        let known = pods.named(&key, Arc::new(route("a")));
         pods.sweep();
         assert_eq!(pods.presences.lock().unwrap().len(), 1);
         pods.forget(&key, "a");

@@ -176,6 +176,7 @@ fn timed_out(pod: &Route, why: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reach::samples::{branch, route};
 
     const LONG: Duration = Duration::from_mins(1);
     const WRITE: Terms = Terms { idempotent: false, read_only: false, resendable: true };
@@ -202,22 +203,6 @@ mod tests {
         End(ErrorCode),
     }
 
-    fn pod(uid: &str) -> Route {
-        Route {
-            version: 1,
-            pod: "rt-1".into(),
-            pod_uid: uid.into(),
-            address: "10.0.0.1".into(),
-            port: 8443,
-            tenant_uid: "t".into(),
-            statement_timeout: Duration::from_secs(1),
-        }
-    }
-
-    fn branch() -> BranchKey {
-        BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: "main".into() }
-    }
-
     fn take(retry: &mut Retry<'_>, tried: Try, left: Duration) -> Step {
         let (uid, failure) = match tried {
             Try::No(code) => return retry.next(Outcome::NoPod(Problem::new(code, "no")), left),
@@ -227,7 +212,7 @@ mod tests {
             Try::Broken(uid) => (uid, Failure::Broken("reset".into())),
             Try::Late(uid) => (uid, Failure::Late("no answer".into())),
         };
-        retry.next(Outcome::Failed { pod: &pod(uid), failure }, left)
+        retry.next(Outcome::Failed { pod: &route(uid), failure }, left)
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod act;
 pub mod allowed;
 mod plan;
 pub mod resolve;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,7 +3,9 @@
 
 use roost_crds::Reason;
 use roost_protocol::problem::{ErrorCode, Problem};
-use roost_store::{FolderError, FormatError, ObjectError, ProbeError, ReadError, TenantError, WriteError};
+use roost_store::{
+    FolderError, FormatError, ObjectError, ProbeError, PublicError as _, ReadError, TenantError, WriteError,
+};
 
 use super::{Fault, codes};
 use crate::storage::{OpenError, StepError};

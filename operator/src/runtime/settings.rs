@@ -67,15 +67,7 @@ pub fn put_budget(class: &TenantClassSpec) -> PutBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn spec(json: serde_json::Value) -> TenantClassSpec {
-        let storage = serde_json::json!({"bucket": "tenants", "credentials": {"secretRef": {"name": "s"}}});
-        let mut whole = serde_json::json!({"storage": storage});
-        if let (Some(whole), serde_json::Value::Object(more)) = (whole.as_object_mut(), json) {
-            whole.extend(more);
-        }
-        serde_json::from_value(whole).unwrap()
-    }
+    use crate::class::samples::spec;
 
     #[test]
     fn a_drain_ends_before_the_kubelet_kills() {

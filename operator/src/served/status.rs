@@ -27,33 +27,25 @@ pub struct Status {
     pub durable_lag: Option<Duration>,
 }
 
-impl From<&TenantStatus> for Status {
-    fn from(status: &TenantStatus) -> Self {
-        Self {
-            conditions: status.conditions.clone(),
-            class_name: status.class_name.clone(),
-            database_size: status.database_size,
-            last_active_time: status.last_active_time.clone(),
-            position: status.position.clone(),
-            // The rest is told anew each time.
-            ..Self::default()
+macro_rules! what_stays {
+    ($($status:ty),*) => {$(
+        impl From<&$status> for Status {
+            fn from(status: &$status) -> Self {
+                Self {
+                    conditions: status.conditions.clone(),
+                    class_name: status.class_name.clone(),
+                    database_size: status.database_size,
+                    last_active_time: status.last_active_time.clone(),
+                    position: status.position.clone(),
+                    // The rest is told anew each time.
+                    ..Self::default()
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl From<&BranchStatus> for Status {
-    fn from(status: &BranchStatus) -> Self {
-        Self {
-            conditions: status.conditions.clone(),
-            class_name: status.class_name.clone(),
-            database_size: status.database_size,
-            last_active_time: status.last_active_time.clone(),
-            position: status.position.clone(),
-            // The rest is told anew each time.
-            ..Self::default()
-        }
-    }
-}
+what_stays!(TenantStatus, BranchStatus);
 
 /// Reports. `made` is the position of data that was found or made just now. What the pod does not tell stays as it was.
 pub fn report(

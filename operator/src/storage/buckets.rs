@@ -6,12 +6,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use roost_crds::{Encryption, names as crd};
 use roost_protocol::{grant, secret};
-use roost_store::{ClassKeys, Environment, ObjectStore, S3Config, S3ConfigError, S3Credentials, S3Store};
+use roost_store::{ClassKeys, Environment, ObjectStore, S3Config, S3ConfigError, S3Store};
 
 use super::{OpenError, Place};
 
-/// Bound of one request to a bucket.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Clients kept, one for each place and key; building one reads the system's roots.
 const MAX_CLIENTS: u64 = 256;
 /// How long an unused client is kept.
@@ -89,19 +87,7 @@ impl Buckets {
         &self,
         location: &grant::StorageLocation,
     ) -> Result<Arc<dyn ObjectStore>, Arc<S3ConfigError>> {
-        let config = S3Config {
-            bucket: location.bucket.clone(),
-            endpoint: location.endpoint.clone(),
-            region: location.region.clone(),
-            path_style: location.path_style,
-            ca_pem: location.ca_pem.clone(),
-            credentials: S3Credentials {
-                access_key_id: location.access_key_id.expose().to_owned(),
-                secret_access_key: location.secret_access_key.expose().to_owned(),
-                session_token: location.session_token.as_ref().map(|token| token.expose().to_owned()),
-            },
-            timeout: REQUEST_TIMEOUT,
-        };
+        let config = S3Config::of(location);
         // Only the hash is kept as the key: the cache holds no second copy of the secret.
         let key = blake3::hash(&serde_json::to_vec(&config).unwrap_or_default());
         let make = async move {

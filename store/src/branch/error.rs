@@ -5,6 +5,7 @@ use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::identity::{BranchName, DatabaseId, Holder, Owner};
 use crate::local::LocalError;
+use crate::public_error::PublicError;
 use roost_protocol::problem::{Advice, ErrorCode};
 
 /// Taking a branch over failed. Nothing serves; HEAD may carry our epoch if the answer was lost.
@@ -45,9 +46,8 @@ pub enum TakeOverError {
     Write(#[from] WriteError),
 }
 
-impl TakeOverError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for TakeOverError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::NotSealed { .. } => ErrorCode::NotSealed,
             Self::Lost { .. } => ErrorCode::Fenced,
@@ -58,7 +58,9 @@ impl TakeOverError {
             Self::Write(error) => error.code(),
         }
     }
+}
 
+impl TakeOverError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {
@@ -93,9 +95,8 @@ pub enum HydrateError {
     NotPinned(String),
 }
 
-impl HydrateError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for HydrateError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Read(error) => error.code(),
             Self::Key(_) => ErrorCode::KeyUnavailable,
@@ -103,7 +104,9 @@ impl HydrateError {
             Self::Local { .. } => ErrorCode::Internal,
         }
     }
+}
 
+impl HydrateError {
     /// The local disk failed.
     pub(crate) fn local(path: &std::path::Path, message: &(impl ToString + ?Sized)) -> Self {
         Self::Local { path: path.display().to_string(), message: message.to_string() }
@@ -159,9 +162,8 @@ pub enum PublishError {
     Read(#[from] ReadError),
 }
 
-impl PublishError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for PublishError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Fenced { .. } => ErrorCode::Fenced,
             Self::Undecided(_) => ErrorCode::StorageUnreachable,
@@ -171,7 +173,9 @@ impl PublishError {
             Self::TooLarge(_) | Self::ForeignDatabase { .. } | Self::Local(_) => ErrorCode::Internal,
         }
     }
+}
 
+impl PublishError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

@@ -1,6 +1,7 @@
 //! The bytes of every kind of object. docs/format.md describes them for people.
 
 use crate::object::ObjectError;
+use crate::public_error::PublicError;
 use roost_protocol::problem::{Advice, ErrorCode};
 
 pub mod catalogue;
@@ -74,9 +75,8 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for ReadError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Object(error) => error.code(),
             Self::Content { .. } | Self::WrongLineage { .. } | Self::Mismatch { .. } => {
@@ -84,7 +84,9 @@ impl ReadError {
             }
         }
     }
+}
 
+impl ReadError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
 
+use crate::public_error::PublicError;
 use roost_protocol::problem::{Advice, ErrorCode};
 
 mod clock;
@@ -173,9 +174,8 @@ pub enum ObjectError {
     },
 }
 
-impl ObjectError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for ObjectError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Denied { .. } | Self::Rejected { .. } | Self::NoSuchBucket { .. } => {
                 ErrorCode::StorageDenied
@@ -188,7 +188,9 @@ impl ObjectError {
             }
         }
     }
+}
 
+impl ObjectError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

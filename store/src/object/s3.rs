@@ -22,6 +22,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use bytes::{Bytes, BytesMut};
 use jiff::SignedDuration;
+use roost_protocol::{grant::StorageLocation, secret::Secret};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -74,6 +75,26 @@ pub struct S3Config {
     /// Bound of one request from its start to the first byte of its answer.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
+}
+
+impl S3Config {
+    /// The configuration of a place that a grant names, with [`DEFAULT_TIMEOUT`].
+    pub fn of(location: &StorageLocation) -> Self {
+        let secret = |secret: &Secret| secret.expose().to_owned();
+        Self {
+            bucket: location.bucket.clone(),
+            endpoint: location.endpoint.clone(),
+            region: location.region.clone(),
+            path_style: location.path_style,
+            ca_pem: location.ca_pem.clone(),
+            credentials: S3Credentials {
+                access_key_id: secret(&location.access_key_id),
+                secret_access_key: secret(&location.secret_access_key),
+                session_token: location.session_token.as_ref().map(secret),
+            },
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
 }
 
 /// [`S3Config::timeout`] where nothing else is known.

@@ -6,6 +6,7 @@ use crate::format::ReadError;
 use crate::format::tenant::DataSource;
 use crate::identity::{BranchName, InvalidName, Owner};
 use crate::position::Position;
+use crate::public_error::PublicError;
 use roost_protocol::problem::{Advice, ErrorCode};
 
 /// A step on a tenant's prefix failed.
@@ -202,9 +203,8 @@ fn beginning(position: Option<&Position>) -> String {
     )
 }
 
-impl TenantError {
-    /// What a client is told of it.
-    pub const fn code(&self) -> ErrorCode {
+impl PublicError for TenantError {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::OwnedElsewhere { .. } | Self::OwnerUnknown { .. } => ErrorCode::DataOwnedElsewhere,
             Self::DataMissing { .. } => ErrorCode::DataMissing,
@@ -214,7 +214,9 @@ impl TenantError {
             _ => ErrorCode::TenantNotReady,
         }
     }
+}
 
+impl TenantError {
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

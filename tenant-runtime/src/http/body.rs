@@ -11,9 +11,6 @@ use bytes::Bytes;
 use roost_protocol::problem::{ErrorCode, Problem};
 use std::io;
 
-/// A body that may leave now.
-pub struct Ready(pub Body);
-
 /// One piece of an answer.
 struct Piece {
     bytes: Vec<u8>,
@@ -39,7 +36,7 @@ struct Writing {
 
 /// The body: whole at once when all of it is there and small, else streamed at the reader's pace; a problem in its place
 /// if nothing of it may leave. Its end waits until what it tells is durable.
-pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Ready, Problem> {
+pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Body, Problem> {
     let mut writing = Writing { answer, encoder: Some(encoder), begun: false, batch: None };
     let mut first = writing.piece().await?;
     while first.last.is_none() && writing.answer.is_complete() && first.bytes.len() < PIECE_BYTES {
@@ -49,10 +46,10 @@ pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Ready, Pr
     }
     if let Some(Last::Whole) = first.last {
         writing.answer.finish().await?;
-        return Ok(Ready(Body::from(first.bytes)));
+        return Ok(Body::from(first.bytes));
     }
     writing.answer.may_leave().await?;
-    Ok(Ready(Body::from_stream(async_stream::stream! {
+    Ok(Body::from_stream(async_stream::stream! {
         let mut next = Ok(first);
         loop {
             let piece = match next {
@@ -78,7 +75,7 @@ pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Ready, Pr
                 }
             }
         }
-    })))
+    }))
 }
 
 impl Writing {

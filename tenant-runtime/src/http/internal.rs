@@ -1,6 +1,6 @@
 //! Grants and commands: signed by the operator for this pod, each accepted once.
 
-use super::respond::{Refused, json};
+use super::respond::json;
 use crate::{config::PodIdentity, lifecycle::Lifecycle, serving, tenant::Served};
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use roost_protocol::{
@@ -15,6 +15,7 @@ use roost_protocol::{
     time::UnixMillis,
 };
 use roost_store::Environment;
+use roost_transport::problem::Refused;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -205,7 +206,7 @@ async fn publish(served: &Arc<Served>) -> Result<(), Problem> {
     let result = tokio::spawn(async move { publisher.publish("commanded").await }).await;
     match result {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(crate::problems::of_publish(&error)),
+        Ok(Err(error)) => Err(crate::problems::of_store(&error)),
         Err(stopped) => Err(Problem::new(ErrorCode::Internal, stopped.to_string())),
     }
 }

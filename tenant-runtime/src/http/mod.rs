@@ -11,8 +11,8 @@ mod request;
 pub mod respond;
 
 use axum::Router;
-use respond::Refused;
 use roost_protocol::problem::{ErrorCode, Problem};
+use roost_transport::problem::Refused;
 
 /// Answers what no route matches with problems instead of plain text.
 pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {

@@ -1,9 +1,9 @@
 //! The query API: run, look at, cancel.
 
 use super::{
-    body::{Ready, send},
+    body::send,
     request::{Asked, asked, credential, query_id},
-    respond::{Refused, id_header, json},
+    respond::json,
 };
 use crate::{
     encode,
@@ -22,6 +22,7 @@ use roost_protocol::{
     problem::{ErrorCode, Problem},
     routes::{self, Action, OPERATIONS, Operation},
 };
+use roost_transport::problem::{Refused, id_header};
 use std::{collections::BTreeSet, sync::Arc};
 use uuid::Uuid;
 
@@ -76,8 +77,7 @@ async fn answer(
         Ok(encoder) => encoder,
         Err(error) => return Err(answer.refuse(ErrorCode::QueryFailed, &error).await),
     };
-    let Ready(body) = send(answer, encoder).await?;
-    let mut response = Response::new(body);
+    let mut response = Response::new(send(answer, encoder).await?);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -5,7 +5,6 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
-pub use roost_transport::problem::{Refused, id_header};
 use serde::Serialize;
 
 /// A small JSON answer.

@@ -20,31 +20,24 @@ pub(super) struct Facts {
     pub(super) wake_failure: Option<WakeFailure>,
 }
 
-impl From<&Tenant> for Facts {
-    fn from(tenant: &Tenant) -> Self {
-        let status = tenant.status.clone().unwrap_or_default();
-        Self {
-            conditions: status.conditions,
-            location: status.location,
-            class: status.class_name,
-            manifest: status.position.map(|position| position.manifest),
-            wake_failure: status.wake_failure,
+macro_rules! facts_of {
+    ($($kind:ty),*) => {$(
+        impl From<&$kind> for Facts {
+            fn from(object: &$kind) -> Self {
+                let status = object.status.clone().unwrap_or_default();
+                Self {
+                    conditions: status.conditions,
+                    location: status.location,
+                    class: status.class_name,
+                    manifest: status.position.map(|position| position.manifest),
+                    wake_failure: status.wake_failure,
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl From<&Branch> for Facts {
-    fn from(branch: &Branch) -> Self {
-        let status = branch.status.clone().unwrap_or_default();
-        Self {
-            conditions: status.conditions,
-            location: status.location,
-            class: status.class_name,
-            manifest: status.position.map(|position| position.manifest),
-            wake_failure: status.wake_failure,
-        }
-    }
-}
+facts_of!(Tenant, Branch);
 
 /// Whether a wake may be tried, by what was said last: trouble with pods or the bucket may be over.
 pub(super) fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
