@@ -20,7 +20,7 @@ build: engine ## build the three programs (release)
 images: build ## build the images; PUSH=REGISTRY pushes them
 	deploy/images/build $(if $(PUSH),--push $(PUSH)) $(CARGO_TARGET_DIR)/release
 
-lint: engine ## rustfmt, clippy, cargo-deny, and circles between files
+lint: engine ## rustfmt, clippy, cargo-deny, rustdoc, circles between files, doc comments
 	@deploy/ci/lint
 
 test: ## everything, with a real cluster; ARGS are passed to it (see tests/run --help)

@@ -1,4 +1,4 @@
-//! Who wrote what at the API server: its audit log, which the local cluster keeps for this.
+//! Writes to the API server and who made them, from its audit log, which the local cluster keeps for this.
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -52,9 +52,9 @@ struct Status {
 pub struct Write {
     /// When the API server got the request.
     pub at: Timestamp,
-    /// Who: the last part of a user's name.
+    /// The writer: the last part of a user's name.
     pub who: String,
-    /// What: verb and resource.
+    /// The action: verb and resource.
     pub what: String,
     /// Namespace of the object; empty if it has none.
     pub namespace: String,
@@ -107,7 +107,7 @@ fn read(log: &str) -> Vec<Write> {
     log.lines().filter_map(write).collect()
 }
 
-/// How often each write happened, in words.
+/// Tells in words how often each write happened.
 pub fn tally<'a>(writes: impl Iterator<Item = &'a Write>) -> String {
     let mut counts = BTreeMap::<String, usize>::new();
     for write in writes {

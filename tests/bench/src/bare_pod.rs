@@ -11,7 +11,7 @@ use roost_tests::{Roost, cluster::random_suffix, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// What every node has, for the sandboxes of its pods.
+/// Image that every node has, for the sandboxes of its pods.
 const IMAGE: &str = "registry.k8s.io/pause:3.10.1";
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -1,4 +1,4 @@
-//! What a durable commit costs beside one PUT, alone and with others; what asynchronous ones risk; how long a publish
+//! Cost of a durable commit beside one PUT, alone and with others; risk of asynchronous ones; time for which a publish
 //! holds writers back.
 
 use crate::{
@@ -18,11 +18,11 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long each number of clients writes.
+/// Time for which each number of clients writes.
 const WRITING: Duration = Duration::from_secs(8);
 /// PUTs that commits are compared with.
 const PUTS: usize = 200;
-/// How much later requests arrive at a bucket that is not on this machine.
+/// Delay of requests to a bucket that is not on this machine.
 const FAR: Duration = Duration::from_millis(30);
 /// Bytes of a PUT: about what a segment of one small commit has.
 const PUT_BYTES: usize = 700;

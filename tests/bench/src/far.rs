@@ -14,7 +14,7 @@ use tokio::time::sleep;
 pub struct Far {
     /// The bucket.
     pub bucket: Arc<dyn ObjectStore>,
-    /// How much later.
+    /// Delay of each request.
     pub by: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a benchmark found, and the table of all.
+//! Figures that a benchmark found, and the table of all.
 
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ pub struct Figure {
     /// Smallest and largest of ours.
     #[serde(skip)]
     pub spread: Option<(f64, f64)>,
-    /// What the reference is.
+    /// Name of the reference, in words.
     #[serde(skip)]
     pub beside: &'static str,
 }
@@ -65,7 +65,7 @@ impl Sample {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// How many there are.
+    /// Counts its values.
     pub fn count(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! What a commit costs that DuckDB cannot replay: it waits for a publish.
+//! Cost of a commit that DuckDB cannot replay: it waits for a publish.
 
 use crate::{
     figure::{Figure, Sample},

@@ -1,4 +1,4 @@
-//! What Roost's programs logged, with their times. All run on this machine's clock.
+//! Log lines of Roost's programs, with their times. All run on this machine's clock.
 
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};

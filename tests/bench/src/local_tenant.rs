@@ -56,7 +56,7 @@ impl LocalTenant {
     }
 
     /// Its main branch, taken over.
-    pub async fn take_over(&self) -> Result<OwnedBranch> {
+    pub async fn take_over(&self) -> Result<Arc<OwnedBranch>> {
         let holder = Holder { name: "bench".into(), id: random_suffix() };
         Ok(self.store()?.branch(&BranchName::main()).take_over(&holder, Takeover::OnlySealed).await?)
     }

@@ -1,6 +1,7 @@
 //! `roost-bench`: figures of a Roost in a cluster, each beside a reference that is measured in the same run.
 //!
 //! `make bench` brings up the cluster and runs it. Nothing is asserted about the figures.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 mod audit;
 mod bare_pod;
@@ -11,6 +12,7 @@ mod far;
 mod figure;
 mod held;
 mod hydrate;
+mod idle;
 mod journal;
 // In-process serving, as the runtime's own tests do it.
 #[path = "../../../tenant-runtime/tests/support/life.rs"]
@@ -20,6 +22,7 @@ mod local_tenant;
 mod operator;
 mod place;
 mod publish;
+mod round;
 mod scan;
 mod select;
 mod snapshot;
@@ -49,7 +52,7 @@ struct Arguments {
     /// Also writes the figures to this file, as JSON.
     #[arg(long)]
     save: Option<PathBuf>,
-    /// How figures are printed.
+    /// Form in which figures are printed.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -94,6 +97,16 @@ const ALL: &[Benchmark] = &[
         name: "held",
         about: "commits that wait for a publish because they cannot be replayed",
         run: |roost| held::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "round",
+        about: "select, commit, scan and wake, shortly (for tests/bench/compare)",
+        run: |roost| round::run(roost).boxed(),
+    },
+    Benchmark {
+        name: "idle",
+        about: "memory and threads of sessions that do nothing",
+        run: |roost| idle::run(roost).boxed(),
     },
     Benchmark {
         name: "cold",

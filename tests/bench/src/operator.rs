@@ -1,4 +1,4 @@
-//! What idle Tenants cost the operator in memory. Only the API server and the operator work here: no pod is started.
+//! Memory that idle Tenants cost the operator. Only the API server and the operator work here: no pod is started.
 
 use crate::{
     figure::Figure,
@@ -21,7 +21,7 @@ const FIRST: usize = 100;
 const GOAL: f64 = 0.5;
 /// Requests to the API server at a time.
 const AT_ONCE: usize = 32;
-/// How long all Tenants may take to be Ready.
+/// Longest wait for all Tenants to be Ready, and for a new operator.
 const PATIENCE: Duration = Duration::from_mins(30);
 /// Memory is steady when it did not grow for so long.
 const STEADY: Duration = Duration::from_secs(15);

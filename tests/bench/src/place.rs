@@ -6,7 +6,7 @@ use roost_tests::{Roost, TestNamespace};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How long a tenant may take to fall asleep: publishing a large database comes before.
+/// Longest time that a tenant may take to fall asleep: publishing a large database comes before.
 const SLEEP_PATIENCE: Duration = Duration::from_mins(5);
 
 /// A namespace whose tenants share a class.

@@ -1,4 +1,4 @@
-//! What one changed row of a large database costs in uploaded bytes, beside the size of the database.
+//! Bytes that one changed row of a large database uploads, beside the size of the database.
 
 use crate::{
     figure::Figure,

@@ -14,7 +14,7 @@ use std::time::Duration;
 const ROUNDS: usize = 5;
 /// Our components, by their service accounts.
 const OURS: [&str; 2] = ["roost-operator", "roost-gateway"];
-/// How long after its pod is gone a tenant's status may still be told.
+/// Time after its pod is gone in which a tenant's status may still be told.
 const SETTLING: Duration = Duration::from_secs(3);
 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
