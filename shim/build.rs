@@ -2,7 +2,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "database.cpp",
     "definition.cpp",
     "failure.cpp",
@@ -10,6 +10,7 @@ const SOURCES: [&str; 10] = [
     "former_columns.cpp",
     "former_names.cpp",
     "function_guard.cpp",
+    "older_transactions.cpp",
     "plan_facts.cpp",
     "portable_script.cpp",
     "statement.cpp",

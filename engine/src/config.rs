@@ -1,4 +1,4 @@
-//! What an engine is opened with, and the bounds that hold in it.
+//! Configuration of an engine, and the bounds that hold in it.
 use crate::wal::Renames;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// Batches (of at most 2048 rows) that a query may have made ahead of its reader.
 pub const STREAM_DEPTH: usize = 2;
-/// How long a thread waits for room for the rows it has made before it is given back: shorter than its next use would
-/// take to begin, for a reader that reads on.
+/// Time for which a thread waits for room for the rows it has made before it is given back: shorter than its next use
+/// would take to begin, for a reader that reads on.
 pub(crate) const LINGER: Duration = Duration::from_millis(2);
 /// Statements that one request may hold.
 pub(crate) const MAX_STATEMENTS: usize = 1_000;
@@ -17,22 +17,25 @@ pub(crate) const MAX_SPARES: usize = 8;
 pub(crate) const MAX_IDLE_THREADS: usize = 8;
 /// Commands that wait for the engine's own connection.
 pub(crate) const OWN_QUEUE: usize = 16;
-/// How long an interrupted holder of the gate may take to roll back before closing the gate fails.
+/// Time for interrupted holders of the gate to roll back before closing it fails; also for interrupted readers, before
+/// a checkpoint fails.
 pub(crate) const ROLLBACK_GRACE: Duration = Duration::from_secs(10);
-/// How long a checkpoint that readers of an older state block is tried again before it is given up for now.
+/// Time for which a checkpoint is tried again while readers of an older state block it; then it is given up for now.
 pub(crate) const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
-/// How long readers of an older state may block checkpoints (over several tries) before they are interrupted.
+/// Time for which readers of an older state may block checkpoints (over several tries) before they are interrupted.
 pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(45);
-/// How often a blocked checkpoint is tried.
+/// Default of [`EngineConfig::index_patience`]: as long as a held commit's publish waits.
+pub(crate) const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two tries of a blocked checkpoint.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
-/// How often an interrupt is repeated until the statement has ended (one that meets the gap between two statements
-/// is lost).
+/// Pause between two interrupts, which are repeated until the statement has ended (one that meets the gap between two
+/// statements is lost).
 pub(crate) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a request that was made to stop is waited for. DuckDB looks at interrupts between vectors only, and not
-/// while it waits for a file: a request that cannot commit anything is then answered without its session.
+/// Time for which a request that was made to stop is waited for. DuckDB looks at interrupts between vectors only, and
+/// not while it waits for a file: a request that cannot commit anything is then answered without its session.
 pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What an engine is opened with.
+/// Configuration of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// Name under which the tenant's database is attached and used. Not `memory`, `system` or `temp`.
@@ -62,10 +65,13 @@ pub struct EngineConfig {
     pub export_directory: Option<PathBuf>,
     /// Sessions at once; more are refused as busy.
     pub max_sessions: usize,
+    /// Time for which the making of an index waits for other writers, and then for readers of an older state, before they
+    /// are interrupted.
+    pub index_patience: Duration,
 }
 
 impl EngineConfig {
-    /// A configuration with defaults for what is not given: 1 GiB, 2 threads, 4 GiB of spill, 64 sessions.
+    /// A configuration with defaults for what is not given: 1 GiB, 2 threads, 4 GiB of spill, 64 sessions, 10 s.
     pub fn new(database_name: impl Into<String>, temp_directory: impl Into<PathBuf>) -> Self {
         Self {
             database_name: database_name.into(),
@@ -81,6 +87,7 @@ impl EngineConfig {
             read_only: false,
             export_directory: None,
             max_sessions: 64,
+            index_patience: INDEX_PATIENCE,
         }
     }
 }

@@ -20,8 +20,9 @@ use roost_protocol::session::Role;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// One tenant's database, open. Cheap to clone; all methods are for async callers and never block.
 #[derive(Clone)]
@@ -67,7 +68,8 @@ impl Engine {
     fn open_behind(config: EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> Result<Self, OpenError> {
         let opened = opening::open(&config, vfs, walls)?;
         let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;
-        let shared = Instance::new(opened.instance, opened.guard, config.database_name);
+        let shared =
+            Instance::new(opened.instance, opened.guard, (config.database_name, config.index_patience));
         Ok(Self {
             shared: Arc::new(shared),
             own: Arc::new(own),
@@ -85,7 +87,6 @@ impl Engine {
         if self.has_failed() {
             return Err(QueryError::failed_engine());
         }
-        self.shared.activity.received();
         let place = Arc::clone(&self.sessions).try_acquire_owned().map_err(|_| {
             let message = format!("All {} sessions of this tenant are in use", self.max_sessions);
             QueryError::new(ErrorCode::Busy, message).hint("Try again in a moment")
@@ -140,7 +141,7 @@ impl Engine {
                 Err(error) => return Err(self.shared.query_error(error)),
             }
             if insist {
-                self.shared.sessions.stop_older_than(closed.closure.closed_at());
+                self.shared.sessions.stop_older_than(closed.closure.closed_at(), None);
             }
             tokio::time::sleep(CHECKPOINT_INTERVAL).await;
         }
@@ -162,7 +163,7 @@ impl Engine {
         *self.shared.writes_refused.write().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    /// What goes on.
+    /// Reads the engine's activity.
     pub fn activity(&self) -> Activity {
         self.shared.activity.read()
     }
@@ -195,6 +196,7 @@ impl Engine {
 
     /// Ends all sessions, waits until they have, and closes the engine's own connection.
     /// The file handles are closed once every clone of this engine is dropped.
+    #[allow(clippy::disallowed_methods, reason = "closing DuckDB waits for its threads")]
     pub async fn close(self) {
         self.shared.sessions.close_all(StopCause::Draining);
         let all = u32::try_from(self.max_sessions).unwrap_or(u32::MAX);

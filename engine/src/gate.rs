@@ -7,8 +7,9 @@ use crate::config::ROLLBACK_GRACE;
 use crate::mutation::{Mutation, broken};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::time::Instant;
 
 /// Makes a holder roll back; called at most once per closing.
 pub(crate) type Interrupter = Arc<dyn Fn() + Send + Sync>;
@@ -21,7 +22,7 @@ pub enum GateError {
         "{holders} transactions did not end after they were interrupted; nothing was checkpointed, try again"
     )]
     HoldersStuck {
-        /// How many.
+        /// Number of transactions that still hold the gate.
         holders: usize,
     },
     /// The gate was closed for ever.
@@ -43,10 +44,12 @@ enum Phase {
 struct GateState {
     phase: Phase,
     next_holder: u64,
+    /// The holder that has the gate to itself, or waits for that.
+    staying: Option<u64>,
     holders: BTreeMap<u64, Interrupter>,
 }
 
-/// See the module.
+/// The write gate of one database; clones are the same gate. See the module.
 #[derive(Clone)]
 pub(crate) struct WriteGate {
     state: Arc<watch::Sender<GateState>>,
@@ -55,7 +58,7 @@ pub(crate) struct WriteGate {
 
 impl WriteGate {
     pub fn new() -> Self {
-        let state = GateState { phase: Phase::Open, next_holder: 0, holders: BTreeMap::new() };
+        let state = GateState { phase: Phase::Open, next_holder: 0, staying: None, holders: BTreeMap::new() };
         Self { state: Arc::new(watch::Sender::new(state)), closer: Arc::default() }
     }
 
@@ -93,6 +96,7 @@ impl WriteGate {
     }
 
     /// Transactions that hold the gate.
+    #[cfg(test)]
     pub fn holders(&self) -> usize {
         self.state.borrow().holders.len()
     }
@@ -100,33 +104,78 @@ impl WriteGate {
     /// Closes the gate: nobody takes it any more, holders may go on for `patience` and are then interrupted.
     /// Returns once nobody holds it. If this future is dropped, the gate is open again.
     pub async fn close(&self, patience: Duration) -> Result<GateClosure, GateError> {
-        let alone = Arc::clone(&self.closer).lock_owned().await;
+        let begun = Instant::now();
+        let mut turn = std::pin::pin!(Arc::clone(&self.closer).lock_owned());
+        let alone = match tokio::time::timeout(patience, &mut turn).await {
+            Ok(alone) => alone,
+            Err(_) => {
+                self.interrupt_staying();
+                turn.await
+            }
+        };
+        self.closed(alone, None, patience.saturating_sub(begun.elapsed())).await
+    }
+
+    /// The same for one who holds the gate, and stays. `None`, at once, while somebody else closes the gate: they would wait
+    /// for each other.
+    pub async fn close_beside(
+        &self,
+        hold: &GateHold,
+        patience: Duration,
+    ) -> Result<Option<GateClosure>, GateError> {
+        let Ok(alone) = Arc::clone(&self.closer).try_lock_owned() else { return Ok(None) };
+        self.closed(alone, Some(hold.holder), patience).await.map(Some)
+    }
+
+    async fn closed(
+        &self,
+        alone: OwnedMutexGuard<()>,
+        stays: Option<u64>,
+        patience: Duration,
+    ) -> Result<GateClosure, GateError> {
         let mut sealed = false;
         self.state.send_modify(|state| match state.phase {
             Phase::Sealed => sealed = true,
-            Phase::Open | Phase::Closed => state.phase = Phase::Closed,
+            Phase::Open | Phase::Closed => (state.phase, state.staying) = (Phase::Closed, stays),
         });
         if sealed {
             return Err(GateError::Sealed);
         }
         let closure = GateClosure { gate: self.clone(), closed_at: Instant::now(), _alone: alone };
-        if self.wait_until_free(patience).await {
+        if self.wait_until_free(stays, patience).await {
             return Ok(closure);
         }
-        let holders: Vec<Interrupter> = self.state.borrow().holders.values().cloned().collect();
-        for interrupt in holders {
+        for interrupt in self.others(stays) {
             interrupt();
         }
-        if self.wait_until_free(ROLLBACK_GRACE).await {
+        if self.wait_until_free(stays, ROLLBACK_GRACE).await {
             return Ok(closure);
         }
-        Err(GateError::HoldersStuck { holders: self.holders() })
+        Err(GateError::HoldersStuck { holders: self.others(stays).len() })
     }
 
-    async fn wait_until_free(&self, patience: Duration) -> bool {
+    /// Whoever has the gate to itself is a holder like any other for who waits to close it.
+    fn interrupt_staying(&self) {
+        let staying = {
+            let state = self.state.borrow();
+            state.staying.and_then(|holder| state.holders.get(&holder).cloned())
+        };
+        if let Some(interrupt) = staying {
+            interrupt();
+        }
+    }
+
+    fn others(&self, stays: Option<u64>) -> Vec<Interrupter> {
+        let state = self.state.borrow();
+        let others = state.holders.iter().filter(|(holder, _)| Some(**holder) != stays);
+        others.map(|(_, interrupter)| Arc::clone(interrupter)).collect()
+    }
+
+    async fn wait_until_free(&self, stays: Option<u64>, patience: Duration) -> bool {
         let mut changes = self.state.subscribe();
         let without = broken(Mutation::PublishWithoutTheGate);
-        let free = changes.wait_for(|state| state.holders.is_empty() || without);
+        let free =
+            changes.wait_for(|state| state.holders.keys().all(|holder| Some(*holder) == stays) || without);
         tokio::time::timeout(patience, free).await.is_ok()
     }
 }
@@ -172,7 +221,7 @@ impl Drop for GateClosure {
     fn drop(&mut self) {
         self.gate.state.send_modify(|state| {
             if state.phase == Phase::Closed {
-                state.phase = Phase::Open;
+                (state.phase, state.staying) = (Phase::Open, None);
             }
         });
     }
@@ -258,6 +307,33 @@ mod tests {
         );
         drop(hold);
         gate.take(nothing()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_has_the_gate_to_itself_until_a_closing_has_waited_for_it() {
+        let gate = WriteGate::new();
+        let kept = Arc::new(std::sync::Mutex::new(None));
+        let release = Arc::clone(&kept);
+        let hold = gate.take(Arc::new(move || drop(release.lock().unwrap().take()))).await.unwrap();
+        let other = gate.take(nothing()).await.unwrap();
+        let stuck = gate.close_beside(&hold, Duration::from_secs(1)).await.err();
+        assert_eq!(stuck, Some(GateError::HoldersStuck { holders: 1 }));
+        drop(other);
+        *kept.lock().unwrap() = gate.close_beside(&hold, Duration::from_secs(1)).await.unwrap();
+        assert!(gate.close_beside(&hold, Duration::ZERO).await.unwrap().is_none());
+        assert!(gate.try_take(&nothing()).unwrap().is_none(), "two write");
+        let begun = Instant::now();
+        let publish = gate.close(Duration::from_secs(10));
+        let closed = tokio::join!(publish, async {
+            // Its transaction ends when what keeps the others out has ended.
+            while kept.lock().unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            drop(hold);
+        });
+        closed.0.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        assert!(gate.try_take(&nothing()).unwrap().is_some());
     }
 
     /// Random takers and closers: never a holder while the gate is closed, and everybody gets through.

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// uses was replaced meanwhile), without holding the gate.
 pub(crate) const CHANGED_WHILE_PREPARED: &str = "changed-while-prepared";
 
-/// What a session is doing with its statement.
+/// Phase of a session's statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// It is being prepared; nothing runs yet.
@@ -29,7 +29,7 @@ struct SessionState {
     role: Role,
     phase: Phase,
     transaction: Option<TransactionAction>,
-    makes_index: bool,
+    indexes_rows: bool,
 }
 
 /// Judges plans of known sessions; refuses those of unknown connections.
@@ -67,7 +67,7 @@ impl SessionGuard {
 
     /// Takes a session in; until [`Self::leave`] its plans are judged by this role.
     pub fn enter(&self, context: ContextId, role: Role) {
-        let state = SessionState { role, phase: Phase::Preparing, transaction: None, makes_index: false };
+        let state = SessionState { role, phase: Phase::Preparing, transaction: None, indexes_rows: false };
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(context, state);
     }
 
@@ -78,7 +78,7 @@ impl SessionGuard {
     /// Says that a statement is about to be prepared.
     pub fn preparing(&self, context: ContextId) {
         self.change(context, |state| {
-            (state.phase, state.transaction, state.makes_index) = (Phase::Preparing, None, false);
+            (state.phase, state.transaction, state.indexes_rows) = (Phase::Preparing, None, false);
         });
     }
 
@@ -87,12 +87,12 @@ impl SessionGuard {
         self.change(context, |state| state.phase = Phase::Executing { gate_held });
     }
 
-    /// Whether the statement prepared last makes an index.
-    pub fn makes_index(&self, context: ContextId) -> bool {
-        self.change(context, |state| state.makes_index).unwrap_or_default()
+    /// Whether the statement prepared last makes an index over rows that others see.
+    pub fn indexes_rows(&self, context: ContextId) -> bool {
+        self.change(context, |state| state.indexes_rows).unwrap_or_default()
     }
 
-    /// What the statement prepared last does to the transaction, when it is BEGIN, COMMIT or ROLLBACK.
+    /// Tells what the statement prepared last does to the transaction; none unless it is BEGIN, COMMIT or ROLLBACK.
     pub fn transaction_action(&self, context: ContextId) -> Option<TransactionAction> {
         self.change(context, |state| state.transaction).flatten()
     }
@@ -133,8 +133,8 @@ impl PlanGuard for SessionGuard {
                 code: CHANGED_WHILE_PREPARED,
             });
         }
+        state.indexes_rows |= !plan.indexes_of_rows.is_empty();
         for operator in &plan.operators {
-            state.makes_index |= operator.kind == "CREATE_INDEX";
             if let OperatorDetail::Transaction(action) = operator.detail {
                 state.transaction = Some(action);
             }

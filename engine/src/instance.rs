@@ -1,7 +1,8 @@
 //! The open instance, as its sessions share it.
 use crate::activity::ActivityCounters;
+use crate::config::{CHECKPOINT_INTERVAL, ROLLBACK_GRACE};
 use crate::error::QueryError;
-use crate::gate::{GateHold, Interrupter, WriteGate};
+use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
 use crate::session::client_connection::ClientConnection;
 use crate::session::control::Control;
@@ -13,10 +14,10 @@ use roost_duckdb::{Database, EngineError, ErrorKind};
 use roost_protocol::problem::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
-use tokio::sync::OwnedMutexGuard;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// What sessions share: the open instance, which lives until the last of them ends, and who may write to it.
+/// State that sessions share: the open instance, which lives until the last of them ends, and who may write to it.
 pub(crate) struct Instance {
     pub connections: Database,
     pub database: String,
@@ -27,15 +28,20 @@ pub(crate) struct Instance {
     /// Since when readers of an older state keep checkpoints from running.
     pub blocked_since: Mutex<Option<Instant>>,
     pub failed: AtomicBool,
-    /// Held while an ALTER is planned and executed, and while an index is made: see [`Self::define_alone`].
-    definitions: Arc<tokio::sync::Mutex<()>>,
+    /// When a transaction that wrote was last known to be committed.
+    last_write: Mutex<Option<Instant>>,
+    index_patience: Duration,
     pub sessions: Arc<Sessions>,
     pub spares: Spares,
 }
 
 impl Instance {
     /// Over what was opened, with nothing under way.
-    pub fn new(connections: Database, guard: Arc<SessionGuard>, database: String) -> Self {
+    pub fn new(
+        connections: Database,
+        guard: Arc<SessionGuard>,
+        (database, index_patience): (String, Duration),
+    ) -> Self {
         Self {
             connections,
             database,
@@ -45,7 +51,8 @@ impl Instance {
             writes_refused: RwLock::default(),
             blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
-            definitions: Arc::default(),
+            last_write: Mutex::default(),
+            index_patience,
             sessions: Arc::default(),
             spares: Spares::default(),
         }
@@ -96,19 +103,63 @@ impl Instance {
         })
     }
 
-    /// Waits until nobody else alters a table or makes an index. An ALTER is refused over an index that it does not see, and
-    /// one that another session makes meanwhile would come after that look. Blocks, unless what runs has to stop.
-    pub fn define_alone(
+    /// A transaction that wrote is committed. Its gate is still held.
+    pub fn wrote(&self) {
+        *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Closes the gate to everybody but `hold`; `None` if somebody else closes it. Blocks, unless what runs has to stop.
+    pub fn write_alone(
         &self,
+        hold: &GateHold,
         control: &Control,
         running: &Running,
-    ) -> Result<OwnedMutexGuard<()>, QueryError> {
-        control.runtime().block_on(async {
+    ) -> Result<Option<GateClosure>, QueryError> {
+        let closed = control.runtime().block_on(async {
             tokio::select! {
                 biased;
                 cause = running.stopped() => Err(cause.error()),
-                alone = Arc::clone(&self.definitions).lock_owned() => Ok(alone),
+                closed = self.gate.close_beside(hold, self.index_patience) => Ok(closed),
             }
+        })?;
+        closed.map_err(|error| match error {
+            GateError::Sealed => sealed(),
+            GateError::HoldersStuck { .. } => {
+                QueryError::new(ErrorCode::TransactionConflict, error.to_string()).hint("Run it again")
+            }
+        })
+    }
+
+    /// Waits until no other transaction sees a state from before the last write; in the end such are interrupted. Nobody may
+    /// write meanwhile. Blocks, unless what runs has to stop.
+    pub fn until_older_ended(&self, own: &Arc<Control>, running: &Running) -> Result<(), QueryError> {
+        let Some(moment) = *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return Ok(());
+        };
+        if own.sees_state_before(moment) {
+            let message = "Something was written since this transaction began, so it cannot make an index";
+            let hint = "Run it again, and make the index in a transaction of its own, or first in this one";
+            return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint(hint));
+        }
+        let patience = self.index_patience;
+        own.runtime().block_on(async {
+            let begun = Instant::now();
+            while self.sessions.any_older_than(moment, own) {
+                if begun.elapsed() >= patience + ROLLBACK_GRACE {
+                    let message =
+                        "Readers of an older state are active, and an index cannot be made beside them";
+                    return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
+                }
+                if begun.elapsed() >= patience {
+                    self.sessions.stop_older_than(moment, Some(own));
+                }
+                tokio::select! {
+                    biased;
+                    cause = running.stopped() => return Err(cause.error()),
+                    () = tokio::time::sleep(CHECKPOINT_INTERVAL) => {}
+                }
+            }
+            Ok(())
         })
     }
 
@@ -132,7 +183,7 @@ impl Instance {
     }
 }
 
-/// What makes this session's transaction give the gate back.
+/// Makes the function that stops this session's transaction, so that it gives the gate back.
 fn interrupter(control: &Arc<Control>) -> Interrupter {
     let control = Arc::downgrade(control);
     Arc::new(move || {

@@ -63,6 +63,7 @@ enum Tag : uint8_t {
 	RENAMED_BESIDE_FOREIGN_KEY = 16,
 	REPLACED_BESIDE_FOREIGN_KEY = 17,
 	INDEX_PART = 18,
+	INDEX_OF_ROWS = 19,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -126,7 +127,8 @@ private:
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
-	void RecordRename(const RenameTableInfo &info);
+	void RecordIndexOfRows(TableCatalogEntry &table);
+	void RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry> entry);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
 	void RecordLoad(const LoadInfo &info, const string &kind);
@@ -254,8 +256,9 @@ static bool HasForeignKey(TableCatalogEntry &table, bool itself) {
 	return false;
 }
 
-// Makes an ALTER wait for its turn that gives a table other indexes or another name, and does not see all of its indexes:
-// those of transactions that are newer or open. DuckDB would go on, and then cannot checkpoint, or open what it has written.
+// Makes an ALTER wait for its turn that does not see all indexes of its table: those of transactions that are newer or open.
+// DuckDB would go on (rename the table or a column, drop one, make another key), and then cannot checkpoint, or open what it
+// has written.
 static void CheckIndexesSeen(ClientContext &context, TableCatalogEntry &table) {
 	auto transaction = table.catalog.GetCatalogTransaction(context);
 	auto &schema = table.ParentSchema();
@@ -452,16 +455,12 @@ void Walker::RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &s
 	}
 }
 
-void Walker::RecordRename(const RenameTableInfo &info) {
-	auto entry = FindRelation(context, info.catalog, info.schema, info.name);
+void Walker::RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry> entry) {
 	if (entry && entry->type != CatalogType::TABLE_ENTRY) {
 		// ALTER TABLE of a view fails.
 		return;
 	}
 	if (entry) {
-		if (!entry->temporary) {
-			CheckIndexesSeen(context, entry->Cast<TableCatalogEntry>());
-		}
 		if (HasForeignKey(entry->Cast<TableCatalogEntry>(), true)) {
 			Record(RENAMED_BESIDE_FOREIGN_KEY, {OwnName(info.catalog), info.schema, info.name});
 		}
@@ -479,15 +478,31 @@ void Walker::RecordRename(const RenameTableInfo &info) {
 	}
 }
 
+// An index over rows that others see. A table that the transaction has made itself has none, before it is committed.
+void Walker::RecordIndexOfRows(TableCatalogEntry &table) {
+	bool own = table.timestamp >= TRANSACTION_ID_START && table.GetStorage().GetTotalRows() == 0;
+	if (table.temporary || own) {
+		return;
+	}
+	if (auto state = roost::ConnectionState::Get(context)) {
+		state->indexes = &table.ParentCatalog().GetAttached();
+	}
+	Record(INDEX_OF_ROWS, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
+}
+
 void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 	Record(ALTER, {kind, CatalogTypeToString(info.GetCatalogType()), OwnName(info.catalog), info.schema, info.name});
 	if (info.type != AlterType::ALTER_TABLE) {
 		return;
 	}
+	auto altered = FindRelation(context, info.catalog, info.schema, info.name);
+	if (altered && altered->type == CatalogType::TABLE_ENTRY && !altered->temporary) {
+		CheckIndexesSeen(context, altered->Cast<TableCatalogEntry>());
+	}
 	auto &table = static_cast<AlterTableInfo &>(info);
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
-		RecordRename(static_cast<RenameTableInfo &>(table));
+		RecordRename(static_cast<RenameTableInfo &>(table), altered);
 		break;
 	case AlterTableType::ADD_COLUMN:
 		WalkColumn(static_cast<AddColumnInfo &>(table).new_column);
@@ -538,9 +553,6 @@ void Walker::RecordTransaction(const TransactionInfo &info, const string &kind) 
 }
 
 void Walker::RecordExecute(const PreparedStatementData &prepared, const string &kind) {
-	if (auto state = roost::ConnectionState::Get(context)) {
-		state->renames = state->renames || prepared.statement_type == StatementType::ALTER_STATEMENT;
-	}
 	vector<string> fields {kind, std::to_string(static_cast<int>(prepared.statement_type))};
 	for (auto &entry : prepared.properties.modified_databases) {
 		fields.push_back(entry.first);
@@ -592,6 +604,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	case LogicalOperatorType::LOGICAL_CREATE_INDEX: {
 		auto &create = op.Cast<LogicalCreateIndex>();
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
+		RecordIndexOfRows(create.table);
 		// ADD PRIMARY KEY is an index, too.
 		if (create.alter_table_info && !create.table.temporary) {
 			CheckIndexesSeen(context, create.table);
@@ -729,6 +742,7 @@ void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 	Case judged(input.context, guard, 1);
 	if (auto state = roost::ConnectionState::Get(input.context)) {
 		state->renames = false;
+		state->indexes = nullptr;
 	}
 	Walker walker(input.context, guard, judged.Facts());
 	if (statement.plan) {

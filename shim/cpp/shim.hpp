@@ -61,7 +61,13 @@ struct GuardInfo : public duckdb::PlannerExtensionInfo {
 		guard.drop(guard.self);
 	}
 	const roost_guard guard;
+	//! Commit of the last transaction that wrote, or a later one.
+	std::atomic<duckdb::transaction_t> last_write {0};
 };
+
+// Whether the statement alters something, or makes an index: what it may do depends on what others do meanwhile, so it is
+// judged whenever it is executed.
+bool Defines(const duckdb::PreparedStatementData &prepared);
 
 // Who a connection is, for as long as its ClientContext lives.
 class ConnectionState : public duckdb::ClientContextState {
@@ -82,8 +88,12 @@ public:
 	//! Whether the running statement is planned: bound, judged and optimised. Until then nothing may write; the binder
 	//! evaluates arguments, and the optimiser folds what it takes for constant (a lambda that calls nextval).
 	std::atomic<bool> planned {false};
-	//! Whether the statement that was bound last renames a table, or may: it executes an ALTER.
+	//! Whether a statement that was prepared is executed: one that is bound for that runs as soon as it is planned.
+	std::atomic<bool> executes {false};
+	//! Whether the statement that was bound last renames a table.
 	std::atomic<bool> renames {false};
+	//! The database in which the statement that was bound last makes an index over rows that others may have deleted.
+	std::atomic<duckdb::AttachedDatabase *> indexes {nullptr};
 
 	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
 	bool CanRequestRebind() override {
@@ -92,21 +102,23 @@ public:
 	// A query begins before it is bound.
 	void QueryBegin(duckdb::ClientContext &) override {
 		planned = false;
+		executes = false;
 	}
 	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &,
 	                                          duckdb::PreparedStatementMode mode) override {
 		planned = true;
-		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE) {
+		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE || executes) {
+			CheckOlderTransactions();
 			BeginRenaming();
 		}
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
 	}
 	// What is executed as it was prepared is planned; what is bound again will be.
-	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &,
+	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &info,
 	                                          duckdb::RebindQueryInfo rebind) override {
-		BeginRenaming();
-		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND;
-		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
+		executes = true;
+		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND && !Defines(info.prepared_statement);
+		return planned ? duckdb::RebindQueryInfo::DO_NOT_REBIND : duckdb::RebindQueryInfo::ATTEMPT_TO_REBIND;
 	}
 
 	void QueryEnd(duckdb::ClientContext &, duckdb::optional_ptr<duckdb::ErrorData> error) override {
@@ -114,7 +126,8 @@ public:
 			guard->guard.renaming(guard->guard.self, roost_renaming_failed);
 		}
 	}
-	void TransactionCommit(duckdb::MetaTransaction &, duckdb::ClientContext &) override {
+	void TransactionCommit(duckdb::MetaTransaction &transaction, duckdb::ClientContext &) override {
+		NoteWrite(transaction);
 		EndRenaming(roost_renaming_committed);
 	}
 	void TransactionRollback(duckdb::MetaTransaction &, duckdb::ClientContext &,
@@ -132,6 +145,10 @@ private:
 	//! meanwhile is logged under a name that nobody may ever commit.
 	std::atomic<bool> renaming {false};
 	std::atomic<bool> rename_runs {false};
+
+	// older_transactions.cpp
+	void NoteWrite(duckdb::MetaTransaction &transaction);
+	void CheckOlderTransactions();
 
 	void BeginRenaming() {
 		if (!renames) {

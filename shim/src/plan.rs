@@ -1,8 +1,8 @@
-//! What a statement would do, as facts from its bound plan, and the judge of them.
+//! Facts about what a statement would do, from its bound plan, and the interface of their judge.
 use crate::statement::StatementKind;
 use std::fmt;
 
-/// Which connection a plan was bound on.
+/// Id of the connection that a plan was bound on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContextId(pub u64);
 
@@ -11,7 +11,7 @@ impl ContextId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-/// Whose statements a connection carries.
+/// Origin of the statements that a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// A client's statements: everything is judged.
@@ -28,17 +28,17 @@ pub trait PlanGuard: Send + Sync + 'static {
     /// inside `execute_stream` or SQL's EXECUTE. `Err` stops the statement with a Permission error.
     fn judge(&self, context: Caller, plan: &PlanFacts) -> Result<(), Refusal>;
 
-    /// What becomes of a transaction that renames tables.
+    /// Takes note of a step of a transaction that renames tables.
     fn renaming(&self, _what: Renaming) {}
 }
 
-/// What becomes of a transaction that renames tables. DuckDB gives a table its new name for everybody before that is
+/// A step of a transaction that renames tables. DuckDB gives a table its new name for everybody before that is
 /// committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renaming {
     /// It renames its first table.
     Begins,
-    /// A statement that does so has failed.
+    /// A statement that renames a table has failed.
     Failed,
     /// It was committed.
     Committed,
@@ -46,12 +46,12 @@ pub enum Renaming {
     RolledBack,
 }
 
-/// Who asks for a verdict.
+/// The connection that asks for a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// The connection.
+    /// Its id.
     pub context: ContextId,
-    /// Whose it is.
+    /// Origin of its statements.
     pub trust: Trust,
 }
 
@@ -59,13 +59,13 @@ pub struct Caller {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What is refused, and what to do instead.
+    /// Text for the client: what is refused, and what to do instead.
     pub message: String,
     /// A stable name for tests and metrics; arrives in [`crate::EngineError::extra`] as `refusal`.
     pub code: &'static str,
 }
 
-/// When a plan is judged.
+/// Stage at which a plan is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// A PRAGMA as parsed, before DuckDB replaces it by other SQL (its name would be lost, and the replacing
@@ -102,7 +102,7 @@ impl fmt::Display for QualifiedName {
 /// Everything that policy asks about a statement. Lists keep the order of the plan, with repetitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanFacts {
-    /// When this is judged.
+    /// Stage at which this is judged.
     pub stage: Stage,
     /// The client's statement that is being prepared; the outer one for what EXPLAIN, PREPARE or EXECUTE hold.
     /// `Invalid` on connections of unknown origin.
@@ -129,10 +129,12 @@ pub struct PlanFacts {
     pub modified_databases: Vec<String>,
     /// Databases that the statement reads.
     pub read_databases: Vec<String>,
-    /// What the expressions of a new index call that is, or may become, a macro.
+    /// Names of macros, or of what may become one, that the expressions of a new index call.
     pub macros_in_indexes: Vec<QualifiedName>,
     /// Parts of the expressions that a new index is over, outermost first; none for plain columns.
     pub index_parts: Vec<IndexPart>,
+    /// Tables that get an index while others may have deleted rows of them: all but those that the transaction has made.
+    pub indexes_of_rows: Vec<QualifiedName>,
     /// Types of users' own that the expressions of a new index cast to.
     pub types_in_indexes: Vec<QualifiedName>,
     /// Indexes whose expressions call something of a new macro's name.
@@ -168,6 +170,7 @@ impl PlanFacts {
             read_databases: Vec::new(),
             macros_in_indexes: Vec::new(),
             index_parts: Vec::new(),
+            indexes_of_rows: Vec::new(),
             types_in_indexes: Vec::new(),
             indexes_over_macro: Vec::new(),
             temporaries_in_checks: Vec::new(),
@@ -195,7 +198,7 @@ pub struct IndexPart {
 pub struct Operator {
     /// DuckDB's name of its type: `PROJECTION`, `GET`, `INSERT`, ... (`LogicalOperatorToString`).
     pub kind: String,
-    /// What policy needs to know of it.
+    /// Facts that depend on its type.
     pub detail: OperatorDetail,
 }
 
@@ -219,7 +222,7 @@ pub enum OperatorDetail {
         /// DuckDB's name of the kind: `Table`, `View`, `Macro Function`, `Table Macro Function`, `Sequence`,
         /// `Type`, `Schema`, `Index`, `Secret`, ... (`CatalogTypeToString`).
         kind: String,
-        /// What is created.
+        /// Name of what is created.
         name: QualifiedName,
         /// TEMP.
         temporary: bool,
@@ -228,14 +231,14 @@ pub enum OperatorDetail {
     Drop {
         /// As in `Create`; `Prepared Statement` for DEALLOCATE.
         kind: String,
-        /// What is dropped.
+        /// Name of what is dropped.
         name: QualifiedName,
     },
     /// ALTER.
     Alter {
         /// As in `Create`.
         kind: String,
-        /// What is altered.
+        /// Name of what is altered.
         name: QualifiedName,
     },
     /// COPY ... TO a file.
@@ -320,7 +323,7 @@ pub enum OperatorDetail {
     },
 }
 
-/// What a transaction statement does.
+/// Action of a transaction statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "SQL's words")]
 pub enum TransactionAction {
@@ -337,7 +340,7 @@ pub struct SettingChange {
     pub name: String,
     /// SET, or RESET.
     pub action: SettingAction,
-    /// Where.
+    /// Scope of the change.
     pub scope: SettingScope,
     /// The value of a SET as text; empty when it is an expression known only at execution, and for RESET.
     pub value: String,

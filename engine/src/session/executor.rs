@@ -6,7 +6,7 @@ use super::parameters::bind;
 use super::running::Running;
 use super::stop_cause::StopCause;
 use crate::error::QueryError;
-use crate::gate::GateHold;
+use crate::gate::{GateClosure, GateHold};
 use crate::guard::CHANGED_WHILE_PREPARED;
 use crate::instance::Instance;
 use crate::mutation::{Mutation, broken};
@@ -15,13 +15,12 @@ use roost_duckdb::{StatementKind, TransactionAction, Value};
 use roost_protocol::problem::ErrorCode;
 use roost_protocol::session::Role;
 use std::sync::Arc;
-use tokio::sync::OwnedMutexGuard;
 
 /// Executes one session's statements, one after the other.
 pub(super) struct Executor {
     pub shared: Arc<Instance>,
     pub control: Arc<Control>,
-    /// What runs, or ran last.
+    /// The statement or request that runs, or ran last.
     pub running: Arc<Running>,
     /// Before the hold: the gate is given back after DuckDB has ended the transaction.
     connection: ClientConnection,
@@ -44,12 +43,13 @@ pub(super) struct Judged {
     pub plan: Plan,
 }
 
-/// What judging a statement has shown.
+/// Facts about a statement that judging it has shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    /// What it does to the transaction, if it is BEGIN, COMMIT or ROLLBACK.
+    /// Its effect on the transaction, if it is BEGIN, COMMIT or ROLLBACK.
     pub action: Option<TransactionAction>,
-    makes_index: bool,
+    /// It makes an index over rows that others see.
+    indexes_rows: bool,
 }
 
 /// A statement that was begun.
@@ -107,7 +107,7 @@ impl Executor {
         self.in_transaction
     }
 
-    /// Parses.
+    /// Parses SQL into its statements.
     pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, QueryError> {
         self.connection.extract(sql).map_err(|error| self.shared.query_error(error))
     }
@@ -121,7 +121,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Commits it.
+    /// Commits the transaction of a script.
     pub fn commit_transaction(&mut self) -> Result<(), QueryError> {
         self.running.settle();
         self.running.check()?;
@@ -148,22 +148,22 @@ impl Executor {
         let prepared = self.connection.prepare(extracted).map_err(|error| self.error(error))?;
         let guard = &self.shared.guard;
         let action = guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
-        // An ALTER that makes an index is alone already.
-        let makes_index = prepared.kind() != StatementKind::Alter && guard.makes_index(self.connection.id());
-        Ok(Judged { prepared, plan: Plan { action, makes_index } })
+        let indexes_rows = guard.indexes_rows(self.connection.id());
+        Ok(Judged { prepared, plan: Plan { action, indexes_rows } })
     }
 
     /// Takes the gate if the statement modifies, and executes it up to its first rows.
     pub fn execute(
         &mut self,
         prepared: &mut Prepared,
-        Plan { action, makes_index }: Plan,
+        Plan { action, indexes_rows }: Plan,
         values: &[Value],
     ) -> Result<Begun, QueryError> {
         bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
         if self.writes(prepared) {
             self.hold_gate()?;
         }
+        let alone = if indexes_rows { self.write_alone()? } else { None };
         let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
         if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
             self.command("BEGIN TRANSACTION READ ONLY")?;
@@ -175,8 +175,6 @@ impl Executor {
             self.running.settle();
             self.running.check()?;
         }
-        let alone =
-            makes_index.then(|| self.shared.define_alone(&self.control, &self.running)).transpose()?;
         let stream = prepared.execute_stream().map_err(|error| self.error_of(error, commits))?;
         drop(alone);
         if !prepared.streams() && !self.connection.in_transaction() {
@@ -187,14 +185,41 @@ impl Executor {
         Ok(Begun { stream: Some(stream), commits })
     }
 
-    /// Before an ALTER is judged: until what this returns is dropped nobody else defines anything. The gate comes first, for
-    /// whoever makes an index has it and waits for this.
-    pub fn alter_alone(&mut self, kind: StatementKind) -> Result<Option<OwnedMutexGuard<()>>, QueryError> {
-        if kind != StatementKind::Alter || self.role == Role::ReadOnly {
-            return Ok(None);
+    /// Before an ALTER is judged, takes the gate: from then on nobody makes an index that the ALTER does not see.
+    pub fn gate_before_alter(&mut self, kind: StatementKind) -> Result<(), QueryError> {
+        if kind == StatementKind::Alter && self.role != Role::ReadOnly { self.hold_gate() } else { Ok(()) }
+    }
+
+    /// Before an index is made: until what this returns is dropped nobody else writes, and no other transaction sees a state
+    /// from before the last write. DuckDB dies when a row that was deleted for such a transaction is later looked for in an
+    /// index that is younger.
+    fn write_alone(&mut self) -> Result<Option<GateClosure>, QueryError> {
+        let open = self.connection.in_transaction();
+        let closure = loop {
+            let Some(hold) = &self.hold else { return Ok(None) };
+            if let Some(closure) = self.shared.write_alone(hold, &self.control, &self.running)? {
+                break closure;
+            }
+            if open && !self.fresh {
+                let message = "An index cannot be made in this transaction now: the database is being published, or another \
+                               transaction that is open makes an index";
+                return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
+            }
+            // It waits for us.
+            self.hold = None;
+            self.running.commits.over(false);
+            self.hold_gate()?;
+        };
+        if open && self.fresh {
+            self.command("ROLLBACK")?;
+            self.command("BEGIN TRANSACTION")?;
         }
-        self.hold_gate()?;
-        self.shared.define_alone(&self.control, &self.running).map(Some)
+        if !open || self.fresh {
+            self.control.snapshot_released();
+            self.control.snapshot_taken();
+        }
+        self.shared.until_older_ended(&self.control, &self.running)?;
+        Ok(Some(closure))
     }
 
     fn hold_gate(&mut self) -> Result<(), QueryError> {
@@ -308,6 +333,9 @@ impl Executor {
         }
         if let Some(hold) = self.hold.take() {
             self.outcome.committed_writes |= committed;
+            if committed {
+                self.shared.wrote();
+            }
             self.running.commits.over(committed);
             drop(hold);
         }

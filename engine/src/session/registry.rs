@@ -3,7 +3,7 @@ use super::control::Control;
 use super::stop_cause::StopCause;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The sessions that have not ended.
 #[derive(Default)]
@@ -43,11 +43,22 @@ impl Sessions {
         }
     }
 
-    /// Stops those whose transaction sees a state from before `moment`.
-    pub fn stop_older_than(&self, moment: Instant) {
+    /// Stops those whose transaction sees a state from before `moment`, but not `own`.
+    pub fn stop_older_than(&self, moment: Instant, own: Option<&Arc<Control>>) {
         for control in self.those(|control| control.sees_state_before(moment)) {
-            control.stop(StopCause::OldSnapshot);
+            if own.is_none_or(|own| !Arc::ptr_eq(own, &control)) {
+                control.stop(StopCause::OldSnapshot);
+            }
         }
+    }
+
+    /// Whether a transaction other than `own` sees a state from before `moment`.
+    pub fn any_older_than(&self, moment: Instant, own: &Arc<Control>) -> bool {
+        let known = self.known();
+        known
+            .by_number
+            .values()
+            .any(|control| !Arc::ptr_eq(own, control) && control.sees_state_before(moment))
     }
 
     fn those(&self, wanted: impl Fn(&Control) -> bool) -> Vec<Arc<Control>> {

@@ -18,7 +18,7 @@ pub struct Request {
     pub timeout: Duration,
 }
 
-/// How the statements of a request hang together.
+/// Way in which the statements of a request belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// As the client wrote them; the last result is streamed.
@@ -53,10 +53,9 @@ pub(super) fn run(
             ));
         }
         let wrapped = executor.wrap(extracted.kind())?;
-        let alone = executor.alter_alone(extracted.kind())?;
+        executor.gate_before_alter(extracted.kind())?;
         let Judged { mut prepared, plan } = executor.judge(extracted)?;
         let begun = executor.execute(&mut prepared, plan, &request.parameters)?;
-        drop(alone);
         if last && mode == Mode::Query {
             return Ok(Some(Reading::new(begun, prepared.into(), plan.action, wrapped)));
         }
@@ -79,7 +78,7 @@ fn drain(executor: &mut Executor, begun: Begun) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// What a request gets that ends with a transaction open.
+/// Makes the error of a request that ends with a transaction open.
 pub(super) fn left_open() -> QueryError {
     QueryError::new(
         ErrorCode::TransactionLeftOpen,

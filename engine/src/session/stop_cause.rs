@@ -11,11 +11,11 @@ pub(crate) enum StopCause {
     Cancelled,
     /// Nobody reads its result any more.
     ReaderLeft,
-    /// Its open transaction held a publish up for too long.
+    /// Its open transaction held a publish, or the making of an index, up for too long.
     Publish,
     /// Its transaction was idle for longer than it may be.
     IdleTransaction,
-    /// It reads a state so old that it holds a publish up.
+    /// It reads a state so old that it holds a publish, or the making of an index, up.
     OldSnapshot,
     /// The engine is about to go.
     Draining,
@@ -41,7 +41,7 @@ impl StopCause {
             Self::Publish => QueryError::with_sqlstate(
                 Code::TransactionConflict,
                 "25P03",
-                "The transaction stayed open for so long that it held up publishing; it was rolled back",
+                "The transaction stayed open for so long that it held up a publish, or the making of an index; it was rolled back",
             )
             .hint("Run it again in shorter transactions, and read results without pausing: a publish waits ten seconds for one, \
                  each minute and whenever another commit needs it"),
@@ -54,7 +54,8 @@ impl StopCause {
             Self::OldSnapshot => QueryError::with_sqlstate(
                 Code::TransactionConflict,
                 "72000",
-                "The query read a state that changed long ago, and held up publishing for too long; it was stopped",
+                "The query read a state that changed long ago, and held up a publish, or the making of an index, for too long; it was \
+                 stopped",
             )
             .hint("Run it again, and read results without pausing"),
             Self::Draining => QueryError::new(

@@ -1,4 +1,4 @@
-//! What a borrowed thread does for a session: statements, requests, and the rows of a result.
+//! Work of a borrowed thread for a session: statements, requests, and the rows of a result.
 use super::executor::Executor;
 use super::reading::{Reading, Step};
 use super::reply::Reply;
@@ -10,7 +10,7 @@ use roost_duckdb::{Extracted, StatementKind, TransactionAction, Value};
 use roost_protocol::problem::ErrorCode;
 use std::sync::Arc;
 
-/// What ends with an answer.
+/// Part of a session that ends with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// The statement; a transaction of the client's goes on.
@@ -19,12 +19,12 @@ enum Scope {
     Request,
 }
 
-/// What the end of a statement says of its transaction.
+/// Facts by which the end of a statement ends its transaction, or does not.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
-    /// The statement had one of our own around it.
+    /// The statement had a transaction of our own around it.
     wrapped: bool,
-    /// An error fails the client's.
+    /// An error makes the client's transaction fail.
     fails: bool,
 }
 
@@ -67,7 +67,7 @@ impl Work {
         self.reading.is_some()
     }
 
-    /// Parses.
+    /// Parses SQL into its statements.
     pub fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, QueryError> {
         let extracted = self.executor.extract(sql);
         self.aborted |= extracted.is_err() && self.executor.has_begun();
@@ -98,7 +98,7 @@ impl Work {
         // Whoever waited for its turn may have been given up meanwhile.
         let begun = self.executor.running.check().and_then(|()| {
             wrapped = self.executor.wrap(statement.kind)?;
-            let _alone = self.executor.alter_alone(statement.kind)?;
+            self.executor.gate_before_alter(statement.kind)?;
             let mut prepared = statement.prepared.lock().map_err(|_| crashed())?;
             self.executor.execute(&mut prepared, statement.plan, values)
         });
