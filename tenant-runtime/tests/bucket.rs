@@ -1,5 +1,5 @@
 //! Pods whose tenants live in a bucket. Real processes, a real S3 server, which is taken from the environment.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,6 +1,6 @@
 //! Processes that die while they ship and publish. Whatever the moment, what opens next holds every transaction that
 //! was acknowledged, and whole transactions only. Real processes, real files.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -141,7 +141,7 @@ async fn rows(process: &Process) -> Value {
     answer["rows"][0].clone()
 }
 
-/// What is there before: more than one pack's worth of rows would only make it slower.
+/// Statements that fill the database first: more than one pack's worth of rows would only make it slower.
 const BEFORE: &[&str] = &[
     "create table ledger as select 1 as n, range as part, hash(range)::varchar as filler from range(20000)",
 ];

@@ -1,5 +1,5 @@
 //! A commit that waits for a publish, and whoever keeps that publish from happening.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,13 +27,14 @@ use tenant_runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How much faster than others the publisher's clock runs.
+/// Factor by which the publisher's clock runs faster than others.
 const FASTER: u32 = 20;
-/// How long a reader of an older state may go on beside a held commit, by that clock.
+/// Time for which a reader of an older state may go on beside a held commit, by that clock.
 const READER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long no checkpoint may be possible while a commit is held, by that clock.
+/// Time for which no checkpoint may be possible while a commit is held, by that clock.
 const HELD_PATIENCE: Duration = Duration::from_mins(1);
-/// Real time in which a reader is interrupted whom no held commit waits for is longer.
+/// Longest real time until a held commit is kept: shorter than that after which a reader is interrupted for whom none
+/// waits.
 const SOONER: Duration = Duration::from_secs(40);
 
 /// A clock that runs faster, but for the time of day.

@@ -40,13 +40,13 @@ const TRIES: u64 = 40;
 /// Failures that are made shorter: that takes long.
 const SHRUNK: usize = 3;
 
-/// What is not proven to replay is left to a replay, if the environment says so.
+/// Leaves everything to the replay, also what is not proven, if the environment says so.
 fn table_off() -> Option<Broken> {
     let wanted = std::env::var_os(TABLE_OFF).is_some_and(|value| !value.is_empty());
     wanted.then(|| mutation::begin(Mutation::ShipWhatIsNotProven))
 }
 
-/// What a process does that another test began.
+/// Runs the task of a process that another test began.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "begun by others"]
 async fn child() {
@@ -78,7 +78,7 @@ async fn one() {
     }
 }
 
-/// What histories of many seeds came to.
+/// Sums over histories of many seeds.
 #[derive(Default)]
 struct Tally {
     histories: u64,

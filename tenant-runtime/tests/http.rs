@@ -1,5 +1,5 @@
 //! The query API as a client meets it, over a real process.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a process leaves to be read that cannot replay a WAL, or dies of it. Real processes.
+//! Last words of a process that cannot replay a WAL, or dies of it. Real processes.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Clients with transactions of every kind while their process is killed, frozen, without disk, or badly served by its
 //! bucket: what opens next is, for each of them, the state after some transaction of its own at or after the last one
 //! that was acknowledged, and whole.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
 //! A tenant's life on a laptop: asleep and awake again, drained, killed, taken over. Real processes, real files.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,7 +1,7 @@
 //! Rules of the engine's boundary: each is broken on purpose, and what it protects is then lost.
 //!
 //! One test: a rule is broken for the whole process.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -143,7 +143,7 @@ async fn a_crash_after_what_cannot_be_replayed() -> Result<(), String> {
     world.open().await.map(drop)
 }
 
-/// What shows that the rule is broken.
+/// Runs what shows whether the rule is broken: `Err` if it is.
 async fn scenario(mutation: Mutation) -> Result<(), String> {
     match mutation {
         Mutation::GatePerStatement | Mutation::PublishWithoutTheGate => {

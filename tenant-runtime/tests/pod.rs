@@ -1,4 +1,4 @@
-//! What a pod does with grants and commands before there is a bucket. Real processes.
+//! Grants and commands to a pod, before there is a bucket. Real processes.
 
 #![allow(
     clippy::unwrap_used,

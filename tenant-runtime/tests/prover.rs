@@ -1,4 +1,4 @@
-//! What may be answered while nobody can prove that the branch is still ours. The clock is tokio's, which jumps.
+//! Answers that may leave while nobody can prove that the branch is still ours. The clock is tokio's, which jumps.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,14 +56,14 @@ impl World {
         Self { bucket, tenant, environment }
     }
 
-    async fn own(&self, name: &str) -> OwnedBranch {
+    async fn own(&self, name: &str) -> Arc<OwnedBranch> {
         let holder = Holder { name: name.into(), id: name.into() };
         self.tenant.branch(&BranchName::main()).take_over(&holder, Takeover::PreviousGone).await.unwrap()
     }
 
     /// A prover at work.
     async fn prover(&self) -> Arc<Prover> {
-        let prover = Arc::new(Prover::new(Arc::new(self.own("pod").await), self.environment.clone()));
+        let prover = Arc::new(Prover::new(self.own("pod").await, self.environment.clone()));
         let running = prover.clone();
         tokio::spawn(async move { running.run().await });
         prover

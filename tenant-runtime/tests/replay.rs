@@ -24,7 +24,7 @@ struct Case {
     then: &'static [&'static str],
     /// Queries of one text, and what they say.
     told: &'static [(&'static str, &'static str)],
-    /// What must be refused.
+    /// Statements that must be refused.
     refused: &'static [&'static str],
 }
 
@@ -380,7 +380,7 @@ async fn a_comment_that_is_rolled_back_costs_no_index() {
     assert_eq!(life.text("SELECT i::VARCHAR FROM t WHERE i = 1").await.unwrap(), "1");
 }
 
-/// What a name means must not change under an index, nor with the session that wrote a constraint.
+/// The meaning of a name must not change under an index, nor with the session that wrote a constraint.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_means_the_same_everywhere() {
     let mut bucket = Bucket::new().await;

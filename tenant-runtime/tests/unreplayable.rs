@@ -35,9 +35,9 @@ use tenant_runtime::{
 
 /// The bucket.
 const KEPT: &str = "tests/buckets/unreplayable";
-/// What its WAL holds.
+/// Statements whose commits its WAL holds.
 const COMMITS: &str = include_str!("buckets/unreplayable.sql");
-/// The commit of it that DuckDB 1.5.6 cannot replay, from 0.
+/// Number of the commit among them that DuckDB 1.5.6 cannot replay, counted from 0.
 const BAD: usize = 3;
 
 /// A copy of the bucket, and its tenant.

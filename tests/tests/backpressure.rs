@@ -15,7 +15,7 @@ use std::sync::Mutex;
 const ROWS: u64 = 4_000_000;
 /// Bytes of one CSV line of the result, with its CRLF.
 const LINE: u64 = 1_000;
-/// How much memory a process may gain while the reader stands still, in bytes.
+/// Bytes of memory that a process may gain while the reader stands still.
 const BOUND: u64 = 64 * 1024 * 1024;
 
 /// Memory of the pods with these UIDs, once it stands still.

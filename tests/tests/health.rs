@@ -1,5 +1,6 @@
-//! What GitOps tools say of an object: Argo CD by its health check (a Lua script among the samples), Flux and others by
-//! kstatus' rules. On the conditions that each reason gives, and on objects as the operator wrote them.
+//! Health of an object as GitOps tools see it: Argo CD by its health check (a Lua script among the samples), Flux and
+//! others by kstatus' rules. Tested on the conditions that each reason gives, and on objects as the operator wrote
+//! them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
@@ -22,7 +23,7 @@ fn health(object: &Value) -> (String, String) {
     (answer.get("status").unwrap(), answer.get("message").unwrap())
 }
 
-/// What kstatus (sigs.k8s.io/cli-utils) makes of a custom resource with conditions.
+/// Gives the status that kstatus (sigs.k8s.io/cli-utils) makes of a custom resource with conditions.
 fn kstatus(object: &Value) -> &'static str {
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let is = |kind: &str, status: &str| conditions.iter().any(|c| c["type"] == kind && c["status"] == status);

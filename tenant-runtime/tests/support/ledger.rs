@@ -1,4 +1,5 @@
 //! Clients with transactions of every kind, what they were told, and the same transactions where nothing happens.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 use crate::{
     life::Life,
@@ -27,7 +28,7 @@ const TIMEOUT: &str = "10s";
 pub struct Target {
     pub client: reqwest::Client,
     pub url: String,
-    /// What the gateway says of the caller, where there is one.
+    /// Session token by which the gateway vouches for the caller; none where there is no gateway.
     pub session: Option<String>,
 }
 
@@ -69,7 +70,7 @@ impl Target {
     }
 }
 
-/// What a client was told.
+/// Numbers of a client's last transactions that were acknowledged and attempted, and the refusals it got.
 #[derive(Default)]
 struct Told {
     acknowledged: AtomicU64,
@@ -150,10 +151,10 @@ async fn run(target: Target, of: Client, told: Arc<Told>, stop: CancellationToke
     }
 }
 
-/// What clients did, what they were told, and what must be there.
+/// Clients, what they were told, and a reference that has what must be there.
 pub struct Ledger {
     clients: Vec<(Client, Arc<Told>)>,
-    /// How many of each client's transactions the reference has.
+    /// Number of each client's transactions that the reference has.
     replayed: Vec<u64>,
     reference: Life,
     _disk: tempfile::TempDir,

@@ -1,4 +1,5 @@
 //! One process's worth of serving a tenant, without HTTP and in this process: taken over, written to, gone.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(dead_code, reason = "each program that uses it uses a part of it")]
 
 use arrow_array::{RecordBatch, cast::AsArray as _};
@@ -165,7 +166,7 @@ impl Life {
         self.served.publisher.seal(deadline).await.map(drop).map_err(|error| error.to_string())
     }
 
-    /// What is committed from now on stays here, as after the end of the process.
+    /// Stops shipping: what is committed from now on stays here, as after the end of the process.
     pub fn stop_shipping(&self) {
         self.shipping.abort();
     }

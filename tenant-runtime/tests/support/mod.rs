@@ -1,4 +1,5 @@
 //! Real processes in standalone mode, and what tests ask of them.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod copy;

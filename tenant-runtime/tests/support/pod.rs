@@ -1,4 +1,5 @@
 //! A pod's process as operator and gateway meet it: TLS, grants, commands, session tokens.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 use super::{DEADLINE, eventually};
 use roost_protocol::{
@@ -191,7 +192,7 @@ impl Pod {
         self.child.wait().unwrap();
     }
 
-    /// How the process ended.
+    /// Waits until the process has ended.
     pub async fn wait(&mut self) -> ExitStatus {
         eventually("the pod ends", async || self.child.try_wait().unwrap()).await
     }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// What becomes of a look at HEAD.
+/// Fate of a look at HEAD.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Looks {
     /// It is answered.

@@ -18,7 +18,7 @@ impl Client {
         format!("c{}", self.number)
     }
 
-    /// What its transactions write to.
+    /// Statements that make the tables of its transactions.
     pub fn setup(self) -> String {
         let s = self.schema();
         format!(

@@ -1,4 +1,4 @@
-//! Who may connect: tokens, rights, and the internal boundary.
+//! Access of clients: tokens, rights, and the internal boundary.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -56,7 +56,7 @@ async fn tokens_and_rights_decide_who_connects() -> Result<()> {
     Ok(())
 }
 
-/// What a neighbour in the cluster gets when it talks to a runtime pod itself.
+/// Answers that a neighbour in the cluster gets when it talks to a runtime pod itself.
 #[tokio::test]
 #[ignore = "needs the test cluster"]
 async fn a_runtime_answers_nobody_but_the_gateway() -> Result<()> {

@@ -1,4 +1,4 @@
-//! What was acknowledged is there, whatever became of the pod that said so.
+//! Rows that were acknowledged are there, whatever became of the pod that said so.
 
 use anyhow::Result;
 use kube::{Api, ResourceExt, api::DeleteParams};

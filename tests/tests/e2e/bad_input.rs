@@ -1,4 +1,4 @@
-//! What is wrong gets a clear condition, and nothing is overwritten.
+//! Wrong input gets a clear condition, and nothing is overwritten.
 
 use anyhow::{Context, Result, ensure};
 use roost_protocol::problem::ErrorCode;

@@ -1,4 +1,4 @@
-//! What a class decides: where its pods may connect to, and what they have to live on.
+//! Decisions of a class: where its pods may connect to, and what they have to live on.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::networking::v1::NetworkPolicy;

@@ -20,7 +20,7 @@ use roost_tests::{
 };
 use serde_json::{Value, json};
 
-/// What nobody may find. Compression leaves it as it is: no part of it comes twice.
+/// Text that nobody may find. Compression leaves it as it is: no part of it comes twice.
 const MARKER: &str = "qX7#vR2!mZ9@tB4$kW8%nD3^hL6&yF1*cG5(pJ0)";
 const OLD: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 const NEW: &str = "f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f";
@@ -33,7 +33,7 @@ async fn keys(roost: &Roost, name: &str, keys: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// How many objects of packs and WAL there are below a prefix, and how many of them show the marker.
+/// Counts the objects of packs and WAL below a prefix, and those of them that show the marker.
 async fn shown(roost: &Roost, prefix: &str) -> Result<(usize, usize)> {
     let mut contents = roost.bucket.contents(prefix).await?;
     contents.retain(|key, _| key.contains("/packs/") || key.contains("/wal/"));
@@ -104,7 +104,8 @@ async fn an_encrypted_tenant_lives_its_whole_life() -> Result<()> {
     Ok(())
 }
 
-/// Who writes to the bucket, and who takes the keys away, keeps a tenant from being served, and nothing else.
+/// Somebody who writes to the bucket or takes the keys away keeps a tenant from being served, and achieves nothing
+/// else.
 #[tokio::test]
 #[ignore = "needs the test cluster"]
 async fn without_its_key_a_tenant_is_not_served() -> Result<()> {

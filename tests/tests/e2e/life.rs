@@ -21,10 +21,13 @@ async fn a_tenant_lives_its_whole_life() -> Result<()> {
     shop.run("acme", "INSERT INTO orders SELECT i, 'item ' || i FROM range(1000) r(i)").await?;
     ensure!(shop.query("acme", "SELECT count(*) FROM orders").await?.integer()? == 1000);
 
-    // Snapshotted to Parquet, while it serves, with what was committed before.
+    // Snapshotted to Parquet, while it serves, with what was committed before; also with an index and a key over rows.
+    shop.run("acme", "CREATE INDEX by_item ON orders (item)").await?;
+    shop.run("acme", "CREATE TABLE item AS SELECT DISTINCT item FROM orders").await?;
+    shop.run("acme", "ALTER TABLE item ADD PRIMARY KEY (item)").await?;
     shop.apply("Snapshot", "first", json!({"tenantName": "acme", "format": "Parquet"})).await?;
     let snapshot = shop.condition("Snapshot", "first", "Ready", "True", None).await?;
-    ensure!(snapshot.data["status"]["rowCount"] == 1000, "{}", snapshot.data["status"]);
+    ensure!(snapshot.data["status"]["rowCount"] == 2000, "{}", snapshot.data["status"]);
     let folder = format!("{class}/snapshots/{}/acme/first/", shop.name);
     let keys = roost.bucket.keys(&folder).await?;
     for part in ["metadata.json", "schema.sql", "owner.json"] {

@@ -1,4 +1,5 @@
-//! What Roost promises, on a real cluster: a file for each promise. One program, as they wait more than they work.
+//! Promises of Roost, tested on a real cluster: a file for each. One program, as the tests wait more than they work.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 mod access;
 mod acknowledged;

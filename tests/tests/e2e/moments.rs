@@ -38,14 +38,14 @@ async fn what_was_at_a_moment_is_branched_restored_and_exported() -> Result<()> 
         shop.condition("Branch", &name, "Ready", "True", None).await?;
         let expected: Vec<_> = (0..=round).collect();
         let found = shop.run(&format!("acme/branches/{name}"), ROWS).await?;
-        ensure!(*found.value()? == format!("{expected:?}"), "{moment}: {}", found.body);
+        ensure!(found.value()? == format!("{expected:?}"), "{moment}: {}", found.body);
     }
 
     let second = moments[1].to_string();
     let source = json!({"pointInTime": {"tenantName": "acme", "time": second}});
     shop.tenant("restored", json!({"className": class, "source": source})).await?;
     shop.condition("Tenant", "restored", "Ready", "True", None).await?;
-    ensure!(*shop.run("restored", ROWS).await?.value()? == "[0, 1]");
+    ensure!(shop.run("restored", ROWS).await?.value()? == "[0, 1]");
 
     for format in ["Native", "Parquet"] {
         let name = format!("at-{}", format.to_lowercase());
@@ -56,7 +56,7 @@ async fn what_was_at_a_moment_is_branched_restored_and_exported() -> Result<()> 
             let spec = json!({"tenantName": "acme", "from": {"snapshotName": name}});
             shop.apply("Branch", "of-snapshot", spec).await?;
             shop.condition("Branch", "of-snapshot", "Ready", "True", None).await?;
-            ensure!(*shop.run("acme/branches/of-snapshot", ROWS).await?.value()? == "[0, 1]");
+            ensure!(shop.run("acme/branches/of-snapshot", ROWS).await?.value()? == "[0, 1]");
         } else {
             ensure!(taken.data["status"]["rowCount"] == 2, "{}", taken.data["status"]);
         }

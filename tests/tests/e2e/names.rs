@@ -1,4 +1,4 @@
-//! What names its database works wherever the data is copied to.
+//! SQL that names its database works wherever the data is copied to.
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ async fn what_names_its_tenant_works_in_copies_under_other_names() -> Result<()>
     let add = r#"INSERT INTO "acme"."main"."kept" DEFAULT VALUES"#;
     shop.run("beta", add).await?;
     let found = shop.run("beta", &all.replace("NAME", "beta")).await?;
-    ensure!(*found.value()? == "1 2,3 beta", "{}", found.body);
+    ensure!(found.value()? == "1 2,3 beta", "{}", found.body);
 
     // A copy of the copy knows both names, awake and when it wakes again.
     shop.run("beta", r#"CREATE VIEW of_beta AS SELECT * FROM "beta"."main"."v""#).await?;
@@ -43,9 +43,9 @@ async fn what_names_its_tenant_works_in_copies_under_other_names() -> Result<()>
     for wake in 1..=2 {
         for name in ["acme", "beta", "gamma"] {
             let found = shop.run("gamma", &all.replace("NAME", name)).await?;
-            ensure!(*found.value()? == "1 2,3 gamma", "wake {wake}: {name}: {}", found.body);
+            ensure!(found.value()? == "1 2,3 gamma", "wake {wake}: {name}: {}", found.body);
         }
-        ensure!(*shop.run("gamma", "SELECT sum(i)::INT FROM of_beta").await?.value()? == 1);
+        ensure!(shop.run("gamma", "SELECT sum(i)::INT FROM of_beta").await?.value()? == 1);
         roost.evict(&uid).await?;
     }
     shop.apply("Snapshot", "parquet", json!({"tenantName": "gamma", "format": "Parquet"})).await?;

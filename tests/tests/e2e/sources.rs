@@ -1,5 +1,5 @@
-//! What data came from: kept data is found by the same source alone, a branch has what its tenant's script made, and a
-//! snapshot that returns is no new one.
+//! Sources that data came from: kept data is found by the same source alone, a branch has what its tenant's script
+//! made, and a snapshot that returns is no new one.
 
 use anyhow::{Result, ensure};
 use roost_tests::{Roost, cluster::PATIENCE, eventually, tenant::find_condition};

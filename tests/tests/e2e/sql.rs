@@ -1,4 +1,4 @@
-//! What tenants may do, through the gateway; and how a statement that fails ends.
+//! Statements that tenants may run, through the gateway; and how one that fails ends.
 
 use anyhow::{Result, ensure};
 use roost_protocol::problem::ErrorCode;

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-/// How long it is away.
+/// Time for which the API server is away.
 const AWAY: Duration = Duration::from_mins(1);
-/// How long it may take to stop or start.
+/// Longest time that the API server may take to stop or start.
 const RESTART: Duration = Duration::from_mins(3);
 
 /// The API server's static pod, out of the kubelet's sight until it is put back.

@@ -1,4 +1,4 @@
-//! What the durabilities promise while the bucket is away, and what they cost.
+//! Promises of the durabilities while the bucket is away, and their cost.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt as _;
@@ -11,7 +11,7 @@ use roost_tests::{
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// How long the bucket is away in the long version.
+/// Time for which the bucket is away in the long version.
 const LONG: Duration = Duration::from_mins(10);
 
 async fn ask(shop: &TestNamespace, durability: &str, sql: &str) -> Result<Answer> {
@@ -41,6 +41,8 @@ async fn an_asynchronous_tenant_answers_while_the_bucket_is_away() -> Result<()>
     proxy.set(Fault::Refuse, 1);
     // Its class allows it, and it says nothing: at once.
     shop.run("acme", "INSERT INTO t VALUES (1)").await?;
+    // Also one that only a publish can keep.
+    shop.run("acme", "CREATE TYPE mood AS ENUM ('sad', 'happy')").await?;
     // One that wants to be sure is told that nobody knows.
     let problem = ask(&shop, "synchronous", "INSERT INTO t VALUES (2)").await?.problem()?;
     ensure!(problem.code == ErrorCode::OutcomeUnknown, "{problem}");
@@ -55,6 +57,7 @@ async fn an_asynchronous_tenant_answers_while_the_bucket_is_away() -> Result<()>
     let pod = roost.pod_of(&uid).await?;
     signal(&pod.uid().context("no uid")?, "tenant-runtime", "KILL")?;
     shop.answers("acme", "SELECT count(*) FROM t", 2).await?;
+    shop.answers("acme", "SELECT count(*) FROM t WHERE 'happy'::mood > 'sad'::mood", 2).await?;
     shop.verified("acme").await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Faults in the control plane's way, on a real cluster.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 mod api_server;
 mod durability;

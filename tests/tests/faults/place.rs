@@ -28,7 +28,7 @@ use std::{
 use tokio::sync::RwLockWriteGuard;
 
 const OPERATOR: &str = "roost-operator";
-/// How often a process is looked at.
+/// Pause between looks at a process.
 const PACE: Duration = Duration::from_millis(20);
 
 /// A process of this machine as a replica.
@@ -269,7 +269,7 @@ pub fn operate() {
     });
 }
 
-/// How this machine reaches the API server with the operator's own rights.
+/// Makes the kubeconfig by which this machine reaches the API server with the operator's own rights.
 async fn own_kubeconfig(roost: &Roost) -> Result<Kubeconfig> {
     let token = roost.service_account_token(SYSTEM_NAMESPACE, OPERATOR, &[]).await?;
     let mut kubeconfig = Kubeconfig::read()?;

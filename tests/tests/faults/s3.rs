@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Evictions under each fault.
 const EVICTIONS: usize = 2;
-/// How long the S3 server is away: longer than a proof of ownership holds.
+/// Time for which the S3 server is away: longer than a proof of ownership holds.
 const AWAY: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use crate::place::{Place, operate};
 
 const IMAGE: &str = "ROOST_RUNTIME_IMAGE";
 const PULL_POLICY: &str = "ROOST_RUNTIME_IMAGE_PULL_POLICY";
-/// How long a wake may take.
+/// Variable for the longest time that a wake may take.
 const DEADLINE: &str = "ROOST_WAKE_DEADLINE";
 /// Nothing of this machine answers there.
 const NOWHERE: &str = "localhost:1/tenant-runtime:none";

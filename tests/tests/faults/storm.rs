@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// How many there are of everything.
+/// Size of a storm: Tenants, those of them that are woken at once, and places of their class.
 struct Scale {
     tenants: usize,
     woken: usize,
@@ -27,11 +27,11 @@ struct Scale {
 const SMALL: Scale = Scale { tenants: 100, woken: 24, places: 4 };
 /// For `make chaos`.
 const LARGE: Scale = Scale { tenants: 500, woken: 200, places: 20 };
-/// How long all Tenants may take to be Ready, and how long a caller asks again.
+/// Longest time that all Tenants may take to be Ready, and for which a caller asks again.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Requests to the API server at a time.
 const AT_ONCE: usize = 50;
-/// How often pods are counted.
+/// Pause between counts of the pods.
 const PACE: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]

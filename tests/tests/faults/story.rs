@@ -1,4 +1,4 @@
-//! What the operator does for a tenant, from a user's wish until all of it came true.
+//! Stories: what the operator does for a tenant, from a user's wish until all of it came true.
 
 use anyhow::{Result, ensure};
 use roost_tests::{TestNamespace, cluster::PATIENCE, eventually};
@@ -82,7 +82,7 @@ impl Story {
         Ok(())
     }
 
-    /// What came true is still true.
+    /// Checks that what came true is still true.
     pub async fn holds(self, shop: &TestNamespace, class: &str, tenant: &str, uid: &str) -> Result<()> {
         match self {
             Self::Deletion => {

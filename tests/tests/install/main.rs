@@ -1,4 +1,5 @@
 //! Roost itself comes and goes: upgraded, rolled back, uninstalled and installed again, over tenants that exist.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 mod reinstall;
 mod upgrade;

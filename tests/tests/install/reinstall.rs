@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::{CLUSTER, install_this, run};
 
-/// How long a namespace takes with pods in it that seal.
+/// Longest time that a namespace takes to go while pods in it seal.
 const NAMESPACE_GONE: Duration = Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,8 @@ pub struct Named {
     pub name: String,
 }
 
-/// What there is. Macros over numbers have names that begin with `mi`, over texts `ms`; those that are tables `mt`.
+/// All that there is in a database. Macros over numbers have names that begin with `mi`, over texts `ms`; those that
+/// are tables `mt`.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     /// The schema of names that name none.
@@ -133,7 +134,7 @@ fn named(connection: &mut Connection, kind: &str, of: &str, which: &str) -> Resu
     read(connection, (&what, of), which, &format!("schema_name, {kind}_name"))
 }
 
-/// What is asked of things in the tenant's database, each read from JSON.
+/// Reads things of the tenant's database; `what` is the JSON made of each.
 fn read<T: serde::de::DeserializeOwned>(
     connection: &mut Connection,
     (what, of): (&str, &str),

@@ -8,12 +8,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What a child tells, one a line, after this mark.
+/// Mark in front of each word that a child tells, one a line.
 const MARK: &str = "@history ";
-/// The task of a child.
+/// Environment variable that holds a child's task.
 const TASK: &str = "ROOST_TEST_HISTORIES";
 
-/// What a child is to do.
+/// Task of a child.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Task {
     /// Run the history in this file.
@@ -22,7 +22,7 @@ pub enum Task {
     Seeds { first: u64, count: u64, wanted: Option<String>, script: std::path::PathBuf },
 }
 
-/// What a child has to say.
+/// Word of a child to the test that began it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Word {
     /// It begins with this seed.
@@ -33,7 +33,7 @@ pub enum Word {
     Failed { class: String, what: String, script: String },
 }
 
-/// What was in a history.
+/// Counts of what was in a history.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Contents {
     /// Statements that succeeded and failed, by kind.
@@ -45,7 +45,7 @@ pub struct Contents {
 }
 
 impl Task {
-    /// What this process is to do, if it is a child.
+    /// The task of this process, if it is a child.
     pub fn of_this_process() -> Option<Self> {
         std::env::var(TASK).ok().map(|task| serde_json::from_str(&task).unwrap())
     }
@@ -71,7 +71,7 @@ impl Task {
         if status.success() { Ok(()) } else { Err(status.to_string()) }
     }
 
-    /// How a history fails in a child: the kind of failure, and all of it. None if it does not.
+    /// Runs a history in a child. Returns its failure, if any: the kind of failure, and all of it.
     pub fn failure_of(history: &History, folder: &Path, table_off: bool) -> Option<(String, String)> {
         let path = folder.join("script.sql");
         std::fs::write(&path, history.to_string()).unwrap();

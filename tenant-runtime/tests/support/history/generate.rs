@@ -57,7 +57,7 @@ impl Changes {
         }
     }
 
-    /// How many of them a connection may see.
+    /// Number of them that a connection may see.
     fn seen_by(&self, number: u8) -> u64 {
         self.committed + self.own.get(&number).copied().unwrap_or_default()
     }
@@ -79,9 +79,9 @@ pub struct Generator {
     last: u8,
     /// A kind of statement that is chosen often.
     wanted: Option<&'static Kind>,
-    /// The transaction of these failed.
+    /// Connections with a statement that failed: their transaction is to be rolled back.
     failed: BTreeMap<u8, bool>,
-    /// What may have changed the catalog.
+    /// Statements that may have changed the catalog.
     changes: Changes,
     /// The catalog as each connection saw it after so many changes: to read it takes longer than most statements.
     catalogs: BTreeMap<u8, (u64, Arc<Catalog>)>,
@@ -172,7 +172,7 @@ impl Generator {
         Ok(("select", "SELECT 1".into()))
     }
 
-    /// What a connection sees; none if that cannot be read.
+    /// The catalog as a connection sees it; none if it cannot be read.
     fn catalog(&mut self, world: &mut World, number: u8) -> Option<Arc<Catalog>> {
         let changes = self.changes.seen_by(number);
         let known = self.catalogs.get(&number).filter(|(known, _)| changes - known < UNSEEN);

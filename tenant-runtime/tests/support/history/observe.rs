@@ -1,4 +1,4 @@
-//! What can be seen of a database, as labelled texts: two databases are the same if these are.
+//! All that can be seen of a database, as labelled texts: two databases are the same if these are.
 
 use arrow_array::{cast::AsArray as _, types::Int64Type};
 use roost_duckdb::{Connection, EngineError, ErrorKind};
@@ -9,11 +9,11 @@ const TOLD_ROWS: u64 = 100;
 /// Keys of each index that are looked for.
 const KEYS: u64 = 6;
 
-/// What was asked, and what came back: rows, or the kind of an error.
+/// Questions and what came back: rows, or the kind of an error.
 #[derive(Debug, Default)]
 pub struct Observed {
     texts: BTreeMap<String, String>,
-    /// What was looked up: tables, and conditions over the keys of their indexes.
+    /// Lookups that were made: tables, and conditions over the keys of their indexes.
     lookups: Vec<(String, String)>,
 }
 
@@ -205,7 +205,7 @@ impl Observed {
         Ok(accepted)
     }
 
-    /// What differs, with this one's text first. None if nothing does.
+    /// The difference, with this one's text first. None if there is none.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let labels = self.texts.keys().chain(other.texts.keys()).collect::<std::collections::BTreeSet<_>>();
         let text = |of: &Self, label: &str| of.texts.get(label).map_or("nothing".to_owned(), Clone::clone);
@@ -227,7 +227,7 @@ fn relations(connection: &mut Connection) -> Result<Vec<String>, String> {
     texts(connection, sql).map_err(|error| error.to_string())
 }
 
-/// What an index is over.
+/// Key of an index: what it is over.
 struct Key {
     table: String,
     unique: bool,
@@ -238,7 +238,7 @@ struct Key {
 }
 
 impl Key {
-    /// That a row has a key: none of its parts is NULL.
+    /// Condition that a row has a key: none of its parts is NULL.
     fn present(&self) -> String {
         self.parts.iter().map(|part| format!("({part}) IS NOT NULL")).collect::<Vec<_>>().join(" AND ")
     }

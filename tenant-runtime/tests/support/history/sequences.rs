@@ -4,6 +4,11 @@ use super::observe::texts;
 use roost_duckdb::{Connection, ErrorKind};
 use std::collections::BTreeMap;
 
+/// A value by which values of a sequence grow in the order in which they are handed out.
+const fn along(value: i64, increment: i64) -> i64 {
+    value * increment.signum()
+}
+
 /// A sequence as a connection sees it.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -29,10 +34,37 @@ fn read(connection: &mut Connection) -> Result<Vec<Seen>, String> {
     parsed.collect::<Option<_>>().ok_or_else(|| format!("no sequences: {rows:?}"))
 }
 
-/// Values that were handed out, by the id of their sequence.
-type Values = BTreeMap<i64, i64>;
+fn latest(connection: &mut Connection) -> Vec<(i64, Latest)> {
+    let seen = read(connection).unwrap_or_default();
+    seen.iter()
+        .filter_map(|seen| Some((seen.id, Latest { value: seen.last?, increment: seen.increment })))
+        .collect()
+}
 
-/// What each transaction took.
+/// The values that were handed out last, by the id of their sequence.
+#[derive(Debug, Default)]
+struct Values(BTreeMap<i64, Latest>);
+
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    value: i64,
+    increment: i64,
+}
+
+impl Values {
+    /// Notes a value; false if the sequence was as far before. Whoever alters a sequence sees one of its own, which may be
+    /// behind the others'.
+    fn note(&mut self, id: i64, latest: Latest) -> bool {
+        let on = |value| along(value, latest.increment);
+        let news = self.0.get(&id).is_none_or(|before| on(latest.value) > on(before.value));
+        if news {
+            self.0.insert(id, latest);
+        }
+        news
+    }
+}
+
+/// Values that each transaction took.
 #[derive(Debug, Default)]
 pub struct Taken {
     known: Values,
@@ -43,28 +75,30 @@ pub struct Taken {
 impl Taken {
     /// A connection ran a statement that succeeded. What it committed is told later.
     pub fn note(&mut self, number: u8, connection: &mut Connection) {
-        let seen = read(connection).unwrap_or_default();
-        for (id, last) in seen.iter().filter_map(|seen| Some((seen.id, seen.last?))) {
-            if self.known.insert(id, last) != Some(last) {
-                self.open.entry(number).or_default().insert(id, last);
+        for (id, latest) in latest(connection) {
+            if self.known.note(id, latest) {
+                self.open.entry(number).or_default().note(id, latest);
             }
         }
         if !connection.in_transaction() {
-            self.committed.extend(self.open.remove(&number).unwrap_or_default());
+            for (id, latest) in self.open.remove(&number).unwrap_or_default().0 {
+                self.committed.note(id, latest);
+            }
         }
     }
 
-    /// What this connection took is rolled back, or was taken by a statement that failed.
+    /// Forgets what this connection took: it is rolled back, or was taken by a statement that failed.
     pub fn forget(&mut self, number: u8, connection: &mut Connection) {
         self.open.remove(&number);
-        let seen = read(connection).unwrap_or_default();
-        self.known.extend(seen.iter().filter_map(|seen| Some((seen.id, seen.last?))));
+        for (id, latest) in latest(connection) {
+            self.known.note(id, latest);
+        }
     }
 
     /// The ends between which each sequence must be where the commits are replayed, by name.
     pub fn bounds(&self, connection: &mut Connection) -> Result<Vec<Bounds>, String> {
         let bounds = |seen: Seen| Bounds {
-            least: self.committed.get(&seen.id).copied(),
+            least: self.committed.0.get(&seen.id).map(|latest| latest.value),
             most: seen.last,
             increment: seen.increment,
             first: seen.first,
@@ -74,7 +108,7 @@ impl Taken {
     }
 }
 
-/// Where a sequence must be.
+/// Bounds within which a sequence must go on.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     name: String,
@@ -101,11 +135,12 @@ pub fn out_of_bounds(
         };
         let least = least.map_or(*first, |value| value + increment);
         let most = most.map_or(*first, |value| value + increment);
-        let latest = most + (looks - 1) * increment;
         // `most` is before `least` where DuckDB itself took numbers back: a transaction that alters a sequence does so
         // with those that others took meanwhile.
-        let on = |value: i64| value * increment.signum();
-        if !(on(least).min(on(most))..=on(least).max(on(latest))).contains(&on(next)) {
+        let on = |value| along(value, *increment);
+        let (least, most) = if on(most) < on(least) { (most, least) } else { (least, most) };
+        let latest = most + (looks - 1) * increment;
+        if !(on(least)..=on(latest)).contains(&on(next)) {
             wrong.push(format!("sequence {name} gives {next}, not from {least} to {latest}"));
         }
     }

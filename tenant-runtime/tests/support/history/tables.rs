@@ -10,6 +10,9 @@ const fn kind(name: &'static str, weight: u32, write: fn(&mut Scene<'_>) -> Opti
     Kind { name, weight, write }
 }
 
+/// Rows that one thread works on at most: a row group.
+const ONE_THREAD: u64 = 122_880;
+
 pub const KINDS: &[Kind] = &[
     kind("create table", 8, |scene| create_table(scene, "CREATE TABLE")),
     kind("create table if not exists", 1, |scene| create_table(scene, "CREATE TABLE IF NOT EXISTS")),
@@ -212,6 +215,8 @@ fn add_column(scene: &mut Scene<'_>, default: u8) -> Option<String> {
             let n = number(scene.random);
             format!("{name} {type} DEFAULT {}", expression(&r#type, &n))
         }
+        // Threads number the row groups of a larger table in any order.
+        _ if table.rows > ONE_THREAD => return None,
         _ => {
             let sequences = &scene.catalog.sequences;
             format!("{name} INTEGER DEFAULT nextval('{}')", scene.named(sequences)?)

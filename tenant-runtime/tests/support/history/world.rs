@@ -34,12 +34,12 @@ const SHIPPING: Duration = Duration::from_mins(1);
 
 type Client = Box<dyn DerefMut<Target = Connection> + Send>;
 
-/// What is not as it must be, and where it showed.
+/// Something that is not as it must be, and where it showed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What was being done.
+    /// Stage at which it showed.
     pub stage: &'static str,
-    /// What went wrong.
+    /// Text of what is wrong.
     pub what: String,
 }
 
@@ -69,7 +69,7 @@ pub struct World {
     disk: tempfile::TempDir,
     life: Life,
     clients: BTreeMap<u8, Client>,
-    /// What was done so far.
+    /// Steps taken so far.
     done: Vec<Step>,
     /// Each commit, with the number of steps done when it was there.
     commits: Vec<(Lsn, usize)>,
@@ -84,13 +84,13 @@ pub struct World {
     pub exports: bool,
 }
 
-/// What a history left.
+/// State that a history left.
 struct State {
     observed: Observed,
     sequences: Vec<Bounds>,
 }
 
-/// What was replayed after a kill: steps, by their numbers, and bytes of the log.
+/// Part of a history that was replayed after a kill: steps, by their numbers, and bytes of the log.
 pub struct Replayed {
     pub steps: Range<usize>,
     pub log: Vec<u8>,
@@ -194,12 +194,13 @@ impl World {
         self.life.stop_shipping();
         let durable = self.life.served.branch.durable();
         let last = self.commits.iter().rev().find(|(commit, _)| *commit <= durable);
-        let steps = last.map_or(0, |(_, steps)| *steps);
+        // A publish writes down what sequences handed out, also to transactions that were rolled back since the last commit.
+        let steps = last.map_or(0, |(_, steps)| *steps).max(self.published);
         let log = match durable.offset {
             0 => Bytes::new(),
             end => self.life.served.database.read_wal(0..end).await.map_err(failed("reading the log"))?,
         };
-        *replayed = Some(Replayed { steps: self.published.min(steps)..steps, log: log.to_vec() });
+        *replayed = Some(Replayed { steps: self.published..steps, log: log.to_vec() });
         let expected =
             if held || self.dead { undisturbed(&self.done[..steps]).await? } else { self.state()? };
         self.read_as_a_worker(&expected).await?;
@@ -215,7 +216,7 @@ impl World {
         expected.is_kept("opened again", &last.served.engine, 2)
     }
 
-    /// What is committed; transactions that are open are rolled back.
+    /// The committed state; transactions that are open are rolled back.
     fn state(&mut self) -> Result<State, Failure> {
         const STAGE: &str = "reading the state before";
         self.clients.clear();
@@ -291,7 +292,7 @@ impl State {
     }
 }
 
-/// What these steps leave where nobody is killed.
+/// Takes these steps in a world where nobody is killed, and returns the state that they leave.
 async fn undisturbed(steps: &[Step]) -> Result<State, Failure> {
     let mut world = World::new(Durability::Asynchronous).await;
     for step in steps {
