@@ -10,7 +10,7 @@ use crate::shared::{
     DeletionPolicy, Endpoint, OperatingMode, PositionSummary, ServingState, StorageLocation,
 };
 
-/// What the author of a Branch decides.
+/// Desired state of a Branch, as its author writes it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "roostdb.dev",
@@ -73,7 +73,7 @@ pub struct BranchSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::DNS_SUBDOMAIN))]
     pub class_name: Option<String>,
-    /// How long after its creation the object is deleted; never if absent.
+    /// Time after its creation at which the object is deleted; never if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
     /// Running (default), or Suspended: connections are refused and nothing wakes it.
@@ -113,7 +113,7 @@ pub struct BranchOrigin {
     pub snapshot_name: Option<String>,
 }
 
-/// What the operator found and did.
+/// Observed state of a Branch: what the operator found and did.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BranchStatus {
@@ -153,7 +153,7 @@ pub struct BranchStatus {
     /// Position at which it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<PositionSummary>,
-    /// While serving: how much a crash would lose, at the last report.
+    /// Age of the oldest commit that a crash would lose, at the last report while serving; absent below a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
     /// The oldest moment that it can be recovered at.

@@ -45,7 +45,7 @@ pub struct TenantClassSpec {
     /// Shape of runtime pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimePods>,
-    /// How DuckDB runs.
+    /// DuckDB's memory, threads and settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
     /// When a tenant counts as idle.
@@ -55,12 +55,12 @@ pub struct TenantClassSpec {
     /// Tenant, but never for less than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
-    /// What queries wait for that write nothing; Strict if absent. Relaxed: they tell what is committed on the pod even if
-    /// a crash may still lose it, and go on while object storage is away.
+    /// Guarantee of answers to queries that write nothing; Strict if absent. Relaxed: they tell what is committed on
+    /// the pod even if a crash may still lose it, and go on while object storage is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<Reads>,
-    /// How far back point-in-time recovery reaches; 168h if absent. What is older is deleted from the bucket, unless a
-    /// snapshot or branch keeps it.
+    /// Time that point-in-time recovery reaches back; 168h if absent. What is older is deleted from the bucket, unless
+    /// a snapshot or branch keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_window: Option<Duration>,
     /// Ceilings.
@@ -104,16 +104,17 @@ pub struct Storage {
     /// Whether the bucket is part of the path instead of the host name; false if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
-    /// How Roost proves who it is to the bucket.
+    /// Credentials by which Roost proves to the bucket who it is.
     pub credentials: Credentials,
     /// Secret of the operator's namespace whose key ca.crt holds the private CA of the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretReference>,
-    /// What runtime pods may reach instead of the default, which is port 443 outside private and metadata ranges.
+    /// Destinations that runtime pods may reach instead of the default, which is port 443 outside private and metadata
+    /// ranges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub egress: Option<Vec<EgressRule>>,
-    /// How often each tenant may write to its WAL in the bucket, for every such write has its price.
+    /// Rate at which each tenant may write to its WAL in the bucket, for every such write has its price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_budget: Option<PutBudget>,
     /// Clusters whose data this class may take over, for disaster recovery.
@@ -134,15 +135,16 @@ pub struct Encryption {
     pub key_name: String,
 }
 
-/// How often each tenant may write to its WAL in the bucket. Beyond it commits wait to share a write.
+/// Rate at which each tenant may write to its WAL in the bucket. Beyond it commits wait to share a write.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutBudget {
-    /// How many writes may be saved up; 20 if absent.
+    /// Number of writes that may be saved up; 20 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub burst: Option<i32>,
-    /// How many a second in the long run; 2 if absent, at most 24 dollars a month on R2. 1 where the class is Asynchronous.
+    /// Writes a second in the long run; if absent 2, at most 24 dollars a month on R2, or 1 where the class is
+    /// Asynchronous.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub per_second: Option<i32>,
@@ -165,7 +167,7 @@ impl schemars::JsonSchema for ClassAdoption {
     }
 }
 
-/// How Roost proves who it is to the bucket: exactly one member.
+/// Credentials by which Roost proves to the bucket who it is: exactly one member.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -235,7 +237,7 @@ pub struct RuntimePods {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::DNS_SUBDOMAIN))]
     pub runtime_class_name: Option<String>,
-    /// How long a pod may take to publish and seal when it is told to go; 120s if absent.
+    /// Longest time that a pod may take to publish and seal when it is told to go; 120s if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub termination_grace_period: Option<Duration>,
 }
@@ -244,11 +246,11 @@ pub struct RuntimePods {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceList {
-    /// What the scheduler sets aside.
+    /// Amounts that the scheduler sets aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantities")]
     pub requests: Option<BTreeMap<String, Quantity>>,
-    /// What the kernel enforces.
+    /// Ceilings that the kernel enforces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantities")]
     pub limits: Option<BTreeMap<String, Quantity>>,
@@ -279,7 +281,7 @@ pub struct Toleration {
     pub toleration_seconds: Option<i64>,
 }
 
-/// How DuckDB runs.
+/// DuckDB's memory, threads and settings.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Engine {
@@ -325,17 +327,17 @@ pub struct Idle {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// How many runtime pods of this class may exist at once; 100 if absent. At this ceiling a wake asks the tenant
-    /// that was idle longest to seal, and waits while none is idle.
+    /// Number of runtime pods of this class that may exist at once; 100 if absent. At this ceiling a wake asks the
+    /// tenant that was idle longest to seal, and waits while none is idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub active: Option<i32>,
-    /// How long a statement may run; 10m if absent.
+    /// Longest time that a query may take, with all its statements; 10m if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_timeout: Option<Duration>,
 }
 
-/// What the operator found.
+/// Observed state of a TenantClass: what the operator found.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantClassStatus {

@@ -16,7 +16,7 @@ pub enum DefinitionError {
     Shape {
         /// Name of the definition.
         name: String,
-        /// What serde said.
+        /// Error that serde gave.
         source: serde_json::Error,
     },
     /// The definition cannot be written as YAML; a bug of this crate.
@@ -24,18 +24,18 @@ pub enum DefinitionError {
     Yaml {
         /// Name of the definition.
         name: String,
-        /// What serde said.
+        /// Error that serde gave.
         source: serde_yaml::Error,
     },
 }
 
-/// All four, sorted by name.
+/// All four definitions, sorted by name.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, DefinitionError> {
     [Branch::crd(), Snapshot::crd(), TenantClass::crd(), Tenant::crd()].into_iter().map(finished).collect()
 }
 
-/// What the derives emit, without `nullable`: a field that is null would satisfy `has()` and slip through the
-/// immutability rules, so the API server refuses nulls instead.
+/// Finishes what the derives emit by leaving out `nullable`: a field that is null would satisfy `has()` and slip
+/// through the immutability rules, so the API server refuses nulls instead.
 fn finished(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, DefinitionError> {
     let name = crd.metadata.name.clone().unwrap_or_default();
     let shape = |source| DefinitionError::Shape { name: name.clone(), source };

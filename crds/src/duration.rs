@@ -3,10 +3,11 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use roost_protocol::duration::{self, InvalidDuration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What the schema accepts: one to three parts, each a number of at most five digits and a unit.
+/// Texts that the schema accepts: one to three parts, each a number of at most five digits and a unit.
 pub const PATTERN: &str = "^([0-9]{1,5}(h|m|s)){1,3}$";
 /// Longest text that [`PATTERN`] accepts.
 pub const MAX_LENGTH: usize = 18;
@@ -17,11 +18,6 @@ pub struct Duration {
     text: String,
     seconds: u64,
 }
-
-/// Text that is no [`Duration`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a duration: write hours, minutes and seconds such as 90s, 10m or 1h30m")]
-pub struct InvalidDuration(pub String);
 
 impl Duration {
     /// The duration of `seconds` seconds, written in the largest units that fit the pattern.
@@ -84,30 +80,12 @@ impl FromStr for Duration {
     type Err = InvalidDuration;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidDuration(text.chars().take(MAX_LENGTH * 2).collect());
-        let mut seconds = 0;
-        let mut parts = 0;
-        let mut digits = String::new();
-        for character in text.chars() {
-            let unit = match character {
-                '0'..='9' if digits.len() < 5 => {
-                    digits.push(character);
-                    continue;
-                }
-                'h' => 3600,
-                'm' => 60,
-                's' => 1,
-                _ => return Err(invalid()),
-            };
-            let count: u64 = digits.parse().map_err(|_| invalid())?;
-            digits.clear();
-            seconds += count * unit;
-            parts += 1;
+        let read = duration::parse(text)?;
+        // A spec counts in seconds.
+        if text.contains("ms") {
+            return Err(InvalidDuration::of(text));
         }
-        if parts == 0 || parts > 3 || !digits.is_empty() {
-            return Err(invalid());
-        }
-        Ok(Self { text: text.to_owned(), seconds })
+        Ok(Self { text: text.to_owned(), seconds: read.as_secs() })
     }
 }
 

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_units() {
+    fn only_whole_units_that_can_be_read_count() {
         let table = [
             ("0", Some(0)),
             ("2", Some(2)),

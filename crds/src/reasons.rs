@@ -24,7 +24,7 @@ impl Truth {
     }
 }
 
-/// What a reason says about each condition.
+/// Row of the table: the status that a reason gives each condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Ready.
@@ -72,12 +72,12 @@ macro_rules! reasons {
                 Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
             }
 
-            /// What it says about each condition.
+            /// Its row of the table: the status of each condition.
             pub const fn row(self) -> Row {
                 match self { $(Self::$name => $row,)+ }
             }
 
-            /// What it means, for the documentation.
+            /// Its meaning, for the documentation.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+),)+ }
             }

@@ -1,4 +1,4 @@
-//! What a spec means where it says nothing: the defaults, in one place, and the bounds of the class.
+//! Meaning of a spec where it says nothing: the defaults, in one place, and the bounds of the class.
 //!
 //! Nothing here is written into a spec; resolved values go to status and to pods.
 
@@ -24,7 +24,7 @@ pub const IDLE_MAX_SECONDS: u64 = 24 * 3600;
 pub const TERMINATION_GRACE_SECONDS: u64 = 120;
 /// Time a statement may run, in seconds.
 pub const STATEMENT_TIMEOUT_SECONDS: u64 = 10 * 60;
-/// How far back point-in-time recovery reaches, in seconds.
+/// Time that point-in-time recovery reaches back, in seconds.
 pub const RECOVERY_WINDOW_SECONDS: u64 = 168 * 3600;
 /// Runtime pods of a class at once.
 pub const ACTIVE: u32 = 100;
@@ -114,7 +114,7 @@ impl TenantClassSpec {
         std::time::Duration::from_secs(seconds.clamp(min, max))
     }
 
-    /// How long a tenant is idle at least before it is put to sleep, also to make room for another one.
+    /// Least time that a tenant is idle before it is put to sleep, also to make room for another one.
     pub fn idle_least(&self) -> std::time::Duration {
         std::time::Duration::from_secs(self.idle_bounds().0)
     }
@@ -128,26 +128,26 @@ impl TenantClassSpec {
         (min, seconds(idle.max.as_ref(), IDLE_MAX_SECONDS.max(min)).max(min))
     }
 
-    /// How far back point-in-time recovery reaches.
+    /// Time that point-in-time recovery reaches back.
     pub fn recovery_window(&self) -> std::time::Duration {
         std::time::Duration::from_secs(
             self.recovery_window.as_ref().map_or(RECOVERY_WINDOW_SECONDS, Duration::as_secs),
         )
     }
 
-    /// How long a statement may run.
+    /// Longest time that a query may take.
     pub fn statement_timeout(&self) -> std::time::Duration {
         let stated = self.limits.as_ref().and_then(|limits| limits.statement_timeout.as_ref());
         std::time::Duration::from_secs(stated.map_or(STATEMENT_TIMEOUT_SECONDS, Duration::as_secs))
     }
 
-    /// How many runtime pods may exist at once.
+    /// Number of runtime pods that may exist at once.
     pub fn active(&self) -> u32 {
         let stated = self.limits.as_ref().and_then(|limits| limits.active);
         stated.and_then(|active| u32::try_from(active).ok()).unwrap_or(ACTIVE)
     }
 
-    /// How long a pod may take to publish and seal.
+    /// Longest time that a pod may take to publish and seal.
     pub fn termination_grace(&self) -> std::time::Duration {
         let stated = self.runtime.as_ref().and_then(|runtime| runtime.termination_grace_period.as_ref());
         std::time::Duration::from_secs(stated.map_or(TERMINATION_GRACE_SECONDS, Duration::as_secs))
@@ -159,13 +159,13 @@ impl TenantClassSpec {
         stated.unwrap_or_else(|| Quantity::new(CACHE_SIZE))
     }
 
-    /// What DuckDB may spill, in bytes: half of the cache volume, so that spilling alone does not fill it.
+    /// Bytes that DuckDB may spill: half of the cache volume, so that spilling alone does not fill it.
     pub fn spill_limit(&self) -> u64 {
         self.cache_size().units().unwrap_or_default() / 2
     }
 
-    /// What the local copy of the database should take, in bytes: the other half, less room for the WAL and for what
-    /// is on its way into the cache.
+    /// Bytes that the local copy of the database should take: the other half, less room for the WAL and for what is on
+    /// its way into the cache.
     pub fn cache_limit(&self) -> u64 {
         let size = self.cache_size().units().unwrap_or_default();
         size / 2 - size / 16
@@ -189,7 +189,7 @@ impl TenantSpec {
         self.operating_mode.unwrap_or_default()
     }
 
-    /// What happens to the data on deletion.
+    /// Policy for the data on deletion.
     pub fn deletion_policy(&self) -> DeletionPolicy {
         self.deletion_policy.unwrap_or_default()
     }
@@ -201,7 +201,7 @@ impl BranchSpec {
         self.operating_mode.unwrap_or_default()
     }
 
-    /// What happens to the data on deletion.
+    /// Policy for the data on deletion.
     pub fn deletion_policy(&self) -> DeletionPolicy {
         self.deletion_policy.unwrap_or_default()
     }
@@ -225,7 +225,7 @@ impl SnapshotSpec {
         self.format.unwrap_or_default()
     }
 
-    /// What happens to the data on deletion.
+    /// Policy for the data on deletion.
     pub fn deletion_policy(&self) -> DeletionPolicy {
         self.deletion_policy.unwrap_or_default()
     }

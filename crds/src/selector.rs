@@ -16,13 +16,13 @@ pub struct NamespaceSelector {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::labels")]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// What else is asked of its labels.
+    /// Further requirements that its labels fulfil.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub match_expressions: Option<Vec<LabelRequirement>>,
 }
 
-/// What is asked of one label.
+/// A requirement that one label fulfils.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -34,9 +34,9 @@ pub struct LabelRequirement {
     /// The label's key.
     #[schemars(length(min = 1, max = 317))]
     pub key: String,
-    /// How the label is looked at.
+    /// Test of the label: In and NotIn compare its value with values, Exists and DoesNotExist ask whether it is there.
     pub operator: LabelOperator,
-    /// What In and NotIn compare with.
+    /// Values that In and NotIn compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(max = 63)))]
     pub values: Option<Vec<String>>,

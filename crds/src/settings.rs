@@ -6,7 +6,7 @@
 pub struct AllowedSetting {
     /// DuckDB's name.
     pub name: &'static str,
-    /// What it does, for the documentation.
+    /// Its effect, for the documentation.
     pub purpose: &'static str,
 }
 

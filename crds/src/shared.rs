@@ -16,8 +16,8 @@ pub enum OperatingMode {
     Suspended,
 }
 
-/// What happens to the data when the object is deleted. Retain (default): it stays in the bucket. Delete: it is
-/// deleted before the object goes.
+/// Policy for the data when the object is deleted. Retain (default): it stays in the bucket. Delete: it is deleted
+/// before the object goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// The data stays in the bucket.
@@ -27,24 +27,26 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// What answers wait for. Synchronous: until what they tell is in object storage, so that nothing acknowledged is ever
-/// lost. Asynchronous: nothing; a crash loses what was committed in the last second.
+/// Guarantee that answers wait for. Synchronous: what they tell is in object storage, so that nothing acknowledged is
+/// ever lost. Asynchronous: none; a crash loses what was committed in the last second, or since a commit
+/// that waits for a publish: a minute and a half at most while the bucket answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Durability {
-    /// Nothing; a crash loses what was committed in the last second.
+    /// Answers wait for nothing; a crash loses what was committed in the last second, or since a commit that waits for a
+    /// publish.
     Asynchronous,
-    /// Until what they tell is in object storage.
+    /// Answers wait until what they tell is in object storage.
     #[default]
     Synchronous,
 }
 
-/// What queries that write nothing wait for. Strict: until what they tell is in object storage, and a recent proof that
-/// their pod owns the branch. Relaxed: nothing while object storage is away; see docs/durability.md.
+/// Guarantee of answers to queries that write nothing. Strict: what they tell is in object storage, and a recent proof
+/// shows that their pod owns the branch. Relaxed: none while object storage is away; see docs/durability.md.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Reads {
-    /// Nothing while object storage is away.
+    /// Queries that write nothing wait for nothing while object storage is away.
     Relaxed,
-    /// Until what they tell is in object storage, and a proof of ownership.
+    /// They wait until what they tell is in object storage, and for a proof of ownership.
     #[default]
     Strict,
 }
@@ -189,10 +191,10 @@ pub struct SnapshotSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WakeFailure {
-    /// A reason of the table: CeilingReached or WakeFailed.
+    /// A reason of the table: CeilingReached, WakeFailed or EncryptionKeyInvalid.
     #[schemars(length(max = 64))]
     pub reason: String,
-    /// What happened, why, what to do.
+    /// Text for people: what happened, why, what to do.
     #[schemars(length(max = 1024))]
     pub message: String,
     /// Generation of the spec that was to be woken.

@@ -9,7 +9,7 @@ use crate::Duration;
 use crate::schema;
 use crate::shared::{DeletionPolicy, PositionSummary, SnapshotFormat, StorageLocation};
 
-/// What the author of a Snapshot decides. Immutable but ttl.
+/// Desired state of a Snapshot, as its author writes it. Immutable but for ttl.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "roostdb.dev",
@@ -62,7 +62,8 @@ pub struct SnapshotSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub time: Option<Time>,
-    /// How long after its completion, or after its creation if that is later, the object is deleted; never if absent.
+    /// Time after its completion, or after its creation if that is later, at which the object is deleted; never if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
     /// Retain (default) leaves the data in the bucket when the object is deleted; Delete deletes it.
@@ -103,7 +104,7 @@ pub struct TableSize {
     pub size: u64,
 }
 
-/// What the operator found and did.
+/// Observed state of a Snapshot: what the operator found and did.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotStatus {
@@ -159,7 +160,7 @@ pub struct SnapshotStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub engine_version: Option<String>,
-    /// How often it was tried; bounded by the operator.
+    /// Number of times that it was tried; bounded by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::count")]
     pub attempts: Option<u32>,

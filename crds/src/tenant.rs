@@ -10,7 +10,7 @@ use crate::shared::{
     DeletionPolicy, Durability, Endpoint, OperatingMode, PositionSummary, ServingState, SnapshotSummary,
 };
 
-/// What the author of a Tenant decides. All optional: `spec: {}` is a working tenant.
+/// Desired state of a Tenant, as its author writes it. All optional: `spec: {}` is a working tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "roostdb.dev",
@@ -54,13 +54,13 @@ pub struct TenantSpec {
     /// Running (default), or Suspended: connections are refused and nothing wakes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_mode: Option<OperatingMode>,
-    /// How long without work before it is sealed and its pod removed; within the class's bounds.
+    /// Time without work after which it is sealed and its pod removed; within the class's bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
-    /// What answers wait for: the class's if absent. Where it is less than the class's, the class's holds.
+    /// Guarantee that answers wait for: the class's if absent. Where it is less than the class's, the class's holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
-    /// What the database starts from; empty if absent. Immutable.
+    /// Source that the database starts from; an empty database if absent. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<TenantSource>,
     /// Takes over data that another owner wrote, and names whom it takes it from.
@@ -71,7 +71,7 @@ pub struct TenantSpec {
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
-/// What a database starts from: exactly one member.
+/// Source that a database starts from: exactly one member.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -155,7 +155,7 @@ pub struct Adoption {
     pub namespace_uid: String,
 }
 
-/// What the operator found and did.
+/// Observed state of a Tenant: what the operator found and did.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantStatus {
@@ -188,10 +188,10 @@ pub struct TenantStatus {
     /// Last published position of the branch main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<PositionSummary>,
-    /// While serving: how much a crash would lose, at the last report.
+    /// Age of the oldest commit that a crash would lose, at the last report while serving; absent below a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_lag: Option<Duration>,
-    /// What answers wait for, unless a request says otherwise.
+    /// Guarantee that answers wait for, unless a request says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
     /// The key of its class that wraps its data key; absent if it is not encrypted.

@@ -1,4 +1,4 @@
-//! What holds for every schema, whatever the types look like.
+//! Rules that hold for every schema, whatever the types look like.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 

@@ -1,34 +1,24 @@
-//! What goes on in the engine, for the decision to evict.
-use std::sync::Mutex;
-use std::sync::PoisonError;
+//! Activity of the engine, for the decision to evict.
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
-/// What goes on in an engine.
+/// Activity of an engine at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
     /// Statements and requests that have not ended.
     pub running: usize,
     /// Explicit transactions that are open.
     pub open_transactions: usize,
-    /// When the last request came; when the engine was opened if none did.
-    pub last_received: Instant,
 }
 
 /// The counters behind [`Activity`].
 pub(crate) struct ActivityCounters {
     running: AtomicUsize,
     open_transactions: AtomicUsize,
-    last_received: Mutex<Instant>,
 }
 
 impl ActivityCounters {
     pub fn new() -> Self {
-        Self {
-            running: AtomicUsize::new(0),
-            open_transactions: AtomicUsize::new(0),
-            last_received: Mutex::new(Instant::now()),
-        }
+        Self { running: AtomicUsize::new(0), open_transactions: AtomicUsize::new(0) }
     }
 
     /// A statement or request begins.
@@ -39,10 +29,6 @@ impl ActivityCounters {
     /// It has ended.
     pub fn ended(&self) {
         self.running.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    pub fn received(&self) {
-        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     pub fn transaction_opened(&self) {
@@ -57,7 +43,6 @@ impl ActivityCounters {
         Activity {
             running: self.running.load(Ordering::SeqCst),
             open_transactions: self.open_transactions.load(Ordering::Relaxed),
-            last_received: *self.last_received.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum OpenError {
     /// DuckDB refused a step.
     #[error("DuckDB failed to {step}: {source}")]
     Engine {
-        /// What was being done.
+        /// Step that DuckDB refused; it follows "failed to" in the message.
         step: &'static str,
         /// DuckDB's error.
         source: EngineError,
@@ -48,7 +48,7 @@ pub struct QueryError {
     pub sqlstate: &'static str,
     /// DuckDB's error type (`Binder`), when the error is DuckDB's.
     pub error_type: Option<&'static str>,
-    /// What happened.
+    /// Text of the error, without its type.
     pub message: String,
     /// Byte offset into the request's SQL, where known.
     pub position: Option<usize>,
@@ -56,7 +56,7 @@ pub struct QueryError {
     pub hint: Option<Box<str>>,
     /// The policy's stable name for what it refused.
     pub refusal: Option<Box<str>>,
-    /// How many statements of the request, from its first, were executed and stay so, for what they changed is
+    /// Number of statements of the request, from its first, that were executed and stay so, for what they changed is
     /// committed; none if the request has committed nothing.
     pub committed_statements: Option<u32>,
     /// It came from a commit, and does not tell whether that was done.
@@ -83,7 +83,7 @@ impl QueryError {
         }
     }
 
-    /// The same, of a request that has committed so much.
+    /// The same error, of a request of which so many statements are committed; none if it has committed nothing.
     pub(crate) fn after(mut self, committed_statements: Option<u32>) -> Self {
         self.committed_statements = committed_statements;
         self
@@ -94,7 +94,7 @@ impl QueryError {
         self
     }
 
-    /// What everybody is told once a fatal error has killed the engine.
+    /// Makes the error that everybody gets once a fatal error has killed the engine.
     pub fn failed_engine() -> Self {
         Self::new(ErrorCode::EngineFailed, "The engine met a fatal error and is starting again")
             .hint("Try again in a few seconds")
@@ -148,7 +148,8 @@ fn meaning(kind: ErrorKind) -> (ErrorCode, &'static str) {
     }
 }
 
-/// What DuckDB's subtype and kind of object add to the table.
+/// Finds a SQLSTATE that says more than the table's, by DuckDB's subtype of the error and the kind of object; none if
+/// there is none.
 fn finer(kind: ErrorKind, subtype: &str, object: &str) -> Option<&'static str> {
     Some(match (kind, subtype, object) {
         (ErrorKind::Catalog, "MISSING_ENTRY", "Schema") => "3F000",

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Names that DuckDB gives its own databases.
 const RESERVED_NAMES: [&str; 4] = ["main", "memory", "system", "temp"];
 
-/// What opening gives.
+/// An instance that was opened, with our own connection and the guard of its sessions.
 pub(crate) struct Opened {
     pub instance: Database,
     pub own: Connection,
@@ -33,7 +33,7 @@ pub(crate) fn open(config: &EngineConfig, vfs: Arc<dyn Vfs>, walls: &Walls) -> R
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let instance =
         Database::open_in_memory(&options, seen, Arc::clone(&guard) as _).map_err(step("start"))?;
-    // What DuckDB by itself cannot replay, it does not find either.
+    // In that test DuckDB replays as it does by itself: the connection for it is not placed in the database.
     let place = !broken(Mutation::ShipWhatIsNotProven);
     instance
         .define_storage(&other_names(config), place)

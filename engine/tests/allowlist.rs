@@ -1,4 +1,4 @@
-//! What must work behind every wall: the allowlists are wide enough.
+//! Statements that must work behind every wall: the allowlists are wide enough.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 mod tpch;
@@ -36,7 +36,7 @@ async fn tpch_1_to_22() {
 }
 
 #[tokio::test]
-async fn data_definition() {
+async fn objects_are_created_altered_and_dropped() {
     let cases = [
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR NOT NULL, n INT DEFAULT 3 CHECK (n > 0), u INT UNIQUE)",
         "CREATE TABLE child (id INT REFERENCES t (id), twice INT GENERATED ALWAYS AS (id * 2))",
@@ -101,7 +101,7 @@ async fn data_definition() {
 }
 
 #[tokio::test]
-async fn data_manipulation() {
+async fn rows_are_inserted_updated_and_deleted() {
     let cases = [
         "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR, created TIMESTAMPTZ DEFAULT now())",
         "INSERT INTO t (id, v) VALUES (1, 'a'), (2, 'b')",
@@ -225,13 +225,13 @@ const QUERIES: [&str; 77] = [
 ];
 
 #[tokio::test]
-async fn queries() {
+async fn queries_of_every_kind_are_answered() {
     let bench = bench();
     run(&bench.engine, SETUP).await.unwrap();
     all_work(&bench.engine, &QUERIES).await;
 }
 
-/// What only reads works for those who may only read.
+/// Queries that only read work for those who may only read.
 #[tokio::test]
 async fn queries_of_readers() {
     let bench = bench();

@@ -1,4 +1,4 @@
-//! What an error says of the statements before it, and that a request is answered when DuckDB does not listen.
+//! Errors tell which statements before them are committed, and a request is answered when DuckDB does not listen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 

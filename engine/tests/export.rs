@@ -29,7 +29,7 @@ COMMENT ON COLUMN parent.id IS 'key';
 COMMENT ON VIEW v IS 'view';
 "#;
 
-/// What must be equal before and after.
+/// Queries that must give the same before the export and after its restore.
 const CHECKS: [&str; 6] = [
     "SELECT count(*), sum(hash(p)::HUGEINT)::VARCHAR FROM parent p",
     "SELECT id, g, v FROM \"Child\"\"x\" ORDER BY id",

@@ -1,4 +1,5 @@
 //! The write gate over real transactions: closing, checkpoints, the bound, sealing, and that nothing is lost.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 

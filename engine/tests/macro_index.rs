@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 use support::{config, run, vfs};
 
-/// How a life ends.
+/// End of a life of the database, between opening and closing it.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     Checkpoint,
-    /// What was committed is in the WAL, and nowhere else.
+    /// The commits are in the WAL, and nowhere else.
     Crash,
 }
 

@@ -1,10 +1,10 @@
-//! What probes ask the gateway about.
+//! Health of the gateway, for probes and Prometheus.
 
 use crate::{keys::KeysReceiver, metrics::Metrics, operator::EndpointsReceiver};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What readiness and metrics are read from.
+/// Sources of the gateway's readiness and metrics.
 pub struct Health {
     /// Loaded once the operator has made them.
     pub keys: KeysReceiver,
@@ -12,7 +12,7 @@ pub struct Health {
     pub endpoints: EndpointsReceiver,
     /// Set when the gateway is about to leave.
     pub leaving: CancellationToken,
-    /// What to show.
+    /// Metrics to show.
     pub metrics: Arc<Metrics>,
 }
 

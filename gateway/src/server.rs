@@ -22,7 +22,7 @@ pub struct ServerLimits {
     pub connections: u32,
     /// Longest time for a request's headers to arrive, and for a connection to lie idle.
     pub header_timeout: Duration,
-    /// How long requests in flight may take to finish after the server stopped accepting.
+    /// Time that requests in flight may take to finish after the server stopped accepting.
     pub grace: Duration,
 }
 

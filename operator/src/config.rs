@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::{Parser, ValueEnum};
+use roost_protocol::duration;
 
 /// Reconciles Tenants, Snapshots, Branches and TenantClasses, and wakes tenants for the gateway.
 #[derive(Clone, Debug, Parser)]
@@ -45,13 +46,14 @@ pub struct Config {
     #[arg(long, env = "ROOST_LEASE_NAME", default_value = roost_crds::names::LEADER_LEASE)]
     pub lease_name: String,
     /// Longest time one wake may take, waiting for a leaving pod included.
-    #[arg(long, env = "ROOST_WAKE_DEADLINE", default_value = "2m", value_parser = duration)]
+    #[arg(long, env = "ROOST_WAKE_DEADLINE", default_value = "2m", value_parser = duration::parse)]
     pub wake_deadline: Duration,
-    /// How often a class whose bucket does not answer as it should is probed again.
-    #[arg(long, env = "ROOST_PROBE_RETRY", default_value = "1h", value_parser = duration)]
+    /// Pause before a class whose bucket does not answer as it should is probed again; a minute at most where nothing
+    /// answers.
+    #[arg(long, env = "ROOST_PROBE_RETRY", default_value = "1h", value_parser = duration::parse)]
     pub probe_retry: Duration,
-    /// How long after a change the garbage of a tenant is collected.
-    #[arg(long, env = "ROOST_GARBAGE_INTERVAL", default_value = "1h", value_parser = duration)]
+    /// Pause between a change of a tenant and the collection of its garbage.
+    #[arg(long, env = "ROOST_GARBAGE_INTERVAL", default_value = "1h", value_parser = duration::parse)]
     pub garbage_interval: Duration,
     /// Most objects of one tenant that are deleted in a second.
     #[arg(long, env = "ROOST_GARBAGE_DELETES_PER_SECOND", default_value = "100")]
@@ -71,10 +73,6 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
-}
-
-fn duration(text: &str) -> Result<Duration, roost_crds::duration::InvalidDuration> {
-    text.parse::<roost_crds::Duration>().map(|duration| duration.as_std())
 }
 
 impl Config {

@@ -1,4 +1,4 @@
-//! What probes ask the operator about.
+//! Health of the operator, as probes ask for it.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::metrics::Metrics;
 
-/// What readiness and metrics are read from.
+/// State that readiness and metrics are read from.
 pub struct Health {
     waking: AtomicBool,
     metrics: Arc<Metrics>,

@@ -28,7 +28,7 @@ const RENEW_SECONDS: u64 = 5;
 const RETRY: Duration = Duration::from_secs(2);
 /// Longest time that looks under way may take once the lease is lost or the process stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How often slots without a pod are freed.
+/// Pause between looks for slots without a pod, which are freed.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Pause between looks at whether the first lists are complete.
 const SYNC_LOOK: Duration = Duration::from_millis(20);

@@ -24,11 +24,11 @@ use crate::{
     wake::{Limits, Waker, auth::Authenticator, cluster::RealCluster, pods::RealRuntimes, server},
 };
 
-/// How often the keys are looked for until they are there.
+/// Pause between looks for the keys, until they are there.
 const TRUST_LOOK: Duration = Duration::from_secs(1);
-/// How often the serving certificate is made anew.
+/// Pause after which the serving certificate is made anew.
 const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(24);
-/// How long wakes are still accepted after the stop, while the gateway learns of it.
+/// Time for which wakes are still accepted after the stop, while the gateway learns of it.
 const LEAVE_DELAY: Duration = Duration::from_secs(3);
 
 /// Runs until SIGTERM or SIGINT.

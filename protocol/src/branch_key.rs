@@ -1,4 +1,4 @@
-//! How clients, gateway and operator name a branch of a tenant.
+//! The name of a tenant's branch, as clients, gateway and operator use it.
 
 use crate::names::MAIN_BRANCH;
 use std::fmt;

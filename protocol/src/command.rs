@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a command may be presented after it was signed.
+/// Time for which a command may be presented after it was signed.
 pub const COMMAND_VALIDITY: Duration = Duration::from_secs(30);
 
 /// One command for one pod.
@@ -17,9 +17,9 @@ pub struct Command {
     pub pod_uid: String,
     /// When it ceases to be acceptable.
     pub not_after: UnixMillis,
-    /// Accepted once.
+    /// Makes each command different, so that it is accepted once.
     pub nonce: Uuid,
-    /// What to do.
+    /// The order to carry out.
     pub order: Order,
 }
 
@@ -27,7 +27,7 @@ impl Statement for Command {
     const PURPOSE: &'static str = "command";
 }
 
-/// What a runtime can be told. Each is answered with a [`crate::status::RuntimeStatus`].
+/// Order to a runtime, which answers it with a [`crate::status::RuntimeStatus`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Order {

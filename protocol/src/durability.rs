@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// What an answer waits for. The later is the stronger.
+/// Durability that an answer waits for. Later variants are stronger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Durability {
-    /// Nothing: a crash loses what was committed in the last second.
+    /// Nothing: a crash loses what was committed in the last second, or since a commit that waits for a publish.
     Asynchronous,
     /// Object storage: nothing that was acknowledged is ever lost.
     #[default]
@@ -36,37 +36,37 @@ impl FromStr for Durability {
 #[error("the class of this tenant lets no request be less than synchronous; leave the durability out")]
 pub struct TooWeak;
 
-/// What reads wait for. The later is the stronger.
+/// Durability that reads wait for. Later variants are stronger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Reads {
     /// Nothing: they may tell what object storage does not have yet, and go on while it is away.
     Relaxed,
-    /// Until what they tell is in object storage, and a recent proof that this is its only owner.
+    /// Object storage has what they tell, and a recent proof says that this is the branch's only owner.
     #[default]
     Strict,
 }
 
-/// What requests of a tenant get.
+/// Durability that requests of a tenant get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {
     /// The least that a request may ask for: the class's.
     pub floor: Durability,
-    /// What one gets that asks for nothing.
+    /// Durability of a request that asks for none.
     pub default: Durability,
-    /// What those wait for that write nothing.
+    /// Durability of requests that write nothing.
     #[serde(default)]
     pub reads: Reads,
 }
 
 impl Terms {
-    /// Of a class, and of a tenant that may ask for more.
+    /// Makes the terms of a tenant: its own durability, or its class's where it has none or a weaker one.
     pub fn new(class: Durability, tenant: Option<Durability>, reads: Reads) -> Self {
         Self { floor: class, default: tenant.unwrap_or(class).max(class), reads }
     }
 
-    /// What a request gets.
+    /// Finds the durability that a request gets.
     ///
     /// # Errors
     /// When it asks for less than the floor.
@@ -76,13 +76,13 @@ impl Terms {
     }
 }
 
-/// How many segments of WAL a tenant may put into the bucket: what one second leaves over is saved up for bursts.
+/// Budget of WAL segments that a tenant may put into the bucket: what one second leaves over is saved up for bursts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutBudget {
-    /// Most that may be saved up.
+    /// Most segments that may be saved up.
     pub burst: u32,
-    /// What each second adds.
+    /// Segments that each second adds.
     pub per_second: u32,
 }
 

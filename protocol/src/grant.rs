@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// How long a grant may be presented after it was signed.
+/// Time for which a grant may be presented after it was signed.
 pub const GRANT_VALIDITY: Duration = Duration::from_mins(1);
 
 /// One tenant's branch for one pod.
@@ -27,7 +27,7 @@ pub struct Grant {
     pub not_after: UnixMillis,
     /// Makes each grant different; becomes the holder's id in HEAD.
     pub nonce: Uuid,
-    /// Which data.
+    /// The tenant whose data it is.
     pub tenant: TenantIdentity,
     /// Name of the branch, `main` or another.
     pub branch: String,
@@ -36,7 +36,7 @@ pub struct Grant {
     /// The key of the tenant's data, in hexadecimal; none if it is not encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_key: Option<Secret>,
-    /// What the pod is to do.
+    /// The pod's task.
     pub task: Task,
     /// Limits of the engine.
     pub engine: EngineLimits,
@@ -86,7 +86,7 @@ pub struct StorageLocation {
     pub session_token: Option<Secret>,
 }
 
-/// What a pod does with its grant.
+/// Task that a pod does with its grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Task {
@@ -112,10 +112,10 @@ pub struct Serve {
     pub drain_timeout: Duration,
     /// SQL to run in one transaction when the branch was never published.
     pub init_script: Option<String>,
-    /// What answers wait for.
+    /// Durability that answers wait for.
     #[serde(default)]
     pub durability: Terms,
-    /// How many segments of WAL may be written.
+    /// Budget of WAL segments that may be written.
     #[serde(default)]
     pub put_budget: PutBudget,
 }

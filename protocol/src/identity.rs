@@ -16,7 +16,7 @@ pub const MAX_NAME: usize = 63;
     "{what} {name:?} is not valid: use at most {limit} of a-z, 0-9 and '-', starting and ending with a letter or digit"
 )]
 pub struct InvalidName {
-    /// What the name is for.
+    /// Kind of name, such as `tenant name`.
     pub what: &'static str,
     /// The rejected text.
     pub name: String,

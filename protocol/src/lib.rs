@@ -4,6 +4,7 @@
 pub mod branch_key;
 pub mod command;
 pub mod durability;
+pub mod duration;
 pub mod grant;
 pub mod identity;
 pub mod names;

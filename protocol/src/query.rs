@@ -1,5 +1,6 @@
 //! The query API's types: the body that a client posts, and the formats in which it may have the answer.
 
+use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 /// Largest request body of a query, in bytes; [`crate::routes`] tells it of each operation.
@@ -66,19 +67,48 @@ impl Format {
     }
 }
 
+/// Answer to a query in [`Format::Json`]. It is sent piece by piece, so that success is known at its end only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryAnswer {
+    /// Columns of the last statement's result.
+    pub columns: Vec<AnswerColumn>,
+    /// Rows, each with a value for every column; those before the error when there is one.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Rows that the last statement changed; none of one that changes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_changed: Option<u64>,
+    /// All rows are here, and what was committed is as durable as was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complete: bool,
+    /// Reason why the answer is not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// A column of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerColumn {
+    /// Name; not necessarily unique.
+    pub name: String,
+    /// DuckDB's text of the type (`DECIMAL(18,3)`).
+    #[serde(rename = "type")]
+    pub logical_type: String,
+}
+
 /// Answer of `GET .../queries/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueryStatus {
     /// The query's id.
     pub id: uuid::Uuid,
-    /// How far it is, 0 to 100; none when the engine cannot tell.
+    /// Progress in percent, 0 to 100; none when the engine cannot tell.
     pub percentage: Option<f64>,
     /// Rows processed so far.
     pub rows_processed: u64,
     /// Rows to process, as far as known.
     pub total_rows: u64,
-    /// How long it has been running.
+    /// Time that it has been running, in milliseconds.
     pub elapsed_millis: u64,
 }
 
@@ -99,5 +129,18 @@ mod tests {
         ] {
             assert_eq!(Format::from_accept(accept), expected, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_read_whether_it_is_complete_or_not() {
+        let complete = r#"{"columns":[{"name":"i","type":"INTEGER"}],"rows":[[1],[null]],"complete":true}"#;
+        let answer: QueryAnswer = serde_json::from_str(complete).unwrap();
+        assert!(answer.complete && answer.error.is_none() && answer.rows_changed.is_none());
+        assert_eq!(answer.columns[0].logical_type, "INTEGER");
+        assert_eq!(serde_json::to_string(&answer).unwrap(), complete);
+        let problem = Problem::new(crate::problem::ErrorCode::StatementTimeout, "too long");
+        let cut = serde_json::json!({"columns": [], "rows": [], "error": problem});
+        let answer: QueryAnswer = serde_json::from_value(cut).unwrap();
+        assert!(!answer.complete && answer.error == Some(problem));
     }
 }

@@ -1,9 +1,9 @@
-//! What a worker found that tried how far a branch's WAL can be replayed.
+//! The report of a worker that tried how far a branch's WAL can be replayed.
 
 use crate::position::Position;
 use serde::{Deserialize, Serialize};
 
-/// How far a branch opens.
+/// Report on how far a branch opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayReport {
@@ -11,13 +11,13 @@ pub struct ReplayReport {
     pub engine_version: String,
     /// Commits in the WAL after the manifest.
     pub commits: u64,
-    /// How many of them open.
+    /// Number of them that open.
     pub replayed: u64,
     /// The last commit that opens; that of the manifest if `replayed` is 0.
     pub opens: CheckedCommit,
     /// The next one, which does not; none if everything opens.
     pub fails: Option<CheckedCommit>,
-    /// What the engine said of that one, or how it died.
+    /// The engine's error at that one, or how the engine died.
     pub error: Option<String>,
     /// The last commit of the WAL.
     pub end: CheckedCommit,

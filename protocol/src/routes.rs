@@ -362,7 +362,7 @@ mod tests {
         }
     }
 
-    /// What a server registers from a row is what this table's parser reads back as the same row.
+    /// A path that a server registers from a row is read by this table's parser as the same row.
     #[test]
     fn templates_lead_back_to_their_operation() {
         for operation in OPERATIONS {

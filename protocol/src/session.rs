@@ -4,10 +4,10 @@ use crate::{signing::Statement, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a token may be presented after it was signed.
+/// Time for which a token may be presented after it was signed.
 pub const SESSION_VALIDITY: Duration = Duration::from_mins(1);
 
-/// Who may do what in which database.
+/// Statement of who may do what in which database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionToken {
     /// [`crate::PROTOCOL_VERSION`] of the gateway.
@@ -18,7 +18,7 @@ pub struct SessionToken {
     pub branch: String,
     /// Kubernetes user name, for cancelling one's own queries and for the audit log.
     pub user: String,
-    /// What the user may do.
+    /// Role of the user.
     pub role: Role,
     /// When it ceases to be acceptable for a new request.
     pub not_after: UnixMillis,
@@ -28,7 +28,7 @@ impl Statement for SessionToken {
     const PURPOSE: &'static str = "session";
 }
 
-/// What a session may do with the database.
+/// Rights of a session in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {

@@ -13,7 +13,7 @@ pub const MAX_SIGNED_BYTES: usize = 256 * 1024;
 
 /// A document that travels signed.
 pub trait Statement: Serialize + DeserializeOwned {
-    /// What the statement is for; part of what is signed.
+    /// Purpose of the statement; part of what is signed.
     const PURPOSE: &'static str;
 }
 

@@ -1,4 +1,4 @@
-//! What a runtime says of itself: while it lives, and as its last words.
+//! Reports of a runtime on itself: while it lives, and as its last words.
 
 use crate::{position::Position, time::UnixMillis};
 use serde::{Deserialize, Serialize};

@@ -18,11 +18,11 @@ pub struct WakeRequest {
     pub branch: String,
     /// UID of a pod that turned out to be draining or gone: wait for its end instead of naming it again.
     pub not_pod_uid: Option<String>,
-    /// Name a runtime that serves now or answer [`crate::problem::Code::NotFound`]: start nothing, wait for nothing,
-    /// count as no activity. Cancelling or looking at a query must not wake a sleeping tenant.
+    /// Name a runtime that serves now or answer [`crate::problem::ErrorCode::NotFound`]: start nothing, wait for
+    /// nothing, count as no activity. Cancelling or looking at a query must not wake a sleeping tenant.
     #[serde(default)]
     pub only_if_running: bool,
-    /// How long the gateway will wait for the answer.
+    /// Time that the gateway will wait for the answer.
     #[serde(with = "duration_millis")]
     pub patience: Duration,
 }

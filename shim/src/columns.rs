@@ -1,6 +1,6 @@
-//! What statements give back, and its columns.
+//! Kinds of results, and their columns.
 
-/// What a statement gives back.
+/// Kind of result that a statement gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Returns {
     /// Rows.

@@ -23,12 +23,12 @@ impl Connection {
         self.raw.get()
     }
 
-    /// What the guard sees of this connection.
+    /// Id by which the guard knows this connection.
     pub fn id(&self) -> ContextId {
         self.id
     }
 
-    /// Whose statements it carries.
+    /// Origin of its statements.
     pub fn trust(&self) -> Trust {
         self.trust
     }
@@ -141,7 +141,7 @@ pub struct InterruptHandle {
 // SAFETY: both calls lock a weak pointer and then only touch atomics of the connection.
 unsafe impl Sync for InterruptHandle {}
 
-/// How far a statement is.
+/// Progress of a statement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// 0 to 100.

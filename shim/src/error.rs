@@ -113,7 +113,7 @@ impl ErrorKind {
     }
 }
 
-/// What DuckDB (or this layer) reports when a call fails.
+/// An error that DuckDB (or this layer) reports when a call fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineError {
     /// DuckDB's exception type.

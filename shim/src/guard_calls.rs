@@ -1,4 +1,4 @@
-//! What C++ calls to have a plan judged: collects its records, asks the [`PlanGuard`], keeps panics on this side.
+//! Callbacks by which C++ has a plan judged: they collect its records, ask the [`PlanGuard`], keep panics on this side.
 use crate::ffi::{GuardTable, Status, Text, roost_callback_fail};
 use crate::plan::{Caller, ContextId, PlanFacts, PlanGuard, Refusal, Renaming, Stage, Trust};
 use crate::plan_records::add_record;

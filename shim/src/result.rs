@@ -53,7 +53,7 @@ impl ResultStream {
         Arc::clone(&self.schema)
     }
 
-    /// What the statement gives back.
+    /// Kind of result that the statement gives back.
     pub fn returns(&self) -> Returns {
         self.returns
     }

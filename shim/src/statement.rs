@@ -133,7 +133,7 @@ impl Prepared {
         StatementKind::from_code(self.properties().statement)
     }
 
-    /// What it gives back.
+    /// Kind of result that it gives back.
     pub fn returns(&self) -> Returns {
         Returns::from_code(self.properties().returns)
     }

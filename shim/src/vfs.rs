@@ -4,7 +4,7 @@ use std::fmt;
 /// The scheme of every path that reaches a [`Vfs`].
 pub const SCHEME: &str = "roost://";
 
-/// How DuckDB wants a file opened, bit by bit as it asked.
+/// Flags and lock with which DuckDB wants a file opened, bit by bit as it asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct OpenFlags {
     bits: u64,
@@ -90,7 +90,7 @@ impl fmt::Debug for OpenFlags {
     }
 }
 
-/// What a failed file operation means to DuckDB.
+/// Kind of error that DuckDB makes of a failed file operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VfsErrorKind {
     /// The operation failed (DuckDB: IO error).
@@ -105,7 +105,7 @@ pub enum VfsErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct VfsError {
-    /// Which DuckDB error it becomes.
+    /// Kind of error that DuckDB makes of it.
     pub kind: VfsErrorKind,
     /// Shown to the client: no secrets, no local paths.
     pub message: String,
@@ -164,7 +164,7 @@ pub trait VfsFile: Send + Sync + 'static {
     /// Writes all of `data` at the end of the file; how DuckDB writes its WAL.
     fn append(&self, data: &[u8]) -> Result<(), VfsError>;
 
-    /// What was written before is to be durable (how durable is this file system's to define).
+    /// Makes what was written before durable (how durable is this file system's to define).
     fn sync(&self) -> Result<(), VfsError>;
 
     /// Sets the size of the file, in bytes.

@@ -1,4 +1,4 @@
-//! What C++ calls for files: forwards to a [`Vfs`] and keeps panics on this side.
+//! Callbacks by which C++ uses files: they forward to a [`Vfs`] and keep panics on this side.
 use crate::ffi::{Status, Text, VfsTable, roost_callback_fail};
 use crate::vfs::{Lock, OpenFlags, Vfs, VfsError, VfsErrorKind, VfsFile};
 use std::any::Any;

@@ -1,4 +1,4 @@
-//! What the guard sees of each kind of statement.
+//! Facts that the guard sees of each kind of statement.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod support;
 

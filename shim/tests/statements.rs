@@ -1,4 +1,5 @@
 //! Extract, prepare, execute, stream, interrupt.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod support;
 
@@ -202,8 +203,8 @@ fn another_thread_interrupts_and_sees_progress() {
         handle.interrupt();
         known
     });
-    let error =
-        query(&mut client, "SELECT max(sqrt(a.i * b.i)) FROM t a, t b WHERE a.i + b.i % 7 = 3").unwrap_err();
+    // In many tasks for several threads: DuckDB tells the progress between two of those that ours does.
+    let error = query(&mut client, "SELECT max(md5(repeat(i::VARCHAR, 10000))) FROM t").unwrap_err();
     assert_eq!(error.kind, ErrorKind::Interrupt, "{error}");
     assert!(started.elapsed() < DEADLINE, "it stopped");
     let progress = watcher.join().unwrap().expect("progress was seen");
@@ -234,7 +235,7 @@ fn an_interrupt_ends_a_stream_that_is_being_read() {
 }
 
 #[test]
-fn transactions_show() {
+fn a_connection_is_in_a_transaction_from_begin_to_commit_and_no_longer() {
     let (_database, _guard, mut client) = in_memory();
     assert!(!client.in_transaction());
     query(&mut client, "BEGIN").unwrap();

@@ -13,7 +13,7 @@ const RUNS: usize = 200;
 /// A database that met a FATAL error is used up, and opening one takes longer than the query.
 const FATAL_RUNS: usize = 60;
 
-/// How many runs had which outcome.
+/// Number of runs by their outcome.
 type Outcomes = BTreeMap<String, usize>;
 
 fn note(outcomes: &mut Outcomes, error: &EngineError) {

@@ -39,7 +39,7 @@ pub enum WriteError {
     /// It did not take effect.
     #[error(transparent)]
     Refused(#[from] ObjectError),
-    /// What is there instead cannot be read.
+    /// The object that is there instead cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Someone else's object is there.
@@ -61,7 +61,7 @@ impl PublicError for WriteError {
 }
 
 impl WriteError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Undecided { .. } => Advice::GiveUp,
@@ -72,14 +72,14 @@ impl WriteError {
     }
 }
 
-/// What an object of the bucket decodes to.
+/// A type that an object of the bucket decodes to.
 pub(crate) trait Readable: Sized {
     /// Largest accepted object in bytes.
     const LIMIT: u64;
     fn decode(bytes: &[u8]) -> Result<Self, FormatError>;
 }
 
-/// What carries the identity of the write that made it.
+/// An object that carries the identity of the write that made it.
 pub(crate) trait Signed: Readable {
     fn put_id(&self) -> PutId;
     fn encode(&self) -> Result<Vec<u8>, FormatError>;
@@ -122,10 +122,10 @@ macro_rules! signed {
 }
 signed!(Head, Manifest, CatalogueEntry, pin::Pin, pin::Condemned, tenant::TenantRecord);
 
-/// How a conditional write ended. There is no third way but [`WriteError`].
+/// Outcome of a conditional write. There is no other one but [`WriteError`].
 #[derive(Debug)]
 pub(crate) enum Settled<T> {
-    /// It is there.
+    /// Our object is there.
     Mine(ETag),
     /// Someone else's is there; none: the object to replace is gone.
     Other(Option<(T, ETag)>),
@@ -154,7 +154,7 @@ impl<'a, T: Signed> Write<'a, T> {
 pub(crate) struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) environment: Environment,
-    /// How chunks and WAL are stored; without a key, what is encrypted can be walked but not read.
+    /// Codec of chunks and WAL; without a key, an encrypted tenant can be walked but not read.
     pub(crate) codec: Codec,
 }
 

@@ -1,4 +1,4 @@
-//! How DuckDB's file is cut into chunks. The only place that knows DuckDB's layout.
+//! Division of DuckDB's file into chunks. The only place that knows DuckDB's layout.
 
 use std::ops::{Range, RangeInclusive};
 

@@ -57,6 +57,7 @@ impl fmt::Debug for Environment {
 
 impl Environment {
     /// The machine's clock and random generator.
+    #[allow(clippy::disallowed_methods, reason = "the home of monotonic time")]
     pub fn system() -> Self {
         Self {
             clock: Arc::new(SystemClock { start: std::time::Instant::now() }),
@@ -73,6 +74,7 @@ impl Environment {
     }
 
     /// Runs blocking or long work away from the async threads.
+    #[allow(clippy::disallowed_methods, reason = "the home of blocking work")]
     pub(crate) async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match self.compute {
             Compute::Inline => work(),
@@ -87,7 +89,7 @@ impl Environment {
         }
     }
 
-    /// The same for work on so many bytes, which stays here if they are few.
+    /// Runs work on so many bytes away from the async threads, or here if they are few.
     pub(crate) async fn compute_on<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -103,6 +105,7 @@ struct SystemClock {
 
 #[async_trait]
 impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the home of the time of day")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -117,6 +120,7 @@ impl Clock for SystemClock {
 struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
+    #[allow(clippy::disallowed_methods, reason = "the home of randomness")]
     fn fill(&self, bytes: &mut [u8]) {
         rand::RngCore::fill_bytes(&mut rand::rng(), bytes);
     }

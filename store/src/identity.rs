@@ -1,4 +1,4 @@
-//! Who owns data, who holds a branch, and where a tenant's data lies.
+//! Owners of data, holders of branches, and where a tenant's data lies.
 
 use std::fmt;
 
@@ -36,10 +36,10 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Who holds a branch: one process that took it over.
+/// Holder of a branch: one process that took it over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// What a person recognises: a pod's name, or `standalone`.
+    /// Name for people: a pod's, or `standalone`.
     pub name: String,
     /// Unique for the process: a pod's UID, or random.
     pub id: String,

@@ -40,15 +40,15 @@ impl Keys {
             self.root
         )
     }
-    /// All numbers of a WAL stream.
+    /// Prefix of all slots of a WAL stream.
     pub(crate) fn slots(&self, branch: &BranchName, stream: &StreamId) -> String {
         format!("{}branches/{branch}/wal/{stream}/", self.root)
     }
-    /// One number of a WAL stream; padded so that a listing is in order.
+    /// Key of one slot of a WAL stream; its number is padded, so that a listing is in order.
     pub(crate) fn slot(&self, branch: &BranchName, stream: &StreamId, sequence: u64) -> String {
         format!("{}{sequence:010}", self.slots(branch, stream))
     }
-    /// All segments of a stream that is over.
+    /// Key of the object that holds all segments of a stream that is over.
     pub(crate) fn merged(&self, branch: &BranchName, stream: &StreamId) -> String {
         format!("{}branches/{branch}/merged/{stream}", self.root)
     }

@@ -28,8 +28,8 @@ pub mod stream;
 pub mod tenant;
 
 pub use branch::{
-    BranchStore, HydrateError, Hydrated, Hydration, OpenedFile, OwnedBranch, Proof, ProveError, PublishError,
-    Published, ReadablePosition, ShipError, TakeOverError,
+    BranchStore, HydrateError, Hydrated, OpenedFile, OwnedBranch, Proof, ProveError, PublishError, Published,
+    ReadablePosition, ShipError, TakeOverError,
 };
 pub use bucket::WriteError;
 pub use chunk::ChunkSet;

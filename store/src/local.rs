@@ -1,4 +1,4 @@
-//! What shipping and publishing need of the running database.
+//! The running database, as shipping and publishing need it.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ pub struct Frozen {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the local database: {message}")]
 pub struct LocalError {
-    /// What happened.
+    /// Account of what happened.
     pub message: String,
     /// Whether the same call may succeed later.
     pub may_retry: bool,

@@ -14,11 +14,11 @@ pub enum Mutation {
     DropCarriedChunks,
     /// Commits that follow a freeze count as durable before HEAD names their stream.
     AcknowledgeTheNextStream,
-    /// What a failed publish froze is forgotten, and the next one freezes again.
+    /// A failed publish forgets what it froze, and the next one freezes again.
     FreezeTwice,
     /// A retry is a write of its own: what an earlier attempt of it left is somebody else's.
     NewPutIdOnRetry,
-    /// What no HEAD reaches is collected, whether or not its attempt ended.
+    /// Objects that nothing reaches are collected, whether or not their attempts ended.
     CollectByAge,
     /// Collections do not look again before they delete.
     CollectAtOnce,

@@ -1,12 +1,12 @@
-//! How far work on many chunks is.
+//! Progress of long work, for whoever waits for it.
 
-/// Progress of work on many chunks.
+/// Progress of work on many chunks, or of a collection, which counts the objects that it deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Chunks done.
-    pub chunks_done: u64,
-    /// Chunks in all.
-    pub chunks_total: u64,
-    /// Bytes of the database file done.
-    pub bytes_done: u64,
+    /// Chunks (objects) done.
+    pub done: u64,
+    /// Chunks (objects) in all.
+    pub total: u64,
+    /// Bytes of the database file (of deleted objects) done.
+    pub bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What clients are told of this crate's errors.
+//! This crate's errors as clients are told of them.
 
 use roost_protocol::problem::ErrorCode;
 

@@ -78,7 +78,7 @@ impl PublicError for FolderError {
 }
 
 impl FolderError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::SnapshotExists { .. } | Self::InvalidPart(_) | Self::InvalidName(_) => Advice::FixInput,
@@ -91,7 +91,7 @@ impl FolderError {
     }
 }
 
-/// What a written part is, for `metadata.json`.
+/// A written part, as `metadata.json` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
@@ -138,7 +138,7 @@ impl Signed for FolderOwner {
     }
 }
 
-/// What [`SnapshotFolder::claim`] found.
+/// Result of [`SnapshotFolder::claim`].
 #[derive(Debug)]
 pub enum Claim {
     /// The folder is this snapshot's, empty but for `owner.json`.
@@ -192,7 +192,7 @@ impl SnapshotFolder {
         }
     }
 
-    /// Who claimed a folder; none: nobody. `location` as [`Self::location`] gave it.
+    /// Reads who claimed the folder at `location`, which [`Self::location`] gave; none if nobody did.
     pub async fn claimed_by(
         store: &Arc<dyn ObjectStore>,
         environment: &Environment,

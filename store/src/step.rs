@@ -1,4 +1,4 @@
-//! What changes the world outside, and what a publish waits for: a trace event before each and one after it.
+//! Steps: changes of the world outside, and waits of a publish, with a trace event before each and one after it.
 //!
 //! They show where something slow stands (`ROOST_LOG=roost::step=trace`). They are also the fail points of the tests:
 //! a subscriber that ends the process at the n-th of them leaves out none.

@@ -1,4 +1,5 @@
 //! The store over a local directory: the same conditions as a bucket, across threads and processes.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! Tenants with a data key: what is in the bucket, who can read it, and how its class's keys change.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -10,9 +11,10 @@ use roost_store::format::{json, tenant::TenantRecord};
 use roost_store::reachability::{Depth, History, Report, walk};
 use roost_store::{
     Adoption, BranchName, BranchSource, ClassKeys, CopySource, Creation, DataKey, Holder, HydrateError,
-    Hydrated, Hydration, KeyError, MemoryStore, OwnedBranch, Owner, PinKind, TakeOverError, Takeover,
-    TenantError, TenantPath, TenantStore,
+    Hydrated, KeyError, MemoryStore, OwnedBranch, Owner, PinKind, TakeOverError, Takeover, TenantError,
+    TenantPath, TenantStore,
 };
+use support::whole_file::{whole, whole_of};
 use support::{Content, Ledger, ModelDatabase, branch_object, class_keys, environment, owner, path};
 
 struct World {
@@ -44,11 +46,11 @@ impl World {
         self.unlocked().await
     }
 
-    async fn open(&self, tenant: &TenantStore, branch: &str) -> (OwnedBranch, ModelDatabase) {
+    async fn open(&self, tenant: &TenantStore, branch: &str) -> (Arc<OwnedBranch>, ModelDatabase) {
         let branch = tenant.branch(&BranchName::new(branch).unwrap());
         let owned = branch.take_over(&holder(), Takeover::PreviousGone).await.unwrap();
         let file = self.file();
-        let restored = owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        let restored = whole(&owned, &file).await.unwrap();
         let file = matches!(restored, Hydrated::Restored { .. }).then_some(&*file);
         let database = ModelDatabase::open(self.ledger.clone(), file, owned.head().number());
         (owned, database)
@@ -86,8 +88,8 @@ async fn ship(owned: &OwnedBranch, database: &ModelDatabase) {
     database.ship(u64::MAX, async |cut| owned.ship(&cut, database).await.unwrap()).await.unwrap();
 }
 
-async fn content(owned: &OwnedBranch, file: &Path) -> Content {
-    owned.hydrate(file, Hydration::default(), &|_| {}).await.unwrap();
+async fn content(owned: &Arc<OwnedBranch>, file: &Path) -> Content {
+    whole(owned, file).await.unwrap();
     Content::read(file)
 }
 
@@ -118,7 +120,7 @@ async fn a_whole_life_is_encrypted() {
     let main = tenant.branch(&BranchName::main());
     let reader = main.open_position(&pinned.position, &pinned.pin).await.unwrap();
     let file = world.file();
-    reader.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    whole_of(&reader, &file).await.unwrap();
     assert_eq!(Content::read(&file), world.state(last));
 
     let bytes = world.encryptions("acme");
@@ -194,7 +196,7 @@ async fn a_wrong_key_changes_nothing() {
     owned.seal(&database).await.unwrap();
     let main = world.tenant(None).with_data_key(Some(&other)).branch(&BranchName::main());
     let owned = main.take_over(&holder(), Takeover::OnlySealed).await.unwrap();
-    let unread = owned.hydrate(&world.file(), Hydration::default(), &|_| {}).await.unwrap_err();
+    let unread = whole(&owned, &world.file()).await.unwrap_err();
     assert!(unread.to_string().contains("cannot be decrypted"), "{unread}");
 }
 

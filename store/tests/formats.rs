@@ -104,7 +104,7 @@ fn entry() -> CatalogueEntry {
     }
 }
 
-/// What data may come from, and what the golden files of such tenants are called.
+/// Origins that data may have, with the golden files of such tenants.
 fn sources() -> [(DataSource, &'static str); 4] {
     let (tenant, name) = ("acme".to_owned(), "nightly".to_owned());
     let snapshot = DataSource::Snapshot { tenant: Some(tenant.clone()), name, position: Some(position()) };
@@ -289,7 +289,7 @@ fn packs_are_as_documented() {
     }
 }
 
-/// Who sees the bucket and guesses a chunk or a commit cannot tell whether the guess is right.
+/// Nobody who sees the bucket and guesses a chunk or a commit can tell whether the guess is right.
 #[test]
 fn encrypted_objects_show_nothing_of_what_they_hold() {
     let [(_, plain), (_, secret)] = codecs();

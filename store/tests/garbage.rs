@@ -1,4 +1,4 @@
-//! What a collection deletes, what it never does, and that it may die and race anywhere.
+//! Garbage collection: what it deletes, what it never does, and that it may die and race anywhere.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -11,9 +11,10 @@ use roost_store::garbage::{CollectError, Collected, Policy};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::reachability::KnownManifests;
 use roost_store::{
-    BranchName, BranchSource, DatedPosition, Holder, Hydration, ObjectStore, Owner, ShipError, Takeover,
-    TenantError, TenantStore,
+    BranchName, BranchSource, DatedPosition, Holder, ObjectStore, Owner, ShipError, Takeover, TenantError,
+    TenantStore,
 };
+use support::whole_file::whole;
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
 use support::{Content, ModelDatabase, branch_object, owner, path};
 
@@ -34,7 +35,7 @@ async fn the_past_beyond_the_window_goes_and_its_space_with_it() {
     let freed = world
         .tenant()
         .collect(&policy(NOTHING_OF_THE_PAST), &world.known, &|progress| {
-            **told.lock().unwrap() = progress.chunks_done;
+            **told.lock().unwrap() = progress.done;
         })
         .await
         .unwrap();
@@ -48,7 +49,7 @@ async fn the_past_beyond_the_window_goes_and_its_space_with_it() {
     assert!(left.is_clean() && left.leftovers.is_empty(), "{left:?}");
     let (owned, _) = world.open("main").await;
     let file = world.disk.path().join("again");
-    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    whole(&owned, &file).await.unwrap();
     Content::read(&file);
     assert_eq!(world.collect(&policy(NOTHING_OF_THE_PAST)).await.deleted.count, 0);
 }
@@ -75,7 +76,7 @@ async fn any_moment_within_the_window_stays_readable() {
             world.tenant().create_branch(&name, branch_object(name.as_str()), &source).await.unwrap();
             let (owned, _) = world.open(name.as_str()).await;
             let file = world.disk.path().join(name.as_str());
-            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+            whole(&owned, &file).await.unwrap();
             assert_eq!(Content::read(&file), world.ledger.lock().unwrap().states[&commit].0);
         } else {
             assert!(matches!(found, Err(TenantError::SourceExpired(_) | TenantError::BeforeHistory { .. })));
@@ -108,7 +109,7 @@ async fn what_snapshots_and_branches_keep_stays_until_they_go() {
     assert_eq!(world.count("dev"), 1, "its HEAD alone: {:?}", world.keys());
 }
 
-/// Who pins a position looks only for its manifest. So a stream stays whole as long as that does, whatever else keeps it.
+/// Pinning a position looks only for its manifest: a stream stays whole as long as that does, whatever else keeps it.
 #[tokio::test]
 async fn a_stream_stays_whole_while_its_manifest_does() {
     let world = World::new().await;
@@ -145,7 +146,7 @@ async fn a_slow_publish_loses_nothing_to_a_collection() {
             let holder = Holder { name: "slow".into(), id: "slow".into() };
             let branch = tenant.branch(&BranchName::main());
             let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
-            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+            whole(&owned, &file).await.unwrap();
             let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
             let free = database.free();
             database.commit_with(&[1], &(free..free + 6).collect::<Vec<_>>());
@@ -258,8 +259,8 @@ async fn a_pin_beside_a_collection_is_kept_or_refused() {
     }
 }
 
-/// Who pins what a collection is about to delete finds out, and takes the pin back. Unless it dies before: its pin names
-/// what is gone then, and was never a promise.
+/// A process that pins what a collection is about to delete finds out, and takes the pin back. If it dies before that,
+/// its pin names what is gone, and was never a promise.
 #[tokio::test]
 async fn a_pin_whose_maker_died_stops_no_collection() {
     let mut dangling = 0;
@@ -309,7 +310,7 @@ async fn next_to_damage_nothing_is_deleted() {
     }
 }
 
-/// What a state needs that cannot be read is not known: it may be anything.
+/// The needs of a state that cannot be read are not known: they may be anything.
 #[tokio::test]
 async fn next_to_a_damaged_past_nothing_is_deleted() {
     let world = World::new().await;

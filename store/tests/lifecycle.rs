@@ -1,4 +1,5 @@
 //! A tenant's life in the bucket, without faults: what is written, what is counted, what is refused.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -11,10 +12,11 @@ use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::{
     Adoption, BranchName, BranchObject, BranchSource, Claim, CopySource, Creation, FolderError, Head, Holder,
-    HydrateError, Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind,
-    ProbeError, Progress, PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover,
-    TenantError, TenantPath, TenantStore, probe,
+    HydrateError, Hydrated, MemoryStore, ObjectError, ObjectStore, OwnedBranch, Owner, PinKind, ProbeError,
+    Progress, PublishError, ReadError, ShipError, SnapshotFolder, TakeOverError, Takeover, TenantError,
+    TenantPath, TenantStore, probe,
 };
+use support::whole_file::{whole, whole_of};
 use support::{Content, Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
@@ -57,22 +59,22 @@ impl World {
         self.tenant.initialize(Creation::NewTenant, &Adoption::default()).await.unwrap();
     }
 
-    async fn open(&self, branch: &str, takeover: Takeover) -> (OwnedBranch, ModelDatabase) {
+    async fn open(&self, branch: &str, takeover: Takeover) -> (Arc<OwnedBranch>, ModelDatabase) {
         let owned = self.tenant.branch(&name(branch)).take_over(&holder("pod"), takeover).await.unwrap();
         let file = self.hydrated(&owned).await;
         let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), owned.head().number());
         (owned, database)
     }
 
-    async fn hydrated(&self, owned: &OwnedBranch) -> Option<PathBuf> {
+    async fn hydrated(&self, owned: &Arc<OwnedBranch>) -> Option<PathBuf> {
         let file = self.disk.path().join(format!("{:?}.db", std::time::Instant::now()));
-        match owned.hydrate(&file, Hydration::default(), &quiet).await.unwrap() {
+        match whole(owned, &file).await.unwrap() {
             Hydrated::Empty => None,
             Hydrated::Restored { .. } => Some(file),
         }
     }
 
-    async fn content(&self, owned: &OwnedBranch) -> Option<Content> {
+    async fn content(&self, owned: &Arc<OwnedBranch>) -> Option<Content> {
         self.hydrated(owned).await.map(|file| Content::read(&file))
     }
 
@@ -204,8 +206,8 @@ async fn a_branch_takes_five_operations_and_shares_nothing_it_writes() {
     assert!(owned.prove().await.is_err());
 }
 
-/// What was asked long ago and arrives now changes nothing: neither the creation of a branch that was deleted since, nor
-/// the deletion of one whose name was taken again.
+/// A request that was sent long ago and arrives now changes nothing: neither the creation of a branch that was deleted
+/// since, nor the deletion of one whose name was taken again.
 #[tokio::test]
 async fn a_branchs_name_is_free_after_it_and_its_late_requests_find_it_taken() {
     let world = world();
@@ -449,7 +451,7 @@ async fn a_snapshot_outlives_later_writes_and_restores_into_a_new_tenant() {
     let target_owner = Owner { tenant_uid: "copy".into(), ..owner() };
     let target = TenantStore::new(world.memory.clone(), target_path, target_owner, environment(9).0);
     let done = Mutex::new(0);
-    let watch = |progress: Progress| *done.lock().unwrap() = progress.chunks_done;
+    let watch = |progress: Progress| *done.lock().unwrap() = progress.done;
     let copied = target
         .source_copy("acme", &CopySource::Snapshot("nightly".into()), &Adoption::default(), &watch)
         .await
@@ -485,10 +487,10 @@ async fn a_pinned_position_is_read_while_the_writer_goes_on() {
     owned.publish(&database).await.unwrap();
     let reader = world.tenant.branch(&main).open_position(&pinned.position, &pinned.pin).await.unwrap();
     let file = world.disk.path().join("reader.db");
-    reader.hydrate(&file, Hydration { parallelism: 1 }, &quiet).await.unwrap();
+    whole_of(&reader, &file).await.unwrap();
     assert_eq!(Content::read(&file), content);
     owned.prove().await.unwrap();
-    let exists = reader.hydrate(&file, Hydration::default(), &quiet).await.unwrap_err();
+    let exists = whole_of(&reader, &file).await.unwrap_err();
     assert!(matches!(exists, HydrateError::Local { .. }));
     assert_eq!(Content::read(&file), content, "an existing file is not touched");
     world.tenant.unpin(&pinned.pin).await.unwrap();
@@ -599,7 +601,7 @@ async fn damage_is_named_and_overwrites_nothing() {
             let branch = world.tenant.branch(&BranchName::main());
             let said = match branch.take_over(&holder("pod"), Takeover::OnlySealed).await {
                 Ok(owned) => {
-                    let error = owned.hydrate(&file, Hydration::default(), &quiet).await.unwrap_err();
+                    let error = whole(&owned, &file).await.unwrap_err();
                     owned.relinquish().await.unwrap();
                     error.to_string()
                 }
@@ -707,7 +709,7 @@ async fn the_probe_accepts_what_keeps_its_promises_and_cleans_up() {
     assert!(world.memory.contents().is_empty());
 }
 
-/// What an endpoint does with the condition of a PUT.
+/// The conditions of PUTs that an endpoint ignores.
 #[derive(Debug)]
 enum Ignores {
     /// It ignores all of them.

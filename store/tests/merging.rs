@@ -8,7 +8,8 @@ use roost_store::format::segment::{self, Seal, Slot};
 use roost_store::garbage::{CollectError, MERGE_ABOVE};
 use roost_store::object::fault::Stop;
 use roost_store::reachability::KnownManifests;
-use roost_store::{BranchName, BranchSource, Hydration, OwnedBranch, ShipError, TenantStore};
+use roost_store::{BranchName, BranchSource, OwnedBranch, ShipError, TenantStore};
+use support::whole_file::whole;
 use support::world::{NOTHING_OF_THE_PAST, World, policy, ship};
 use support::{Content, ModelDatabase, branch_object};
 
@@ -45,7 +46,7 @@ async fn check_moments(world: &World, when: &str) {
         world.tenant().create_branch(&name, branch_object(name.as_str()), &source).await.unwrap();
         let (owned, _) = world.open(name.as_str()).await;
         let file = world.disk.path().join(name.as_str());
-        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        whole(&owned, &file).await.unwrap();
         assert_eq!(Content::read(&file), state.0, "{commit}");
         owned.relinquish().await.unwrap();
         world.tenant().delete_branch(&name, name.as_str()).await.unwrap();

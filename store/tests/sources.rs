@@ -17,7 +17,7 @@ use support::world::World;
 
 const COPY: &str = "prod/tenants/shop/copy/tenant.json";
 
-/// What one Tenant object has of a prefix.
+/// The prefix of a Tenant object with this name and uid.
 fn tenant(world: &World, name: &str, uid: &str) -> TenantStore {
     let path = TenantPath::new("prod", "shop", name).unwrap();
     let owner = Owner { tenant_uid: uid.into(), ..owner() };
@@ -46,7 +46,7 @@ fn snapshot(name: &str) -> DataSource {
     DataSource::Snapshot { tenant: Some("acme".into()), name: name.into(), position: None }
 }
 
-/// What the operator does for a Tenant that asks for `source`.
+/// Does what the operator does for a Tenant that asks for `source`.
 async fn make(tenant: &TenantStore, source: &DataSource) -> Result<Initialized, TenantError> {
     let none = Adoption::default();
     match source {

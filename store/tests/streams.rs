@@ -1,4 +1,5 @@
 //! WAL in the bucket: what is shipped survives its owner, whatever he was doing, and nothing else does.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -8,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use roost_store::stream::Lsn;
 use roost_store::{
-    Adoption, BranchName, BranchSource, CopySource, Creation, Holder, Hydrated, Hydration, MemoryStore,
-    ObjectStore, OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError,
-    TenantStore,
+    Adoption, BranchName, BranchSource, CopySource, Creation, Holder, Hydrated, MemoryStore, ObjectStore,
+    OwnedBranch, PublishError, ReadError, ShipError, TakeOverError, Takeover, TenantError, TenantStore,
 };
+use support::whole_file::whole;
 use support::{Content, Ledger, ModelDatabase, branch_object, environment, owner, path};
 
 struct World {
@@ -33,33 +34,33 @@ fn branch(name: &str) -> BranchName {
 }
 
 impl World {
-    async fn take(&self, name: &str) -> OwnedBranch {
+    async fn take(&self, name: &str) -> Arc<OwnedBranch> {
         let holder = Holder { name: "pod".into(), id: "pod".into() };
         self.tenant.branch(&branch(name)).take_over(&holder, Takeover::PreviousGone).await.unwrap()
     }
 
-    /// What a new owner of the branch finds, and how much of it is WAL.
-    async fn open(&self, name: &str) -> (OwnedBranch, ModelDatabase, u64) {
+    /// Opens the branch as a new owner; also returns the bytes of WAL that it found.
+    async fn open(&self, name: &str) -> (Arc<OwnedBranch>, ModelDatabase, u64) {
         let owned = self.take(name).await;
         let (file, wal) = self.hydrated(&owned).await;
         let number = owned.head().number();
         (owned, ModelDatabase::open(self.ledger.clone(), file.as_deref(), number), wal)
     }
 
-    async fn hydrated(&self, owned: &OwnedBranch) -> (Option<PathBuf>, u64) {
+    async fn hydrated(&self, owned: &Arc<OwnedBranch>) -> (Option<PathBuf>, u64) {
         let file = self.disk.path().join(format!("{:?}", std::time::Instant::now()));
-        match owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap() {
+        match whole(owned, &file).await.unwrap() {
             Hydrated::Empty => (None, 0),
             Hydrated::Restored { wal, .. } => (Some(file), wal),
         }
     }
 
-    async fn content(&self, owned: &OwnedBranch) -> Content {
+    async fn content(&self, owned: &Arc<OwnedBranch>) -> Content {
         Content::read(&self.hydrated(owned).await.0.unwrap())
     }
 
     /// An owner of main that has published once and may ship.
-    async fn writer(&self) -> (OwnedBranch, ModelDatabase) {
+    async fn writer(&self) -> (Arc<OwnedBranch>, ModelDatabase) {
         let (owned, database, _) = self.open("main").await;
         database.commit(&[1, 2]);
         owned.publish(&database).await.unwrap();

@@ -7,7 +7,7 @@ const WARNING: SignedDuration = SignedDuration::from_secs(5);
 /// Difference above which nothing is written: commits would be found at moments when they were not made.
 const REFUSAL: SignedDuration = SignedDuration::from_mins(5);
 
-/// Why nothing may be written while the bucket's clock is so far ahead.
+/// Reason to refuse writes while the two clocks are too far apart; none as long as they are not.
 pub fn refusal(ahead: SignedDuration) -> Option<String> {
     (ahead.abs() > REFUSAL).then(|| {
         format!(
@@ -17,7 +17,7 @@ pub fn refusal(ahead: SignedDuration) -> Option<String> {
     })
 }
 
-/// What an operator should look at.
+/// Warning for an operator that the two clocks differ; none if they hardly do.
 pub fn warning(ahead: SignedDuration) -> Option<String> {
     (ahead.abs() > WARNING).then(|| difference(ahead))
 }

@@ -23,7 +23,7 @@ impl Damage {
         true
     }
 
-    /// What was found.
+    /// The first damage that was found, as a problem.
     pub fn found(&self) -> Option<&Problem> {
         self.0.get()
     }

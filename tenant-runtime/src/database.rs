@@ -20,15 +20,16 @@ use roost_store::{
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-/// How long transactions that write may hold a publish up before they are rolled back.
+/// Time for which transactions that write may hold a publish up before they are rolled back.
 pub const GATE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long commits may take to be shipped while a publish holds writers back.
+/// Time for which a publish waits for commits to be shipped, before it holds writers back and while it does.
 pub const SHIPPING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long readers of an older state may go on while a commit waits for the publish: answers wait for half a minute.
+/// Time for which readers of an older state may go on while a commit is held: less than the half minute that answers
+/// wait.
 const HELD_READER_PATIENCE: Duration = Duration::from_secs(10);
 /// DuckDB's version, as manifests name the engine.
 pub const ENGINE_VERSION: &str = "1.5.6";
@@ -53,14 +54,14 @@ pub struct ServedDatabase {
     files: LocalFiles,
     shipper: Arc<Shipper>,
     metrics: PublishMetrics,
-    /// What was frozen and is not published yet.
+    /// The publish that has taken changes and not succeeded yet.
     publishing: Mutex<Option<Publishing>>,
     /// Keeps the gate closed after the last freeze.
     sealed: Mutex<Option<ClosedGate>>,
     /// Since when no checkpoint was possible, on the monotonic clock.
     failing_since: Mutex<Option<Duration>>,
     environment: Environment,
-    /// What DuckDB said when it could not checkpoint what it holds, the last time.
+    /// DuckDB's error at the last checkpoint, if what the database holds was the cause.
     uncheckpointable: Mutex<Option<String>>,
 }
 
@@ -127,7 +128,8 @@ impl ServedDatabase {
         held.is_some_and(|since| now.saturating_sub(since) >= HELD_READER_PATIENCE)
     }
 
-    /// What no manifest holds yet.
+    /// Age and amount of what no manifest holds yet. Once a publish has taken changes, one is needed until one
+    /// succeeds.
     pub fn unpublished(&self) -> Unpublished {
         let mut unpublished = self.files.unpublished();
         if let Some(Publishing { since }) = &*self.publishing() {
@@ -153,7 +155,7 @@ impl ServedDatabase {
         self.files.main_size().unwrap_or(0)
     }
 
-    /// What the cache of the database file did so far.
+    /// Counts of the cache of the database file since it was opened.
     pub fn cache_counts(&self) -> PagerCounts {
         self.files.pager().counts()
     }
@@ -204,7 +206,8 @@ impl ServedDatabase {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What opening this state reads: the catalog, and what was read first when it was opened here.
+    /// Chunks that opening this state reads: those of the catalog, and those that were read first when it was opened
+    /// here.
     async fn boot_set(&self) -> ChunkSet {
         let metadata = self.engine.metadata_blocks().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the next opening fetches the catalog piece by piece");
@@ -297,6 +300,7 @@ impl LocalDatabase for ServedDatabase {
         })
     }
 
+    #[allow(clippy::disallowed_methods, reason = "reads a file of the cache")]
     async fn read_wal(&self, range: Range<u64>) -> Result<Bytes, LocalError> {
         let files = self.files.clone();
         let read = if range.end - range.start <= SMALL_READ {

@@ -30,7 +30,7 @@ impl Group {
         Self { commits: answered + waiting, until: now + patience }
     }
 
-    /// How long a segment of these commits waits for the others.
+    /// Time for which a segment of `waiting` commits still waits for the others.
     pub fn wait(self, waiting: usize, now: Duration) -> Duration {
         if waiting >= self.commits { Duration::ZERO } else { self.until.saturating_sub(now) }
     }

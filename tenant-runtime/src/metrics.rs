@@ -74,7 +74,7 @@ pub struct WakeMetrics {
     pub database_bytes: Gauge,
 }
 
-/// How a query ended: `ok`, or the error's name.
+/// Outcome of a query: `ok`, or the error's name.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Ended {
     outcome: String,
@@ -92,7 +92,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// What this pager does is shown, as long as it lives.
+    /// Shows the counts of this pager, as long as it lives.
     pub fn watch_cache(&self, pager: &Arc<Pager>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(CacheMetrics::new(pager)));
@@ -167,12 +167,12 @@ impl PublishMetrics {
         self.gate_closed_seconds.observe(took.as_secs_f64());
     }
 
-    /// How far the bucket's clock is ahead.
+    /// Notes by how much the bucket's clock is ahead of this machine's.
     pub fn observe_clock(&self, ahead: jiff::SignedDuration) {
         self.clock_behind_seconds.set(ahead.as_secs_f64());
     }
 
-    /// Age of the oldest unpublished commit.
+    /// Notes the age of the oldest commit that is not in the bucket yet.
     pub fn observe_lag(&self, lag: Duration) {
         self.lag_seconds.set(lag.as_secs_f64());
     }

@@ -43,10 +43,10 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long answers under way may take after the end.
+/// Time that answers under way may take after the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a pod has before and besides its grant.
+/// Everything that a pod has besides its grant, from its start on.
 struct Pod<'a> {
     config: &'a Config,
     cache: PathBuf,

@@ -13,15 +13,15 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How often HEAD is read again while serving.
+/// Pause between two reads of HEAD while serving.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Age of what is known above which nothing is answered before it is known anew.
 const MAX_AGE: Duration = Duration::from_secs(10);
-/// How long an answer waits for a new proof.
+/// Longest time that an answer waits for a new proof.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the bucket may take to answer before it counts as away.
+/// Time after which a bucket that has not answered counts as away.
 const UNANSWERED: Duration = Duration::from_secs(3);
-/// How often this process shows that it runs.
+/// Pause between two signs of life of this process.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest time between two signs of life of this process; after a longer one it stood still. Well above [`HEARTBEAT`],
 /// for a busy machine makes a process wait for seconds.
@@ -42,8 +42,8 @@ struct Known {
     away: Option<Duration>,
     /// When this process last showed that it runs.
     alive: Duration,
-    /// When it noticed that it had not run for a while. What happened meanwhile is not known: nothing counts but a proof
-    /// that was asked for since then.
+    /// When it noticed that it had not run for a while. That the bucket was away before says nothing of what happened
+    /// meanwhile: relaxed reads wait for a proof that was asked for since then.
     woke: Option<Duration>,
 }
 

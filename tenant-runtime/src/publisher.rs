@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
-/// How long commits may stay unpublished, and undurable.
+/// Longest times that commits may stay unpublished, and undurable.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// A publish begins when the oldest unpublished commit is this old.
@@ -30,18 +30,18 @@ pub struct Patience {
 
 /// Bytes of WAL after which a publish begins, whatever its age.
 const MAX_WAL_BYTES: u64 = 16 * 1024 * 1024;
-/// Commits after which one does: small ones take longer to replay than their bytes tell.
+/// Commits after which a publish begins: small ones take longer to replay than their bytes tell.
 const MAX_WAL_COMMITS: u64 = 20_000;
-/// Segments after which one does: whoever takes over reads each.
+/// Segments after which a publish begins: whoever takes over reads each.
 const MAX_SEGMENTS: u64 = 256;
-/// Chunks in them after which one does: so much is held in memory while taking over.
+/// Chunks in segments after which a publish begins: so much is held in memory while taking over.
 const MAX_CARRIED_CHUNKS: u64 = 256;
 
-/// How long checkpoints may fail while a commit waits that only a publish can keep. Then the process ends, and the
-/// branch opens again without it.
+/// Time for which checkpoints may fail while a commit waits that only a publish can keep. Then the process ends, and
+/// the branch opens again without it.
 const HELD_PATIENCE: Duration = Duration::from_mins(1);
 
-/// How often what is unpublished is looked at.
+/// Pause between two looks at what is unpublished, and at whether writes must be refused.
 const TICK: Duration = Duration::from_millis(100);
 /// Pause after a publish that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! How often WAL is put into the bucket: each PUT costs money, so commits share them once a tenant has used up what it
-//! saved.
+//! Budget of the PUTs that bring WAL into the bucket: each costs money, so commits share them once a tenant has used up
+//! what it saved.
 
 use roost_protocol::durability::PutBudget;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Puts {
     budget: PutBudget,
-    /// What is left; below zero after PUTs that could not wait.
+    /// PUTs that are left; below zero after some that could not wait.
     left: f64,
     at: Duration,
 }
 
 impl Puts {
-    /// Full.
+    /// A budget that is full.
     pub fn new(budget: PutBudget, now: Duration) -> Self {
         Self { budget, left: f64::from(budget.burst), at: now }
     }
 
-    /// How long the next PUT has to wait; zero if it need not.
+    /// Time for which the next PUT has to wait; zero if it need not.
     pub fn wait(&mut self, now: Duration) -> Duration {
         let earned = now.saturating_sub(self.at).as_secs_f64() * f64::from(self.budget.per_second);
         self.left = (self.left + earned).min(f64::from(self.budget.burst));
@@ -31,7 +31,7 @@ impl Puts {
         Duration::from_secs_f64(missing / f64::from(self.budget.per_second.max(1)))
     }
 
-    /// One was sent, whether it had to wait or not.
+    /// Counts a PUT that was sent, whether it had to wait or not.
     pub fn spend(&mut self) {
         // A debt is bounded: who publishes often does not pay for it for ever.
         self.left = (self.left - 1.0).max(-f64::from(self.budget.burst));

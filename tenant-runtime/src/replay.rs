@@ -13,8 +13,8 @@ use roost_store::{BranchName, Hydrated};
 /// Most characters that are told of what DuckDB said: it may quote at length.
 const MAX_WHY: usize = 500;
 
-/// What DuckDB said if the error of opening a database with WAL is one of replaying it. Whoever asks has ruled out that
-/// a file could not be read.
+/// DuckDB's words if the error of opening a database with WAL is one of replaying it. The caller has ruled out that a
+/// file could not be read.
 pub fn failure(error: &OpenError) -> Option<String> {
     match error {
         OpenError::Attach(cause) if !matches!(cause.kind, ErrorKind::OutOfMemory | ErrorKind::Interrupt) => {
@@ -35,11 +35,11 @@ pub fn problem(why: &str) -> Problem {
     Problem::new(ErrorCode::ReplayFailed, why)
 }
 
-/// What opening a branch replays.
+/// WAL that is replayed when a branch opens: of which branch, and from when until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     branch: BranchName,
-    /// What opens in any case: it is in a manifest.
+    /// Time of the last commit that is in the manifest: up to it the branch opens in any case.
     published: jiff::Timestamp,
     last_commit: Option<jiff::Timestamp>,
 }
@@ -76,7 +76,7 @@ impl Replay {
         let from = if is_main { String::new() } else { format!("branchName: {}, ", self.branch) };
         let or = if is_main { ", or a Tenant with source.pointInTime," } else { "" };
         format!(
-            "what was committed after {since}{until} cannot be replayed: {why}. It is kept, and nothing was changed. A Branch \
+            "what was committed after {since}{until} cannot be replayed: {why}. All of it is kept. A Branch \
              with from: {{{from}time: \"{since}\"}}{or} opens; `roost-operator fsck CLASS --tenant NAMESPACE/NAME --replay` \
              finds a later moment that does"
         )
@@ -95,7 +95,7 @@ mod tests {
             published: at(0),
             last_commit: Some(at(60)),
         };
-        let kept = "It is kept, and nothing was changed. A Branch with from:";
+        let kept = "All of it is kept. A Branch with from:";
         let finds =
             "`roost-operator fsck CLASS --tenant NAMESPACE/NAME --replay` finds a later moment that does";
         assert_eq!(

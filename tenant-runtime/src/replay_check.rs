@@ -1,5 +1,5 @@
-//! How far a branch's WAL can be replayed: a worker's task. It touches no HEAD. Each attempt is a process of its own, as the
-//! engine may take the process with it.
+//! Check of how far a branch's WAL can be replayed: a worker's task. It touches no HEAD. Each attempt is a process of
+//! its own, as the engine may take the process with it.
 
 use crate::{
     config::Config,
@@ -36,7 +36,7 @@ pub struct Attempt {
     pub position: Position,
 }
 
-/// What became of it.
+/// Outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -92,10 +92,10 @@ fn checked(commit: &DatedPosition, written: jiff::Timestamp) -> CheckedCommit {
     CheckedCommit { time, position: commit.position.clone() }
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
-    /// The last commit that opens.
+    /// Index of the last commit that opens.
     opens: usize,
     /// Why the next one does not; none if there is none.
     fails: Option<String>,
@@ -130,6 +130,7 @@ async fn search(
 }
 
 /// Has this program try it in another process.
+#[allow(clippy::disallowed_methods, reason = "waits for a process")]
 async fn in_a_process(attempt: &Attempt) -> Result<Verdict, Problem> {
     let program = std::env::current_exe().map_err(|error| internal(&error))?;
     let mut command = Command::new(program);
@@ -151,7 +152,7 @@ fn ask(mut command: Command, told: &[u8]) -> io::Result<Verdict> {
     Ok(judge(status, &stdout))
 }
 
-/// What a process that tried says by its words, or by its end.
+/// Verdict of a process that tried, by its words or by its end.
 fn judge(status: ExitStatus, said: &[u8]) -> Verdict {
     if let (true, Ok(verdict)) = (status.success(), serde_json::from_slice(said)) {
         return verdict;

@@ -15,17 +15,17 @@ use roost_store::{PublishError, ShipError};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How often idleness and the engine's health are looked at.
+/// Pause between two looks at idleness and the engine's health.
 const TICK: Duration = Duration::from_millis(250);
-/// Part of the drain timeout that running requests may use; the rest is for the publish.
+/// Parts of the drain timeout, of which running requests may use one; the rest is for the publish.
 const SHARE_FOR_REQUESTS: u32 = 3;
-/// How long interrupted requests may take to end.
+/// Time that interrupted requests may take to end.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
 /// When a tenant is evicted, and how long that may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Eviction {
-    /// Idle this long; none means never.
+    /// Time after which an idle tenant is evicted; none means never.
     pub idle_timeout: Option<Duration>,
     /// Longest time of draining and sealing.
     pub drain_timeout: Duration,
@@ -123,7 +123,7 @@ async fn until_draining(
         if served.engine.has_failed() {
             return Cause::Failed(Problem::new(
                 ErrorCode::EngineFailed,
-                "the engine met a fatal error; the next request starts it again from the last publish",
+                "the engine met a fatal error; the next request starts it again from what the bucket holds",
             ));
         }
         let now = served.environment.clock.monotonic();
@@ -192,7 +192,7 @@ fn end(served: &Served, lifecycle: &Lifecycle, cause: Cause) -> Ending {
     }
 }
 
-/// What this runtime says of itself.
+/// Report of the runtime on itself.
 pub fn status(served: &Served, lifecycle: &Lifecycle) -> RuntimeStatus {
     RuntimeStatus {
         version: PROTOCOL_VERSION,

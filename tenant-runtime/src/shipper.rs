@@ -13,20 +13,20 @@ use tokio::sync::{MutexGuard as Turn, watch};
 /// Bytes of WAL of a segment, about: below it, commits that came meanwhile share one PUT.
 const SEGMENT_WAL: u64 = 4 * 1024 * 1024;
 
-/// How long commits that nobody waits for may gather before a segment takes them.
+/// Time for which commits that nobody waits for may gather before a segment takes them.
 const GATHERING: Duration = Duration::from_millis(750);
 
-/// How often segments are put.
+/// Pace at which segments are put.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Whether commits go at once, without anybody waiting for them.
     pub eager: bool,
-    /// What all of them may cost.
+    /// Budget of PUTs that all of them share.
     pub budget: PutBudget,
 }
 
 impl Pace {
-    /// For requests with these terms.
+    /// Pace for a tenant whose requests have these terms.
     pub fn new(terms: Terms, budget: PutBudget) -> Self {
         Self { eager: terms.default == Durability::Synchronous, budget }
     }
@@ -44,7 +44,7 @@ pub struct Shipper {
     durable: watch::Sender<Lsn>,
     /// The last commit that an answer waits for.
     wanted: watch::Sender<Lsn>,
-    /// How many publishes wait until all is shipped: then nothing waits for others to join it.
+    /// Number of callers that wait until all is shipped: while there are any, no segment waits for more commits.
     hurried: watch::Sender<usize>,
     puts: Mutex<Puts>,
     /// Last commits of segments that are not durable yet, with the time of the oldest commit in each.
@@ -113,7 +113,7 @@ impl Shipper {
         }
     }
 
-    /// How long the next segment waits for commits to share it with; none if there is nothing for one.
+    /// Time for which the next segment waits for commits to share it with; none if there is nothing for one.
     fn pause(&self, group: Group) -> Option<Duration> {
         let uncut = self.files.uncut()?;
         if *self.hurried.borrow() > 0 {
@@ -155,7 +155,7 @@ impl Shipper {
         Ok(Some(Group::after(cut.commits.len(), waiting, took, ended)))
     }
 
-    /// What is durable by now; after a publish too.
+    /// Notes that all is durable up to here, by a segment or a publish.
     pub fn advance(&self, durable: Lsn) {
         let mut waiting = self.on_their_way();
         while waiting.front().is_some_and(|(last, _)| *last <= durable) {

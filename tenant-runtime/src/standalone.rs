@@ -39,12 +39,13 @@ use tokio_util::sync::CancellationToken;
 const NAMESPACE: &str = "default";
 /// Longest time of draining after Ctrl-C.
 const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
-/// A folder costs nothing.
+/// Budget of PUTs that is never used up: a folder costs nothing.
 const LOCAL_PUTS: PutBudget = PutBudget { burst: 1_000_000, per_second: 1_000_000 };
-/// How long connections may take to end after the seal.
+/// Time that connections may take to end after the seal.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves the folder until it is told to stop.
+#[allow(clippy::disallowed_methods, reason = "a process without a cluster makes its own id")]
 pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Result<Ending, Problem> {
     let environment = Environment::system();
     let lifecycle = Lifecycle::new(config.termination_log().map(Into::into));
@@ -172,6 +173,7 @@ struct Place {
 }
 
 impl Place {
+    #[allow(clippy::disallowed_methods, reason = "a name for a folder")]
     fn enter(folder: &Path, take_over: bool) -> io::Result<Self> {
         let caches = folder.join("cache");
         std::fs::create_dir_all(&caches)?;

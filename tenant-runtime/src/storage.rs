@@ -14,7 +14,7 @@ pub fn bucket(location: &StorageLocation) -> Result<Arc<dyn ObjectStore>, Proble
     Ok(Arc::new(store))
 }
 
-/// Who the tenant's data must belong to.
+/// The owner that the tenant's data must belong to.
 pub fn owner(tenant: &TenantIdentity) -> Owner {
     Owner {
         cluster_id: tenant.cluster_id.clone(),

@@ -34,10 +34,10 @@ use std::{
     time::Duration,
 };
 
-/// How long the init script may take.
+/// Longest time of the init script.
 const INIT_SCRIPT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How the engine is set up.
+/// Setup of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineSetup {
     /// Name of the database in SQL: the tenant's.
@@ -50,24 +50,24 @@ pub struct EngineSetup {
     pub spill_limit: u64,
     /// Most that the local copy of the database should take, in bytes.
     pub cache_limit: u64,
-    /// Requests at once.
+    /// Requests that may run at once.
     pub max_sessions: usize,
 }
 
 impl EngineSetup {
-    /// What the local copy of the database may take: at least several times what all threads read at a time.
+    /// Bytes that the local copy of the database may take: at least several times what all threads read at a time.
     pub fn cache_bytes(&self) -> u64 {
         self.cache_limit.max(self.sizing.threads as u64 * 8 * LEAST_CACHE_BYTES)
     }
 }
 
-/// What it takes to serve a branch.
+/// Everything that is needed to open a branch and serve it.
 pub struct Opening {
     /// The branch in the bucket.
     pub store: BranchStore,
-    /// Who takes it over.
+    /// Name and id of the process that takes it over.
     pub holder: Holder,
-    /// Whether also an unsealed HEAD.
+    /// Whether an unsealed HEAD is taken over too.
     pub takeover: Takeover,
     /// SQL for a branch that was never published.
     pub init_script: Option<String>,
@@ -75,9 +75,9 @@ pub struct Opening {
     pub engine: EngineSetup,
     /// Folder for this process alone.
     pub cache: PathBuf,
-    /// How long commits may stay unpublished.
+    /// Longest times that commits may stay unpublished, and undurable.
     pub patience: Patience,
-    /// How often WAL is shipped.
+    /// Pace at which WAL is shipped.
     pub pace: Pace,
     /// Metrics.
     pub metrics: Metrics,
@@ -99,7 +99,7 @@ pub struct Served {
     pub publisher: Arc<Publisher>,
     /// Proves ownership.
     pub prover: Arc<Prover>,
-    /// Who is in.
+    /// Admission, and the activities under way.
     pub admission: Arc<Admission>,
     /// Clock.
     pub environment: Environment,
@@ -114,7 +114,7 @@ impl Served {
     }
 }
 
-/// What a request gets that comes too late.
+/// Problem of a request that comes too late.
 pub fn draining() -> Problem {
     let detail = "the tenant is being put to sleep; nothing was executed; send the request again";
     Problem::new(ErrorCode::Draining, detail).retry_after(1)
@@ -130,7 +130,6 @@ pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Pro
         .await
         .map_err(|error| problems::of_store(&error))?;
     tracing::info!(epoch = branch.epoch(), has_data = branch.has_data(), "took the branch over");
-    let branch = Arc::new(branch);
     let opened = open_owned(&opening, Arc::clone(&branch), lifecycle).await;
     lifecycle.foretell(None);
     match opened {
@@ -266,6 +265,7 @@ pub fn cache_problem(error: &io::Error) -> Problem {
 
 /// Opens the engine over the database file and its WAL; `former_names` are those of the tenants that it was copied from.
 /// `export` is the folder that a worker may write to.
+#[allow(clippy::disallowed_methods, reason = "DuckDB opens a database in one call that blocks")]
 pub async fn open_engine(
     (setup, former_names): (&EngineSetup, &[String]),
     folders: Folders,

@@ -1,11 +1,12 @@
 //! Answers of the query API in its JSON form.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::StatusCode;
-use roost_protocol::problem::Problem;
+use roost_protocol::{problem::Problem, query::QueryAnswer};
+use serde::Deserialize as _;
 use serde_json::Value;
 
-/// What the gateway answered to a query.
+/// Answer of the gateway to a query.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -24,19 +25,17 @@ impl Answer {
     }
 
     /// The rows of a complete result.
-    pub fn rows(&self) -> Result<&Vec<Value>> {
+    pub fn rows(&self) -> Result<Vec<Vec<Value>>> {
         ensure!(self.status.is_success(), "{} {}", self.status, self.body);
-        ensure!(self.body["complete"] == true, "the result is not complete: {}", self.body);
-        match &self.body["rows"] {
-            Value::Array(rows) => Ok(rows),
-            other => bail!("no rows but {other}"),
-        }
+        let answer = QueryAnswer::deserialize(&self.body).with_context(|| self.body.to_string())?;
+        ensure!(answer.complete, "the result is not complete: {}", self.body);
+        Ok(answer.rows)
     }
 
     /// The only value of a result of one row and one column.
-    pub fn value(&self) -> Result<&Value> {
-        match self.rows()?.as_slice() {
-            [Value::Array(row)] if row.len() == 1 => Ok(&row[0]),
+    pub fn value(&self) -> Result<Value> {
+        match &mut *self.rows()? {
+            [row] if row.len() == 1 => Ok(row.remove(0)),
             other => bail!("not one value: {other:?}"),
         }
     }

@@ -27,7 +27,7 @@ use std::{
 pub const SYSTEM_NAMESPACE: &str = "roost-system";
 /// Namespace of runtime pods.
 pub const RUNTIME_NAMESPACE: &str = "roost-runtime";
-/// How long a test waits for what takes a pod or two.
+/// Longest wait of a test for what takes a pod or two.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Field manager of the tests.
 const MANAGER: &str = "roost-tests";

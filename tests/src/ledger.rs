@@ -19,7 +19,7 @@ pub struct Ledger {
     writers: Vec<JoinHandle<Result<Vec<i64>>>>,
 }
 
-/// What the writers were told so far.
+/// Counts of what the writers were told so far.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Rows that were acknowledged.
@@ -83,7 +83,7 @@ impl Ledger {
     }
 }
 
-/// What the writers were told in all.
+/// Counts of what the writers were told in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// Rows that were acknowledged.

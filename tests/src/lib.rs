@@ -1,7 +1,8 @@
-//! What the end-to-end tests stand on: a real cluster with Roost installed, its gateway, and the bucket behind it.
+//! Ground of the end-to-end tests: a real cluster with Roost installed, its gateway, and the bucket behind it.
 //!
 //! The tests in `tests/` are ignored by a plain `cargo test`; `make test` brings up the cluster, installs the charts
 //! and runs them. `tests/run --help` tells how to run one of them against a cluster that is left running.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 pub mod answer;
 pub mod bucket;

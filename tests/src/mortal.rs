@@ -29,7 +29,7 @@ pub enum Begin {
     File(PathBuf),
 }
 
-/// What a process does to itself.
+/// Way in which a process stops itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manner {
     /// It dies.
@@ -41,7 +41,7 @@ pub enum Manner {
 /// Where a process shall die, or freeze.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fate {
-    /// What it does.
+    /// Way in which it stops.
     pub manner: Manner,
     /// From when on steps count.
     pub begin: Begin,

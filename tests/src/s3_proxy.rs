@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 /// Largest body that passes, in bytes: more than a pack has.
 const MAX_BODY: usize = 256 * 1024 * 1024;
 
-/// What happens to a request.
+/// Fault that a request meets, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It passes.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a condition is looked at.
+/// Pause between looks at a condition.
 const PACE: Duration = Duration::from_millis(200);
 
 /// Looks at a condition until it yields a value. Fails at the deadline with what was last seen.

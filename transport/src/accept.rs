@@ -18,15 +18,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     /// Most connections at once.
     pub connections: usize,
-    /// What becomes of one more.
+    /// Treatment of one more.
     pub when_full: WhenFull,
-    /// How the other side is known to be there, for protocols whose connections may be silent without a bound.
+    /// Probes of the other side, for protocols whose connections may be silent without a bound.
     pub keepalive: Option<Keepalive>,
-    /// How long connections may take to end once the listener stopped; what is left then is cut.
+    /// Time for connections to end once the listener stopped; what is left then is cut.
     pub grace: Duration,
 }
 
-/// What becomes of a connection over the limit.
+/// Treatment of a connection over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// It waits in the kernel's queue until there is a place.

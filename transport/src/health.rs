@@ -23,7 +23,7 @@ const BOUNDS: Bounds = Bounds {
 /// Longest time for a request to arrive, and for a connection to lie idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What probes and Prometheus ask a process about.
+/// State of a process that probes and Prometheus ask for.
 pub trait Health: Send + Sync + 'static {
     /// Why the process is not ready, as a line of text; none when it is.
     fn obstacle(&self) -> Option<&'static str>;

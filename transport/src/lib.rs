@@ -1,5 +1,5 @@
-//! How Roost's programs listen, dial and stop: one accept loop for every protocol, HTTP on top of it, TLS whose
-//! certificate can be replaced while it serves, problems as HTTP answers, the port of probes, and signals.
+//! Listening, dialling and stopping of Roost's programs: one accept loop for every protocol, HTTP on top of it, TLS
+//! whose certificate can be replaced while it serves, problems as HTTP answers, the port of probes, and signals.
 
 pub mod accept;
 #[cfg(feature = "dial")]

@@ -1,4 +1,4 @@
-//! What is asked, and what must come back.
+//! Objects that the API server is asked to take, and the answers that must come back.
 
 use serde_json::{Value, json};
 

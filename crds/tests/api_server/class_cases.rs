@@ -1,4 +1,4 @@
-//! What is asked of a TenantClass.
+//! TenantClasses that the API server is asked to take, and the answers that must come back.
 
 use serde_json::{Value, json};
 

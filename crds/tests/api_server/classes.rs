@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// How long the server may take to notice a new class or label.
+/// Longest time that the server may take to notice a new class or label.
 const NOTICED: Duration = Duration::from_secs(20);
 
 /// Waits for the server's answer: it knows classes and labels by watching them.

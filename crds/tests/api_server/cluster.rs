@@ -9,7 +9,7 @@ use kube::core::GroupVersionKind;
 use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
 
-/// How long the server may take to serve the definitions.
+/// Longest time that the server may take to serve the definitions.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
 pub struct Cluster {

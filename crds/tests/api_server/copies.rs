@@ -1,5 +1,5 @@
-//! Who may copy what: every kind of source, named in every way, by accounts with every set of rights. What is asked is the
-//! right on the object that has the data, whatever else has its name.
+//! Rights to copy: every kind of source, named in every way, by accounts with every set of rights. The right that
+//! counts is the one on the object that has the data, whatever else has its name.
 
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{Api, PostParams};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::rights::bind;
 
-/// Its rights, by name of an object of each kind.
+/// An account, with the names of the objects of each kind that it may read the data of.
 struct Account {
     name: &'static str,
     tenants: &'static [&'static str],
@@ -36,7 +36,7 @@ const ACCOUNTS: [Account; 6] = [
     Account { name: "of-snapshots", tenants: &[], branches: &[], snapshots: &["taken"] },
 ];
 
-/// What is copied, and the accounts that may.
+/// Objects that copy data, and the names of the accounts that may create each.
 fn sources() -> Vec<(&'static str, Value, &'static [&'static str])> {
     let of_acme: &[_] = &["of-main", "of-secret", "of-namesakes"];
     let mut all = Vec::new();

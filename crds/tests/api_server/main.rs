@@ -2,7 +2,7 @@
 //!
 //! `KUBECONFIG=... cargo test -p roost-crds --test api_server -- --ignored`. Applies the definitions of this crate by
 //! server-side apply, works in a namespace of its own, and leaves nothing else behind.
-
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -101,7 +101,7 @@ async fn every_rule_gives_both_answers() {
 
 #[tokio::test]
 #[ignore = "needs the test cluster"]
-async fn fields_select() {
+async fn branches_are_selected_by_tenant_and_class() {
     let cluster = Cluster::connect().await;
     let branch = |tenant: &str, class: &str| serde_json::json!({"kind": "Branch", "spec": {"tenantName": tenant, "className": class}});
     cluster.create("first", &branch("acme", "no-such-class-a")).await;

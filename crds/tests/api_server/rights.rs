@@ -1,4 +1,4 @@
-//! What the installed chart lets whom do: rights of the two programs, the aggregated roles, the policy for copies.
+//! Rights that the installed chart gives: of the two programs, by the aggregated roles, and by the policy for copies.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cases::Answer::{self, Accepted, Refused};
 use crate::cluster::Cluster;
 
-/// How long the server may take to notice a new role.
+/// Longest time that the server may take to notice a new role.
 const NOTICED: Duration = Duration::from_secs(20);
 
 /// verb, group, resource with its subresource, namespace (empty: of the cluster), name (empty: any).

@@ -1,4 +1,4 @@
-//! What the catalog knows about the tables of an export.
+//! Catalog of an export: its tables with their columns and keys, and all comments.
 use super::error::ExportError;
 use super::summary::{ExportedColumn, ExportedKey};
 use crate::place::within;

@@ -11,7 +11,7 @@ pub enum ExportError {
     /// DuckDB failed.
     #[error("DuckDB failed to {step}: {source}")]
     Engine {
-        /// What was being done.
+        /// Step that failed; it follows "failed to" in the message.
         step: String,
         /// DuckDB's error.
         source: EngineError,

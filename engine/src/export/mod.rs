@@ -12,12 +12,12 @@ use roost_duckdb::{Connection, Database};
 use std::path::Path;
 pub use summary::{ExportSummary, ExportedColumn, ExportedKey, ExportedTable};
 
-/// What EXPORT calls its schema script.
+/// Name that EXPORT gives its schema script.
 const SCHEMA_SCRIPT: &str = "schema.sql";
-/// What EXPORT calls the script that loads the tables again.
+/// Name that EXPORT gives the script that loads the tables again.
 const LOAD_SCRIPT: &str = "load.sql";
 
-/// What an export is about to do.
+/// Progress of an export, told before each step of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportProgress {
     /// The table that is described next, `schema.name`; empty while DuckDB writes them all.
@@ -64,7 +64,7 @@ pub(crate) fn export(
         .map_err(|source| ExportError::Engine { step: "export the tables".into(), source })?;
     let script = files::read_text(&directory.join(LOAD_SCRIPT))?;
     let parts = load_script::parse(&script).ok_or(ExportError::Catalog("the list of exported files"))?;
-    // It names this machine's paths; the summary says the same without them.
+    // The script names this machine's paths; the summary says the same without them.
     files::remove(&directory.join(LOAD_SCRIPT))?;
     make_portable(&directory.join(SCHEMA_SCRIPT), database, former_names)?;
     files::append(&directory.join(SCHEMA_SCRIPT), &catalog.comments.join("\n"))?;

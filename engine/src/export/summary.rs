@@ -1,6 +1,6 @@
-//! What an export wrote, as `metadata.json` tells it.
+//! Summary of an export, as `metadata.json` tells it.
 
-/// What an export wrote.
+/// Summary of an export: the files that it wrote, and what is in them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportSummary {

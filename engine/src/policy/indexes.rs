@@ -1,5 +1,5 @@
-//! What an index may be over. It is computed again by whoever writes, in another session with other settings: it must give
-//! the same there.
+//! Expressions that an index may be over. They are computed again by whoever writes, in another session with other
+//! settings: they must give the same there.
 use super::rules::refuse;
 use roost_duckdb::{IndexPart, Refusal};
 

@@ -61,7 +61,7 @@ pub const OPERATORS: [&str; 54] = [
     "WINDOW",
 ];
 
-/// What may be created, dropped and altered (DuckDB's names of catalog types).
+/// Kinds of objects that may be created, dropped and altered (DuckDB's names of catalog types).
 pub const CREATABLE: [&str; 9] = [
     "Index",
     "Macro Function",
@@ -111,7 +111,7 @@ pub(super) fn judge(rules: Rules<'_>, operator: &Operator) -> Result<(), Refusal
     }
 }
 
-/// What is written lies in the tenant's database or is temporary.
+/// Refuses a write to a database that is neither the tenant's nor one of [`OWN_DATABASES`].
 fn own_database(rules: Rules<'_>, catalog: &str) -> Result<(), Refusal> {
     if catalog.is_empty() || catalog == rules.database || OWN_DATABASES.contains(&catalog) {
         return Ok(());

@@ -1,8 +1,8 @@
-//! What plans are judged by, and how one is refused.
+//! Rules by which plans are judged, and the refusal of one.
 use roost_duckdb::Refusal;
 use roost_protocol::session::Role;
 
-/// By what a plan is judged.
+/// Rules by which a plan is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// The session's role.
@@ -11,7 +11,7 @@ pub struct Rules<'a> {
     pub database: &'a str,
 }
 
-/// The databases that a session may read: its own and those of DuckDB that hold nothing of others.
+/// DuckDB's own databases, to which a session may write beside the tenant's: they hold nothing of others.
 pub(super) const OWN_DATABASES: [&str; 2] = ["temp", "system"];
 
 /// A refusal: a code that programs read, and what a person is told.

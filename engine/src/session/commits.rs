@@ -1,7 +1,7 @@
-//! What of a request is committed, for its session and for whoever answers when the session does not.
+//! Record of what of a request is committed, for its session and for whoever answers when the session does not.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What of a request is committed.
+/// Record of what of a request is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Commits(Mutex<State>);
 
@@ -42,7 +42,8 @@ impl Commits {
         self.state().writing
     }
 
-    /// How many statements of the request, from its first, are executed and stay so; none if it has committed nothing.
+    /// Counts the statements of the request, from its first, that are executed and stay so; none if it has committed
+    /// nothing.
     pub fn statements(&self) -> Option<u32> {
         let state = self.state();
         // A request holds far fewer.

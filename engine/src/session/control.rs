@@ -6,10 +6,11 @@ use crate::config::{INTERRUPT_INTERVAL, STOP_PATIENCE};
 use roost_duckdb::{InterruptHandle, Progress};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-/// What a thread can do for a session with which none works: its connection, and what is open on it.
+/// A session with which no thread works, for a thread that ends what is open on its connection, or closes it.
 pub(crate) trait Unattended: Send + Sync {
     /// Whether a thread works with it just now.
     fn is_attended(&self) -> bool;
@@ -32,14 +33,14 @@ struct Transaction {
     watched: bool,
 }
 
-/// What others know of a session, and do to it.
+/// Control of a session by others: what they know of it, and do to it.
 pub(crate) struct Control {
     runtime: Handle,
     threads: SessionThreads,
     idle_limit: Duration,
     work: OnceLock<Weak<dyn Unattended>>,
     interrupt: OnceLock<InterruptHandle>,
-    /// What runs, or ran last.
+    /// The statement or request that runs, or ran last.
     current: Mutex<Weak<Running>>,
     /// Since when its transaction sees one state of the database.
     snapshot_since: Mutex<Option<Instant>>,
@@ -86,10 +87,9 @@ impl Control {
     }
 
     /// Something begins to run, which may take so long.
-    pub fn began(self: &Arc<Self>, running: &Arc<Running>, timeout: Option<Duration>) {
+    pub fn began(self: &Arc<Self>, running: &Arc<Running>, timeout: Duration) {
         *locked(&self.current) = Arc::downgrade(running);
         locked(&self.transaction).idle_since = None;
-        let Some(timeout) = timeout else { return };
         let (control, running) = (Arc::clone(self), Arc::clone(running));
         self.runtime.spawn(async move {
             if tokio::time::timeout(timeout, running.until_ended()).await.is_err() {
@@ -150,12 +150,12 @@ impl Control {
         locked(&self.snapshot_since).is_some_and(|since| since <= moment)
     }
 
-    /// What runs now.
+    /// Gives the statement or request that runs now, if one does.
     pub fn running(&self) -> Option<Arc<Running>> {
         locked(&self.current).upgrade().filter(|running| !running.has_ended())
     }
 
-    /// How far that is, as far as DuckDB can tell.
+    /// Tells how far what runs has come, as far as DuckDB can tell.
     pub fn progress(&self) -> Option<Progress> {
         self.interrupt.get().and_then(InterruptHandle::progress)
     }

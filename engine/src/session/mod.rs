@@ -56,8 +56,9 @@ use work::Work;
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
-    /// How long a transaction may be open with nothing of it under way. Then it is rolled back, and the next statement
-    /// is told so (SQLSTATE 25P03). One that writes is also rolled back when a publish has waited for it, as for any.
+    /// Time for which a transaction may be open with nothing of it under way. Then it is rolled back, and the next
+    /// statement is told so (SQLSTATE 25P03). One that writes may end sooner: a publish rolls it back after having
+    /// waited for it.
     pub idle_transaction: Duration,
 }
 
@@ -96,14 +97,18 @@ impl Session {
     }
 
     /// Parses `sql` into its statements; nothing of it is bound or run.
-    pub async fn extract(&mut self, sql: &str) -> Result<Vec<Extracted>, QueryError> {
+    pub async fn extract(&mut self, sql: &str, timeout: Duration) -> Result<Vec<Extracted>, QueryError> {
         let sql = sql.to_owned();
-        self.on_thread(move |work| work.extract(&sql)).await
+        self.on_thread(timeout, move |work| work.extract(&sql)).await
     }
 
     /// Binds a statement to the state of now, and judges it. It can be executed any number of times.
-    pub async fn prepare(&mut self, statement: Extracted) -> Result<Statement, QueryError> {
-        self.on_thread(move |work| work.prepare(statement)).await
+    pub async fn prepare(
+        &mut self,
+        statement: Extracted,
+        timeout: Duration,
+    ) -> Result<Statement, QueryError> {
+        self.on_thread(timeout, move |work| work.prepare(statement)).await
     }
 
     /// Executes a statement of this session up to its first rows. Reading them may take as long as `timeout` as well. A
@@ -171,14 +176,20 @@ impl Session {
     /// Does something with the connection, on a borrowed thread.
     async fn on_thread<R: Send + 'static>(
         &mut self,
+        timeout: Duration,
         act: impl FnOnce(&mut Work) -> Result<R, QueryError> + Send + 'static,
     ) -> Result<R, QueryError> {
         let running = Running::begin(&self.activity);
-        self.control.began(&running, None);
+        self.control.began(&running, timeout);
         let (answer, mut answered) = oneshot::channel();
         let (work, runs) = (Arc::clone(&self.work), Arc::clone(&running));
         let borrowed = self.control.threads().run(move || {
-            let acted = work.run(&runs, act).and_then(|acted| acted);
+            let acted = work.run(&runs, |work| {
+                let acted = act(work)?;
+                runs.check()?;
+                Ok(acted)
+            });
+            let acted = acted.flatten();
             runs.end();
             let _ = answer.send(acted);
         });
@@ -195,7 +206,7 @@ impl Session {
         let running = Running::begin(&self.activity);
         let (stream, reply, header) =
             RowStream::begin(Arc::clone(&self.work), Arc::clone(&self.control), Arc::clone(&running));
-        self.control.began(&running, Some(timeout));
+        self.control.began(&running, timeout);
         let (work, runs) = (Arc::clone(&self.work), Arc::clone(&running));
         let borrowed = self.control.threads().run(move || work.answer(&runs, reply, act));
         borrowed.map_err(|error| no_thread(&error, &running))?;
@@ -229,12 +240,12 @@ impl SessionHandle {
         self.control.close(StopCause::Draining);
     }
 
-    /// How far the statement that runs is; `None` when none does, or DuckDB cannot tell.
+    /// Tells how far the statement that runs has come; `None` when none does, or DuckDB cannot tell.
     pub fn progress(&self) -> Option<Progress> {
         self.control.running().and_then(|_| self.control.progress())
     }
 
-    /// How long what runs has been running; `None` when nothing does.
+    /// Tells how long what runs has been running; `None` when nothing does.
     pub fn elapsed(&self) -> Option<Duration> {
         self.control.running().map(|running| running.started.elapsed())
     }

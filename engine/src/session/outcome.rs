@@ -1,6 +1,6 @@
-//! What a statement or a request did.
+//! Outcome of a statement or a request.
 
-/// What a statement or a request did, known after its last batch.
+/// Outcome of a statement or a request, known after its last batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Rows that the last statement inserted, updated or deleted; none for other statements.

@@ -4,7 +4,7 @@ use crate::error::QueryError;
 use roost_duckdb::{EngineError, Extracted, Prepared, Returns, StatementKind, Value};
 use roost_protocol::problem::ErrorCode;
 
-/// What can be refused before anything runs.
+/// Refuses a request by its form, before anything runs: no statement, too many, or parameters for more than one.
 pub(crate) fn check_form(statements: &[Extracted], parameters: &[Value]) -> Result<(), QueryError> {
     let bad =
         |sqlstate, message: String| Err(QueryError::with_sqlstate(ErrorCode::BadRequest, sqlstate, message));

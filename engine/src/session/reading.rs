@@ -24,7 +24,7 @@ impl From<Arc<Mutex<Prepared>>> for Executed {
 
 /// A result that is being read.
 pub(super) struct Reading {
-    /// Before the statement that made it.
+    /// Declared before the statement that made it, so that it is dropped first.
     stream: Option<ResultStream>,
     _statement: Executed,
     action: Option<TransactionAction>,
@@ -35,7 +35,7 @@ pub(super) struct Reading {
     waits: Option<RecordBatch>,
 }
 
-/// What a look for the next rows came to.
+/// Result of a try to send the next rows.
 pub(super) enum Step {
     /// So many rows were sent.
     Sent(u64),
@@ -51,7 +51,7 @@ impl Reading {
         Self { stream, _statement: statement, action, wrapped, commits, waits: None }
     }
 
-    /// What DuckDB gives, if it gives anything.
+    /// Gives DuckDB's result; none where we executed something of our own in its place.
     pub fn stream(&self) -> Option<&ResultStream> {
         self.stream.as_ref()
     }

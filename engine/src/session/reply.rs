@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-/// What a reader gets first.
+/// Header of a result, which its reader gets first.
 pub(super) struct Header {
     pub columns: Vec<Column>,
     pub schema: SchemaRef,
@@ -48,12 +48,12 @@ impl Producing {
 pub(super) struct Reply {
     pub header: Option<oneshot::Sender<Result<Header, QueryError>>>,
     pub batches: mpsc::Sender<RecordBatch>,
-    /// How it ended; the reader looks here after the last batch.
+    /// The outcome, or the error that ended it; the reader looks here after the last batch.
     pub end: oneshot::Sender<Result<Outcome, QueryError>>,
     pub producing: Arc<Producing>,
 }
 
-/// What became of a batch that was to be sent.
+/// Result of sending a batch.
 pub(super) enum Sent {
     /// It is on its way.
     Gone,

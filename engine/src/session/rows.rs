@@ -155,7 +155,7 @@ impl RowStream {
         }
     }
 
-    /// What was done; known once [`Self::next`] gave `None` without an error.
+    /// Gives the outcome, which is known once [`Self::next`] gave `None` without an error.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }

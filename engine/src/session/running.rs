@@ -6,13 +6,13 @@ use crate::error::QueryError;
 use roost_duckdb::InterruptHandle;
 use roost_protocol::problem::ErrorCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 /// One statement, or one request of several, that has begun.
 pub(crate) struct Running {
     pub started: Instant,
-    /// What of it is committed.
+    /// Record of what of it is committed.
     pub commits: Commits,
     cause: watch::Sender<Option<StopCause>>,
     ended: watch::Sender<bool>,
@@ -121,7 +121,7 @@ impl Running {
         self.vanished()
     }
 
-    /// What to report when the session ended without a word.
+    /// Makes the error to report when the session ended without a word.
     pub fn vanished(&self) -> QueryError {
         let error = self.stop_cause().map_or_else(
             || QueryError::new(ErrorCode::Internal, "The session ended without an answer"),

@@ -20,7 +20,7 @@ enum State {
     Over,
 }
 
-/// What a session is opened from.
+/// A session before its first statement: what its connection is made with.
 pub(super) struct Opening {
     pub shared: Arc<Instance>,
     pub control: Arc<Control>,
@@ -28,7 +28,7 @@ pub(super) struct Opening {
     pub kept: Kept,
 }
 
-/// What a session keeps until its end.
+/// Resources that a session holds until its end.
 pub(super) struct Kept {
     pub _place: OwnedSemaphorePermit,
     pub _registration: Registration,
@@ -74,7 +74,7 @@ impl SharedWork {
         Ok(acted)
     }
 
-    /// The same for what answers with a result. Blocks.
+    /// As [`Self::run`], for what answers with a result. Blocks.
     pub fn answer(&self, running: &Arc<Running>, reply: Reply, act: impl FnOnce(&mut Work, Reply)) {
         let mut reply = Some(reply);
         let ran = self.run(running, |work| {
@@ -111,7 +111,7 @@ impl SharedWork {
         settle(&mut state);
     }
 
-    /// What a thread left that panicked is of no use: its connection is closed.
+    /// Locks the state. One that a panicking thread left behind is of no use: its connection is closed.
     fn lock_or_over(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();

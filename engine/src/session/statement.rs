@@ -23,13 +23,13 @@ impl Column {
 pub struct Statement {
     pub(super) prepared: Arc<Mutex<Prepared>>,
     pub(super) plan: Plan,
-    /// What kind of statement it is.
+    /// Kind of the statement.
     pub kind: StatementKind,
     /// Its parameters in their order, with the types that it expects.
     pub parameters: Vec<Parameter>,
     /// Columns of its result; empty where it has none, or where they depend on parameters whose type nothing tells.
     pub columns: Vec<Column>,
-    /// What it gives back.
+    /// Kind of result that it gives back.
     pub returns: Returns,
     /// Whether executing it may modify the tenant's database; such an execution holds the write gate.
     pub writes: bool,

@@ -58,6 +58,7 @@ fn wait_among(idle: &Weak<Idle>) -> Option<mpsc::Receiver<Session>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
     use super::*;
     use std::cell::RefCell;
     use std::collections::HashSet;

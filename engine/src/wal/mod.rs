@@ -1,4 +1,4 @@
-//! What DuckDB's write-ahead log says of each commit, and whether replaying that is proven to work.
+//! DuckDB's write-ahead log, read for what each commit holds, and whether replaying that is proven to work.
 //!
 //! DuckDB cannot replay everything that it logs (`docs/decisions/0017`). So the log is read while it is written: a commit
 //! whose records are not all of a proven kind is never left to a replay. That is decided on the log's own bytes, so it

@@ -97,7 +97,7 @@ pub enum Doubt {
     Empty,
 }
 
-/// What one commit holds, gathered record by record.
+/// Contents of one commit, gathered record by record.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     /// Each kind once, in the order of their first records.
@@ -135,7 +135,7 @@ impl Contents {
         self.has(Record::Alter(Alteration::RenameTable))
     }
 
-    /// Whether it alters a table otherwise.
+    /// Whether it alters a table in another way, or may.
     pub fn alters(&self) -> bool {
         use Alteration::{Comment, RenameTable, RenameView};
         let alters = |record: &Record| matches!(record, Record::Alter(what) if !matches!(what, RenameTable | RenameView | Comment));
@@ -143,7 +143,7 @@ impl Contents {
         self.unreadable || self.kinds.iter().any(alters)
     }
 
-    /// Whether it replaces a table, or may.
+    /// Whether it may replace a table: it drops one and creates one.
     pub fn replaces(&self) -> bool {
         self.has(Record::DropTable) && self.has(Record::CreateTable)
     }

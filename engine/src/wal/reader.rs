@@ -16,7 +16,7 @@ const VERSION_KIND: u64 = 98;
 /// Number of the version whose header has the database's id and the checkpoint's number.
 const WAL_VERSION: u64 = 2;
 
-/// What comes next.
+/// Part of the log that comes next.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     /// The file's header.
@@ -27,7 +27,7 @@ enum Next {
     Kind { size: u64 },
     /// The rest of a record, which nobody looks at.
     Rest { bytes: u64 },
-    /// What was written is not a log as this version of DuckDB writes it.
+    /// No part that is known: the log is not as this version of DuckDB writes it, or the place in it is lost.
     Unknown,
 }
 
@@ -37,9 +37,9 @@ pub struct WalReader {
     next: Next,
     /// The beginning of what comes next.
     begun: Vec<u8>,
-    /// Of the commit whose end has not come.
+    /// Contents of the commit whose end has not come.
     contents: Contents,
-    /// Of the commits that have ended since the last [`Self::commit`].
+    /// Verdict on the commits that have ended since the last [`Self::commit`].
     ended: Option<Verdict>,
     /// Whether one of them renamed a table.
     renamed: bool,
@@ -47,7 +47,7 @@ pub struct WalReader {
 }
 
 impl WalReader {
-    /// Of a log of so many bytes, which were read before; `renames` are those of its database.
+    /// A reader for what follows `length` bytes of a log; `renames` are those of its database.
     pub fn after(length: u64, renames: Renames) -> Self {
         let next = if length == 0 { Next::Header } else { Next::Frame };
         Self { next, begun: Vec::new(), contents: Contents::default(), ended: None, renamed: false, renames }
@@ -85,7 +85,7 @@ impl WalReader {
         }
     }
 
-    /// What was appended since the last commit was taken back.
+    /// Takes notice that what was appended since the last commit was taken back; `length` bytes of the log are left.
     pub fn taken_back(&mut self, length: u64) {
         let lost = matches!(self.next, Next::Unknown) && length > 0;
         *self = Self::after(length, self.renames.clone());

@@ -34,7 +34,7 @@ pub enum Record {
     Flush,
 }
 
-/// What `ALTER` or `COMMENT` did.
+/// Kind of a change by `ALTER` or `COMMENT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "DuckDB's names for them")]
 pub enum Alteration {

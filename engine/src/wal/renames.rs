@@ -1,4 +1,5 @@
-//! What happened to tables in this process that the log does not tell.
+//! Changes to tables in this process that the log does not tell: renames that are open or have failed, and whether
+//! tables were altered.
 use roost_duckdb::Renaming;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -51,12 +52,12 @@ impl Renames {
         self.0.rolled_back.swap(false, SeqCst) || open > own || self.have_failed()
     }
 
-    /// A table was altered otherwise.
+    /// Notes that a table was altered in another way than by a rename.
     pub(super) fn note_alteration(&self) {
         self.0.altered.store(true, SeqCst);
     }
 
-    /// Whether any was.
+    /// Whether any table was altered so.
     pub(super) fn tables_were_altered(&self) -> bool {
         self.0.altered.load(SeqCst)
     }

@@ -4,7 +4,7 @@ use Evidence::{Message, Refusal};
 use Wall::{BindGuards, Configuration, ExternalAccess, Policy, Roles, Secrets};
 use roost_engine::Wall;
 
-/// How a wall shows that it was the one.
+/// Evidence that a wall was the one that stopped an attack.
 #[derive(Debug)]
 pub enum Evidence {
     /// The refusal's code.

@@ -121,7 +121,7 @@ async fn without_walls_the_attacks_work() {
     assert!(wrong.is_empty(), "{} fail anyway:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// What may be asked about settings tells nothing of the machine.
+/// Settings that clients may ask about tell nothing of the machine.
 #[tokio::test]
 async fn settings_that_show_tell_no_secret() {
     let bench = bench();

@@ -1,4 +1,4 @@
-//! What the tests of the engine share: a file system over a folder, engines, queries read to their end.
+//! Support that the tests of the engine share: a file system over a folder, engines, queries read to their end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 

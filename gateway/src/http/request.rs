@@ -70,6 +70,7 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The query's id: of the path, chosen by the caller, or made here, so that it is known whatever happens. A query's own
 /// goes on to the runtime in its header.
+#[allow(clippy::disallowed_methods, reason = "an id for people; nothing is decided by it")]
 pub fn query_id(action: Action, headers: &mut HeaderMap) -> Result<Uuid, Problem> {
     match action {
         Action::QueryStatus(id) | Action::CancelQuery(id) => Ok(id),

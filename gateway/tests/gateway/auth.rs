@@ -1,4 +1,4 @@
-//! Who gets in, as what, and what becomes of their token.
+//! Authentication: who gets in, as what, and what becomes of their token.
 
 use crate::{
     client::Call,

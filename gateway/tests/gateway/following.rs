@@ -1,4 +1,4 @@
-//! What the gateway learns from the API server while it runs: keys and operator endpoints; and what readiness says.
+//! Keys and operator endpoints, which the gateway learns from the API server while it runs; and its readiness.
 
 use crate::harness::{PATIENCE, Setting, eventually};
 use roost_gateway::{health::Health, keys, metrics::Metrics, operator};

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// Longest time that anything in a test may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What exists before the gateway does.
+/// Everything that exists before the gateway does.
 pub struct Setting {
     pub ca: Ca,
     pub kubernetes: Kubernetes,

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What the API server knows.
+/// State of the API server: what it knows, and the reviews that it was asked for.
 #[derive(Default)]
 pub struct World {
     /// Tokens: audience and user.

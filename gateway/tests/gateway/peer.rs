@@ -74,7 +74,7 @@ pub struct Peer {
     _server: AbortOnDropHandle<()>,
 }
 
-/// What a peer lived through.
+/// Requests and connections that a peer has had.
 #[derive(Default)]
 struct Log {
     seen: Mutex<Vec<Seen>>,
@@ -104,7 +104,7 @@ impl Peer {
         self.log.seen.lock().unwrap().clone()
     }
 
-    /// How often somebody began to connect.
+    /// Number of times that somebody began to connect.
     pub fn accepted(&self) -> usize {
         self.log.accepted.load(Ordering::SeqCst)
     }
@@ -113,7 +113,7 @@ impl Peer {
         self.log.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.log.open.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! What passes to the runtime and back, and what happens when it cannot.
+//! Requests and answers that pass to the runtime and back, and what happens when they cannot.
 
 use crate::{
     client::Call,

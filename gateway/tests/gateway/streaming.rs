@@ -25,7 +25,7 @@ use tokio::{
 };
 
 const CHUNK: usize = 64 * 1024;
-/// What the kernel's socket buffers may hold on the two hops, and the processes' own buffers.
+/// Bytes that the kernel's socket buffers may hold on the two hops, and the processes' own buffers.
 const IN_FLIGHT_BOUND: u64 = 48 * 1024 * 1024;
 const TOTAL: u64 = 192 * 1024 * 1024;
 

@@ -23,10 +23,8 @@ use crate::{
     reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
 };
 
-/// How soon a Secret that does not exist is looked for again, besides the watch.
+/// Pause before a Secret that does not exist is looked for again, besides the watch.
 const SECRET_LOOK: Duration = Duration::from_mins(1);
-/// How soon an endpoint that did not answer is asked again the first time.
-const UNREACHABLE_LOOK: Duration = Duration::from_mins(1);
 
 /// Reconciles TenantClasses.
 pub struct ClassReconciler(pub Arc<Elected>);
@@ -65,9 +63,7 @@ fn requeue(status: &roost_crds::TenantClassStatus, retry: Duration) -> Requeue {
         Requeue::OnChange
     } else if reason == Some(Reason::CredentialsNotFound.as_str()) {
         Requeue::After(SECRET_LOOK)
-    } else if reason == Some(Reason::StorageUnreachable.as_str()) {
-        Requeue::After(UNREACHABLE_LOOK.min(retry))
     } else {
-        Requeue::After(retry)
+        Requeue::After(plan::probe_pause(reason, retry))
     }
 }

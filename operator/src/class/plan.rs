@@ -13,15 +13,20 @@ use roost_protocol::grant::StorageLocation;
 
 use crate::{kubernetes::has_finalizer, reasons::Fault};
 
-/// How soon an endpoint that did not answer is asked again.
+/// Longest pause before an endpoint that did not answer is asked again.
 const UNREACHABLE_RETRY: Duration = Duration::from_mins(1);
+
+/// Pause before a class that is not ready for this reason is probed again.
+pub fn probe_pause(reason: Option<&str>, retry: Duration) -> Duration {
+    if reason == Some(Reason::StorageUnreachable.as_str()) { UNREACHABLE_RETRY.min(retry) } else { retry }
+}
 
 /// The world around a class.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The object.
     pub class: TenantClass,
-    /// How many Tenants and Branches use it.
+    /// Number of Tenants and Branches that use it.
     pub users: usize,
     /// The storage by its Secrets, with a hash of everything that a probe depends on.
     pub storage: Result<(StorageLocation, String), Fault>,
@@ -56,8 +61,7 @@ fn probe_is_due(observed: &Observed, now: Timestamp, retry: Duration) -> bool {
     if holds(&status.conditions, ConditionType::Ready) || ready == Some(Reason::ClassInUse.as_str()) {
         return false;
     }
-    let retry =
-        if ready == Some(Reason::StorageUnreachable.as_str()) { UNREACHABLE_RETRY.min(retry) } else { retry };
+    let retry = probe_pause(ready, retry);
     let age = status.last_probe_time.as_ref().map(|at| now.duration_since(at.0));
     age.is_none_or(|age| Duration::try_from(age).is_ok_and(|age| age >= retry))
 }

@@ -31,13 +31,13 @@ use crate::{
 
 /// Name of the pins of checks; their uid is the pod's name.
 const PIN: &str = "fsck-replay";
-/// How long a pod may take to answer its grant.
+/// Longest time that a pod may take to answer its grant.
 const GRANT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between two looks at a pod when nothing tells of a change.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long to wait until the pod is gone.
+/// Longest wait until the pod is gone.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait for the result; the pod is removed some time later if that is not done here.
+/// Longest wait for the result. The pod is removed here, or some time later by the operator.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// The report of a check, with what was checked.

@@ -67,8 +67,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let bar = progress("objects");
     let collected = store
         .collect(&policy, &KnownManifests::default(), &|progress| {
-            bar.set_length(progress.chunks_total);
-            bar.set_position(progress.chunks_done);
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
         })
         .await;
     bar.finish_and_clear();

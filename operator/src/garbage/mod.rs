@@ -107,7 +107,7 @@ fn policy(class: &TenantClass, deletes_per_second: NonZeroU32, dry_run: bool) ->
     Policy { recovery_window, grace: GRACE, deletes_per_second, merge_above: MERGE_ABOVE, dry_run }
 }
 
-/// How far back a class keeps the past of branches.
+/// Time for which a class keeps the past of branches.
 pub fn recovery_window(class: &TenantClass) -> SignedDuration {
     SignedDuration::try_from(class.spec.recovery_window()).unwrap_or(SignedDuration::MAX)
 }

@@ -22,9 +22,9 @@ use crate::{
     runtime::calls,
 };
 
-/// How often a pod is looked at besides the watch.
+/// Pause between looks at a pod, besides the watch.
 const LOOK: Duration = Duration::from_mins(1);
-/// How soon a pod that was asked to drain is looked at again.
+/// Pause before a pod that was asked to drain is looked at again.
 const DRAIN_LOOK: Duration = Duration::from_secs(5);
 
 /// Reconciles runtime pods.

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use crate::pods::{PodView, Purpose, Stage};
 
-/// How long a pod may take to get an address.
+/// Longest time that a pod may take to get an address.
 pub const START_LIMIT: Duration = Duration::from_mins(10);
-/// How long a pod may wait for its grant.
+/// Age from which a pod that is not ready is asked whether it still waits for its grant.
 const GRANT_LIMIT: Duration = Duration::from_mins(3);
-/// How long a check of a replay may take, with the time in which somebody reads its result.
+/// Longest time that a check of a replay may take, with the time in which somebody reads its result.
 const REPLAY_CHECK_LIMIT: Duration = Duration::from_hours(2);
+
 /// The object that a pod works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_end() {
+    fn each_stage_of_a_pod_has_its_next_step() {
         let finished = || Stage::Finished { ending: None, exit: samples::exit("Error", 1) };
         let running = |ready| Stage::Running { address: "10.0.0.1".into(), ready };
         let check =

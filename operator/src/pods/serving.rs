@@ -40,7 +40,7 @@ impl Serving {
         self.runtime.as_ref().is_some_and(|runtime| runtime.state == RuntimeState::Serving)
     }
 
-    /// Whether commits are unpublished for so long that the runtime refuses writes.
+    /// Whether a commit has not reached the bucket for so long that the runtime refuses writes.
     fn publish_fails(&self) -> bool {
         let lag = self.runtime.as_ref().map(|runtime| runtime.durable_lag_millis).unwrap_or_default();
         std::time::Duration::from_millis(lag) > WRITES_REFUSED_AFTER
@@ -105,7 +105,7 @@ pub struct Facts {
     pub database_size: Option<u64>,
     /// When it last had work, to the minute.
     pub last_active: Option<Time>,
-    /// How much a crash would lose.
+    /// Age of the oldest commit that a crash would lose; none below a second.
     pub durable_lag: Option<Duration>,
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn states() {
+    fn the_pod_gives_its_branch_state_and_reason() {
         let running = |ready| Some(Stage::Running { address: "10.0.0.1".into(), ready });
         let finished = || Some(Stage::Finished { ending: None, exit: samples::exit("Completed", 0) });
         let table = [

@@ -28,7 +28,7 @@ pub struct PodAddress {
     pub port: u16,
 }
 
-/// How far a pod is.
+/// Stage of a pod's life.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
     /// Exists; has no address yet, or cannot start.
@@ -60,7 +60,7 @@ pub struct PodView {
     pub resource_version: Option<String>,
     /// The task that it was made for, and the branch whose data it works on.
     pub purpose: Purpose,
-    /// How far it is.
+    /// Stage of its life.
     pub stage: Stage,
     /// Whether its deletion was asked for.
     pub leaving: bool,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn stages() {
+    fn the_status_of_a_pod_gives_its_stage() {
         assert_eq!(pod(json!({"phase": "Pending"})).stage, Stage::Starting);
         let running = pod(json!({"phase": "Running", "podIP": "10.0.0.1",
             "conditions": [{"type": "Ready", "status": "True"}]}));

@@ -18,7 +18,7 @@ const MAX_REMEMBERED: usize = 20_000;
 /// Pods of one branch that ended badly, one after another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// How many.
+    /// Number of pods.
     pub count: u32,
     /// The problem that the last one told, or the kubelet told of it.
     pub problem: Problem,

@@ -11,8 +11,8 @@ use roost_protocol::problem::Problem;
 
 use super::{Fault, codes};
 
-/// How long a wake that found no place says so when nobody asks again: as long as one waits by default. Nobody tells a
-/// tenant that does not wait any more when a place is free.
+/// Time for which a wake that found no place says so when nobody asks again: as long as one waits by default. Nobody
+/// tells a tenant that does not wait any more when a place is free.
 const CEILING_HOLDS: Duration = Duration::from_mins(2);
 /// The same failure is not written again within this time.
 const WRITTEN_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -79,7 +79,7 @@ pub struct Records {
 #[derive(Debug, Default)]
 pub struct Index(RwLock<Records>);
 
-/// How many watches there are whose first list counts.
+/// Number of watches whose first list has to be complete.
 const KINDS: usize = 6;
 
 impl Index {
@@ -103,7 +103,7 @@ impl Index {
         self.read(|records| records.classes.values().cloned().collect())
     }
 
-    /// How many Tenants and Branches use a class.
+    /// Counts the Tenants and Branches that use a class.
     pub fn users_of(&self, class: &str) -> usize {
         self.read(|records| {
             let tenants = records.tenants.values().filter(|t| t.class.as_deref() == Some(class)).count();

@@ -82,12 +82,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// How many keys wait or are looked at.
+    /// Counts the keys that wait or are looked at.
     pub fn len(&self) -> usize {
         self.state().entries.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether no key waits or is looked at.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::client::{CallError, call};
 use crate::{context::Context, pods::PodView};
 
-/// How long a report may take.
+/// Longest time that a report may take.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a drain's first answer may take.
+/// Longest time that the first answer to a drain may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a publish may take.
+/// Longest time that a publish may take.
 const PUBLISH_TIMEOUT: Duration = Duration::from_mins(2);
 
 fn unready(pod: &PodView, reason: &dyn std::fmt::Display) -> CallError {
@@ -27,6 +27,7 @@ fn unready(pod: &PodView, reason: &dyn std::fmt::Display) -> CallError {
 }
 
 /// Gives an order; the pod answers with its status.
+#[allow(clippy::disallowed_methods, reason = "a nonce has to be unguessable")]
 pub async fn order(context: &Context, pod: &PodView, order: Order) -> Result<RuntimeStatus, CallError> {
     let trusted = context.trusted().map_err(|error| unready(pod, &error))?;
     let address = pod.address().ok_or_else(|| unready(pod, &"it has not started or has ended"))?;

@@ -13,7 +13,7 @@ const EXIT_MARGIN: Duration = Duration::from_secs(5);
 /// The least that a drain is given.
 const DRAIN_MIN: Duration = Duration::from_secs(5);
 
-/// How long sealing may take once draining began: the grace without a margin to exit in.
+/// Longest time that sealing may take once draining began: the grace without a margin to exit in.
 pub fn drain_timeout(spec: &TenantClassSpec) -> Duration {
     spec.termination_grace().saturating_sub(EXIT_MARGIN).max(DRAIN_MIN)
 }
@@ -50,7 +50,7 @@ pub const fn shown_durability(terms: Terms) -> Durability {
     }
 }
 
-/// How often a tenant may write to its WAL.
+/// Rate at which a tenant may write to its WAL.
 pub fn put_budget(class: &TenantClassSpec) -> PutBudget {
     let stated = class.storage.put_budget.clone().unwrap_or_default();
     let positive = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());

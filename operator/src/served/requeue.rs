@@ -1,4 +1,4 @@
-//! How soon an object that is served is looked at again.
+//! Pauses after which an object that is served is looked at again.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use roost_crds::{
 
 use crate::reconcile::Requeue;
 
-/// How often a tenant with a pod is looked at: its size, activity and lag are shown.
+/// Pause between looks at a tenant with a pod: its size, activity and lag are shown.
 const SERVING_LOOK: Duration = Duration::from_mins(1);
-/// How often something that moves is looked at, besides the watch.
+/// Pause between looks at something that moves, besides the watch.
 const MOVING_LOOK: Duration = Duration::from_secs(2);
-/// How often inputs that nobody watches (a ConfigMap, the right to read it) are looked for: somebody has just been told
-/// the command that ends it.
+/// Pause between looks for inputs that nobody watches (a ConfigMap, the right to read it): somebody has just been told
+/// the command that provides them.
 const INPUTS_LOOK: Duration = Duration::from_secs(15);
-/// How often a pod that cannot publish, and a tenant that found no place, are looked at: both end by themselves.
+/// Pause between looks at a pod that cannot publish, and at a tenant that found no place: both troubles end by
+/// themselves.
 const PASSING_LOOK: Duration = Duration::from_secs(15);
-/// How often what a person must fix is looked at again.
+/// Pause between looks at what a person must fix.
 const STALLED_LOOK: Duration = Duration::from_mins(5);
 
 /// When an object that serves is looked at again.

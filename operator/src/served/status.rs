@@ -23,7 +23,7 @@ pub struct Status {
     pub last_active_time: Option<Time>,
     /// Last published position.
     pub position: Option<PositionSummary>,
-    /// How much a crash would lose.
+    /// Age of the oldest commit that a crash would lose; none below a second.
     pub durable_lag: Option<Duration>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// How long a slot without a pod is left alone: its taker may be about to create the pod.
+/// Time for which a slot without a pod is left alone: its taker may be about to create the pod.
 pub const UNUSED_GRACE: Duration = Duration::from_mins(1);
 
 /// A Lease that exists.
@@ -16,7 +16,7 @@ pub struct Slot {
     pub pod: String,
     /// Distinguishes this taking from every other.
     pub token: String,
-    /// How long ago it was taken.
+    /// Time since it was taken.
     pub age: Duration,
 }
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn choices() {
+    fn a_pod_gets_its_own_slot_or_a_free_one_below_the_ceiling() {
         let two = [slot(0, "rt-a", 5), slot(2, "rt-b", 5)];
         let table = [
             (&two[..], 3, "rt-c", 0, Next::Create(1)),

@@ -16,7 +16,7 @@ use roost_crds::names as crd;
 use super::claim::{Next, Slot, next, unused};
 use crate::kubernetes::{is_absent, is_conflict};
 
-/// How often a lost race for a slot is tried again before the ceiling is taken as reached.
+/// Tries for a slot that others may win, one after another, before the ceiling is taken as reached.
 const MAX_RACES: u32 = 8;
 
 /// The API server failed on a Lease.
@@ -65,6 +65,7 @@ impl Slots {
     }
 
     /// Takes a slot for `pod`; none at the ceiling.
+    #[allow(clippy::disallowed_methods, reason = "what is drawn is given to a pure choice")]
     pub async fn take(
         &self,
         class_hash: &str,

@@ -22,7 +22,7 @@ use crate::{
     reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue, expiry},
 };
 
-/// How often a snapshot under way is looked at, besides the watch.
+/// Pause between looks at a snapshot under way, besides the watch.
 const RUNNING_LOOK: Duration = Duration::from_secs(5);
 
 /// Reconciles Snapshots.

@@ -46,7 +46,7 @@ impl Observed {
         self.snapshot.status.as_ref().is_some_and(|status| status.completion_time.is_some())
     }
 
-    /// How often it was tried.
+    /// Number of times that it was tried.
     pub fn attempts(&self) -> u32 {
         self.snapshot.status.as_ref().and_then(|status| status.attempts).unwrap_or_default()
     }

@@ -25,7 +25,7 @@ use crate::{
     storage::{Place, StepError, location::identity},
 };
 
-/// How long a worker may take to answer its grant.
+/// Longest time that a worker may take to answer its grant.
 const GRANT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Creates the pod; one that exists already is as good.

@@ -12,7 +12,7 @@ use super::{OpenError, Place};
 
 /// Clients kept, one for each place and key; building one reads the system's roots.
 const MAX_CLIENTS: u64 = 256;
-/// How long an unused client is kept.
+/// Time for which an unused client is kept.
 const CLIENT_IDLE: Duration = Duration::from_mins(10);
 
 /// Clients of the buckets, by place.
@@ -83,6 +83,7 @@ impl Buckets {
     }
 
     /// The bucket of a resolved place.
+    #[allow(clippy::disallowed_methods, reason = "reading certificates blocks")]
     pub async fn client(
         &self,
         location: &grant::StorageLocation,

@@ -49,7 +49,7 @@ pub struct Observed {
     pub tenant: Tenant,
     /// Its class.
     pub class: Resolved,
-    /// Who it is towards the bucket.
+    /// Its identity towards the bucket.
     pub identity: TenantIdentity,
     /// The source that it starts from.
     pub source: Source,

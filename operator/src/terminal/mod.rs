@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, time::Duration};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often the progress bar moves while nothing ends.
+/// Pause between moves of the progress bar while nothing ends.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Form of a report.

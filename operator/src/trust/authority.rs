@@ -6,9 +6,9 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, PKCS_ED25519,
 };
 
-/// How long the authority is valid. Replacing it means deleting its Secret and restarting.
+/// Days for which the authority is valid. Replacing it means deleting its Secret and restarting.
 const AUTHORITY_DAYS: i64 = 3650;
-/// How long a leaf is valid: longer than any pod lives; pods are thrown away.
+/// Days for which a leaf is valid: longer than any pod lives; pods are thrown away.
 const LEAF_DAYS: i64 = 365;
 /// Certificates are valid from the day before, for clocks that lag.
 const SKEW_DAYS: i64 = 1;
@@ -60,7 +60,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads what [`new_authority`] made.
+    /// Reads what `new_authority` made.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, AuthorityError> {
         let key = KeyPair::from_pem(key).map_err(failed("read its key"))?;
         // A leaf takes its issuer's name and key id from here; both are the same as when the authority was made.

@@ -1,4 +1,5 @@
 //! The authority, TLS and names together: a real handshake in memory.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who may ask for wakes: the gateway's ServiceAccount, proven by a token of the operator's own audience.
+//! Right to ask for wakes: the gateway's ServiceAccount alone has it, proven by a token of the operator's own audience.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use roost_protocol::{
 
 use crate::context::Context;
 
-/// How long an accepted token is not reviewed again.
+/// Time for which an accepted token is not reviewed again.
 const ACCEPTED_FOR: Duration = Duration::from_mins(1);
 /// Accepted tokens remembered: the gateway has a few replicas.
 const MAX_ACCEPTED: u64 = 256;

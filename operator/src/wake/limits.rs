@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use roost_protocol::BranchKey;
 
-/// Failures remembered at most; beyond it the oldest are forgotten.
+/// Failures remembered at most; beyond it those that are over are forgotten, or all if that does not make room.
 const MAX_FAILURES: usize = 10_000;
-/// How long the first failure is remembered; each further one doubles it.
+/// Time for which the first failure is remembered; each further one doubles it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest that a failure is remembered.
 const MAX_BACKOFF: Duration = Duration::from_mins(1);

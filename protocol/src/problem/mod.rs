@@ -18,12 +18,12 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     /// The error's name in the table.
     pub code: ErrorCode,
-    /// What happened, why, and what to do.
+    /// Account of what happened, why, and what to do.
     pub detail: String,
     particulars: Option<Box<Particulars>>,
 }
 
-/// What some problems have besides.
+/// Further members, each of which only some problems have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Particulars {
     /// When trying again may help, in seconds; also sent as `Retry-After`.
@@ -38,8 +38,8 @@ pub struct Particulars {
     pub hint: Option<String>,
     /// The query's id.
     pub query_id: Option<uuid::Uuid>,
-    /// How many statements of the request, from its first, were executed and stay so, for what they changed is
-    /// committed; absent if nothing of the request was committed, or if that is unknown.
+    /// Number of statements of the request, from its first, that were executed and stay so, for what they changed is
+    /// committed; 0 if that is only a part of the first. Absent if nothing was committed, or if that is unknown.
     pub committed_statements: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl Problem {
         Self { code, detail: detail.into(), particulars: None }
     }
 
-    /// What it has besides code and detail.
+    /// Its members besides code and detail.
     pub fn particulars(&self) -> &Particulars {
         self.particulars.as_deref().unwrap_or(&Particulars::NONE)
     }
@@ -71,7 +71,7 @@ impl Problem {
         self.particulars.get_or_insert_default()
     }
 
-    /// How many statements of the request stay committed; see [`Particulars::committed_statements`].
+    /// Number of statements of the request that stay committed; see [`Particulars::committed_statements`].
     pub fn committed_statements(&self) -> Option<u64> {
         self.particulars().committed_statements
     }
@@ -135,7 +135,7 @@ impl Problem {
         self.particulars().sqlstate.as_deref().unwrap_or(self.code.sqlstate())
     }
 
-    /// What the caller should do.
+    /// Advice to the caller: to give up if something of the request stays committed, else that of the table.
     pub fn advice(&self) -> Advice {
         if self.committed_statements().is_some() { Advice::GiveUp } else { self.code.advice() }
     }

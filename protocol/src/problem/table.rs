@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the caller should do about an error.
+/// Advice to the caller about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
@@ -79,7 +79,7 @@ error_codes! {
     Unauthenticated = "unauthenticated", 401, "28000", FixInput, "Credentials are missing or not valid";
     /// The caller may not do this.
     Forbidden = "forbidden", 403, "42501", FixInput, "Access denied";
-    /// Who the caller is or what it may do cannot be found out: the Kubernetes API server does not answer.
+    /// The caller's identity or rights cannot be found out: the Kubernetes API server does not answer.
     AccessUnknown = "access-unknown", 503, "57P03", Retry, "Access cannot be checked";
     /// No such tenant, branch or query.
     NotFound = "not-found", 404, "3D000", FixInput, "Not found";
@@ -131,7 +131,7 @@ error_codes! {
     DataMissing = "data-missing", 503, "58P01", AskOperator, "The data is missing";
     /// The engine cannot replay the WAL that the bucket holds.
     ReplayFailed = "replay-failed", 503, "XX001", AskOperator, "The WAL cannot be replayed";
-    /// What the request committed, if anything, may be kept or not: its connection broke, or nobody confirmed it.
+    /// It is unknown whether anything that the request committed is kept: its connection broke, or nobody confirmed it.
     OutcomeUnknown = "outcome-unknown", 504, "40003", GiveUp, "The outcome is unknown";
     /// The engine failed; the runtime starts again.
     EngineFailed = "engine-failed", 503, "58000", Retry, "The engine failed";
@@ -160,7 +160,7 @@ impl ErrorCode {
         self.row().title
     }
 
-    /// What the caller should do.
+    /// Advice to the caller.
     pub const fn advice(self) -> Advice {
         self.row().advice
     }

@@ -1,6 +1,6 @@
-//! What DuckDB's storage manager does to the files of a database, and nothing else: which files, with which flags,
-//! in which phase. Everything else that reaches `roost://` (COPY, readers, a second ATTACH, a checkpoint of its own)
-//! is refused here, whatever the policy on plans let through.
+//! Rules for the files of a database: which of them DuckDB's storage manager may touch, with which flags, in which
+//! phase. Everything else that reaches `roost://` (COPY, readers, a second ATTACH, a checkpoint of its own) is refused
+//! here, whatever the policy on plans let through.
 //!
 //! [`Interlock`] is the rule book, [`InterlockedVfs`] puts it in front of any [`crate::Vfs`].
 
@@ -28,7 +28,7 @@ pub enum DatabaseFile {
     RecoveryWal,
 }
 
-/// How the database is attached.
+/// Manner in which the database is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// For writing.

@@ -171,7 +171,7 @@ impl Recorder {
         Arc::new(Self { seen: Mutex::default(), judge: Box::new(judge) })
     }
 
-    /// What was seen of client connections since the last call.
+    /// Takes the facts of clients' plans that were judged since the last call.
     pub fn take(&self) -> Vec<PlanFacts> {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         seen.into_iter().filter(|(caller, _)| caller.trust == Trust::Client).map(|(_, facts)| facts).collect()

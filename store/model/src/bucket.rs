@@ -22,7 +22,7 @@ pub type Commit = u8;
 pub struct StreamId {
     /// Its branch.
     pub branch: Branch,
-    /// Who writes it.
+    /// Epoch of the owner that writes it.
     pub epoch: Epoch,
     /// The manifest that it follows.
     pub manifest: Number,
@@ -33,7 +33,7 @@ pub struct StreamId {
 pub struct ManifestId {
     /// Its branch.
     pub branch: Branch,
-    /// Who wrote it.
+    /// Epoch of the owner that wrote it.
     pub epoch: Epoch,
     /// Its number.
     pub number: Number,
@@ -78,12 +78,12 @@ pub enum Purpose {
     Delete,
 }
 
-/// What tells a write from every other one; of a HEAD also its `ETag`.
+/// Identity of a write, which tells it from every other one. That of a HEAD is also its `ETag`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PutId {
     /// The process.
     pub by: u8,
-    /// What for.
+    /// Purpose of the write.
     pub purpose: Purpose,
     /// Epoch of the process.
     pub epoch: Epoch,
@@ -114,9 +114,9 @@ pub struct End {
 /// The one mutable object of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
-    /// Of the write that made it.
+    /// Identity of the write that made it.
     pub put_id: PutId,
-    /// Of whoever took over last.
+    /// Epoch of whoever took over last.
     pub epoch: Epoch,
     /// The last publish.
     pub manifest: Option<ManifestId>,
@@ -136,18 +136,18 @@ impl Head {
         self.manifest.map_or(0, |manifest| manifest.number)
     }
 
-    /// What the branch is without the stream that HEAD names.
+    /// The state without the stream that HEAD names: the last publish, else where the branch starts; none if empty.
     pub fn state(&self) -> Option<Position> {
         self.manifest.map(|manifest| Position { manifest, end: None }).or(self.source)
     }
 }
 
-/// What is at a number of a stream.
+/// The object at a number of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot {
     /// One commit, and the pack that it depends on.
     Segment {
-        /// Of the write that made it.
+        /// Identity of the write that made it.
         put_id: PutId,
         /// The commit.
         commit: Commit,
@@ -156,15 +156,15 @@ pub enum Slot {
     },
     /// The end of the stream.
     Seal {
-        /// Of the write that made it.
+        /// Identity of the write that made it.
         put_id: PutId,
-        /// Who ended the stream.
+        /// Epoch that ended the stream.
         epoch: Epoch,
     },
 }
 
 impl Slot {
-    /// Of the write that made it.
+    /// Identity of the write that made it.
     pub fn put_id(&self) -> PutId {
         match self {
             Self::Segment { put_id, .. } | Self::Seal { put_id, .. } => *put_id,
@@ -186,19 +186,19 @@ pub struct Manifest {
 /// All objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bucket {
-    /// By branch.
+    /// The HEADs, by branch.
     pub heads: BTreeMap<Branch, Head>,
-    /// By name.
+    /// The manifests, by name.
     pub manifests: BTreeMap<ManifestId, Manifest>,
-    /// By name.
+    /// The slots, by stream and number.
     pub slots: BTreeMap<(StreamId, Sequence), Slot>,
-    /// By name: the commits of streams that were merged.
+    /// The commits of merged streams, by stream.
     pub merged: BTreeMap<StreamId, Vec<Commit>>,
-    /// By name.
+    /// The packs.
     pub packs: BTreeSet<Pack>,
-    /// By name: the position, and who put it.
+    /// The pins, by name: the position, and the process that put it.
     pub pins: BTreeMap<u8, (Position, u8)>,
-    /// By run.
+    /// The lists of condemned objects, by run of the collector.
     pub condemned: BTreeMap<u8, BTreeSet<Object>>,
 }
 

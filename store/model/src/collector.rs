@@ -24,7 +24,7 @@ pub enum Collector {
     Done(bool),
 }
 
-/// What must stay.
+/// The objects that must stay.
 #[derive(Debug, Default)]
 struct Reached {
     needed: BTreeSet<Object>,
@@ -164,7 +164,7 @@ impl StoreModel {
         epoch < head.epoch || (epoch == head.epoch && (head.sealed || number <= head.number()))
     }
 
-    /// What is garbage if these are the roots; none if something that is needed is missing.
+    /// Finds the garbage if these are the roots; none if something that is needed is missing.
     fn doomed(
         &self,
         bucket: &Bucket,

@@ -51,7 +51,7 @@ pub struct StoreModel {
     pub owners: Vec<Branch>,
     /// Runs of the collector.
     pub collectors: u8,
-    /// Who pins positions of main.
+    /// The processes that pin positions of main, by what their pins are for.
     pub pinners: Vec<Kind>,
     /// Whether the branch may be deleted that a pinner creates.
     pub deletion: bool,
@@ -69,9 +69,9 @@ pub struct StoreModel {
     pub evict: bool,
     /// Answers that may be lost, and requests that may arrive late or twice.
     pub faults: u8,
-    /// How often all proofs may grow old.
+    /// Most ticks, at each of which all proofs grow old.
     pub ticks: u8,
-    /// What to do other than the protocol says.
+    /// The rules of the protocol that are broken.
     pub switches: Vec<Switch>,
 }
 
@@ -88,7 +88,7 @@ pub struct State {
     pub collectors: Vec<Collector>,
     /// The pinners.
     pub pinners: Vec<Pinner>,
-    /// Who deletes the branch.
+    /// The process that deletes the branch.
     pub deleter: Deleter,
     /// For the checker: every commit.
     pub commits: Vec<Committed>,
@@ -96,7 +96,7 @@ pub struct State {
     pub acknowledged_by: [Epoch; 2],
     /// For the checker: the same before the last tick.
     pub acknowledged_before: [Epoch; 2],
-    /// For the checker: what happened that must not.
+    /// For the checker: violations that happened.
     pub wrong: Wrong,
     /// Ticks so far.
     pub now: u8,
@@ -104,14 +104,14 @@ pub struct State {
     pub faults: u8,
 }
 
-/// What the checker knows of a commit.
+/// A commit as the checker knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Committed {
-    /// Where it was made.
+    /// The branch that it was made on.
     pub branch: Branch,
-    /// By whom.
+    /// Epoch of the owner that made it.
     pub epoch: Epoch,
-    /// What its database held.
+    /// The commits that were in its database before it.
     pub before: Vec<Commit>,
     /// Whether a client may know that it is durable.
     pub acknowledged: bool,
@@ -119,7 +119,7 @@ pub struct Committed {
     pub late: bool,
 }
 
-/// What no single state shows.
+/// Violations that no single state shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wrong {
     /// A commit was acknowledged by a PUT that arrived after the stream had ended.

@@ -12,7 +12,7 @@ use crate::bucket::{
 use crate::request::{Request, Settled, Which, Write};
 use crate::{Committed, State, StoreModel, Switch};
 
-/// What an owner is doing.
+/// Phase of an owner's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// It has not begun.
@@ -36,13 +36,13 @@ pub enum Phase {
 pub struct Owner {
     /// Its branch.
     pub branch: Branch,
-    /// What it is doing.
+    /// The phase that it is in.
     pub phase: Phase,
     /// HEAD as it knows it: as read, then as it wrote it last.
     pub head: Option<Head>,
     /// The commits in its database, in their order.
     pub history: Vec<Commit>,
-    /// How many of them the bucket holds, in a manifest or in one of the two streams.
+    /// Number of them that the bucket holds, in a manifest or in one of the two streams.
     pub confirmed: usize,
     /// The manifest that its WAL follows.
     pub wal: Number,

@@ -1,4 +1,4 @@
-//! Who pins positions of main: readers, creators of a branch, and the deletion of that branch.
+//! Processes that pin positions of main: readers, and creators of a branch; and the deletion of that branch.
 
 use std::collections::btree_map::Entry;
 
@@ -8,7 +8,7 @@ use crate::bucket::{
 use crate::request::Request;
 use crate::{State, StoreModel, Switch};
 
-/// What a pin is for.
+/// Purpose of a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// To read the last commit that is durable.
@@ -19,7 +19,7 @@ pub enum Kind {
     Branch,
 }
 
-/// How far a pinner is.
+/// Progress of a pinner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pinner {
     /// It has not begun.
@@ -42,7 +42,7 @@ pub enum Pinner {
     Created,
 }
 
-/// How far the deletion of the branch is.
+/// Progress of the deletion of the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Deleter {
     /// Nobody asked for it.

@@ -130,7 +130,7 @@ fn prefix(state: &State) -> bool {
     })
 }
 
-/// What opening each branch would give; those that cannot be opened break an invariant of their own.
+/// Lists each branch with the commits that opening it gives; one that does not open breaks an invariant of its own.
 fn recovered(state: &State) -> impl Iterator<Item = (u8, Vec<u8>)> {
     let heads = state.bucket.heads.iter().filter(|(_, head): &(_, &Head)| !head.deleted);
     heads.filter_map(|(branch, head)| Some((*branch, state.bucket.recover(head)?)))

@@ -12,11 +12,11 @@ pub enum Request {
         from: Option<u8>,
         /// Tells copies of one write apart.
         attempt: u8,
-        /// Whose HEAD.
+        /// The branch whose HEAD it is.
         branch: Branch,
-        /// What must be there: its put-id, or nothing.
+        /// Put-id of the HEAD that must be there; none if there must be no HEAD.
         expected: Option<PutId>,
-        /// What is written.
+        /// The new HEAD.
         head: Head,
     },
     /// Writes a slot that must be free.
@@ -29,7 +29,7 @@ pub enum Request {
         stream: StreamId,
         /// The slot's number.
         sequence: Sequence,
-        /// What is written.
+        /// The object that is written.
         slot: Slot,
     },
     /// Removes a pin for the second time: a copy of a request that was answered.
@@ -39,7 +39,7 @@ pub enum Request {
     },
 }
 
-/// What the sender of a write knows.
+/// Outcome of a write, as its sender knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     /// Nothing yet.
@@ -70,17 +70,17 @@ pub enum Which {
     Head,
 }
 
-/// How a conditional write ended. There is no third way.
+/// Outcome of a conditional write. There is no third one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It is there.
+    /// It took effect.
     Mine,
-    /// Something else is.
+    /// It did not, and cannot any more.
     Other,
 }
 
 impl Write {
-    /// How it ended, if that is known after reading back; else it must be sent again.
+    /// Tells how it ended, if reading back shows that; none if it must be sent again.
     pub fn settled(&self, bucket: &Bucket) -> Option<Settled> {
         if self.answer == Answer::Done {
             return Some(Settled::Mine);

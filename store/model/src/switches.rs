@@ -2,7 +2,7 @@
 
 macro_rules! switches {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What to do other than the protocol says.
+        /// A rule of the protocol that is broken.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Switch {
             $($(#[$doc])* $name,)*

@@ -41,7 +41,7 @@ fn broken_by(switch: Switch) -> (StoreModel, &'static str) {
     }
 }
 
-/// How many steps lead to a state that breaks an invariant; none if no state does.
+/// Counts the steps that lead to a state that breaks an invariant; none if no state does.
 fn steps_to(model: StoreModel, property: &'static str) -> Option<usize> {
     let finish = HasDiscoveries::AllOf([property].into());
     let checker = model.checker().finish_when(finish).spawn_bfs().join();
@@ -61,7 +61,7 @@ fn every_switch_breaks_an_invariant() {
     assert!(harmless.is_empty(), "the checker finds nothing wrong with {harmless:?}");
 }
 
-/// What HEAD's stream carries is kept by its name, and because its attempt has not ended.
+/// The packs of the stream that HEAD names are kept twice: with that stream, and because its attempt has not ended.
 #[test]
 fn packs_of_the_named_stream_are_kept_twice() {
     for switch in [Switch::EpochEndsStream, Switch::ForgetStreamPacks] {

@@ -1,4 +1,4 @@
-//! What can go wrong with a branch, and what to do then.
+//! Errors of work on a branch, and what to do about them.
 
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
@@ -16,7 +16,7 @@ pub enum TakeOverError {
     NotSealed {
         /// The branch.
         branch: BranchName,
-        /// Who holds it.
+        /// Its holder.
         holder: Option<Holder>,
     },
     /// Someone else took the branch over meanwhile.
@@ -61,7 +61,7 @@ impl PublicError for TakeOverError {
 }
 
 impl TakeOverError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::NotSealed { .. } => Advice::Retry,
@@ -79,7 +79,7 @@ pub enum HydrateError {
     /// An object could not be read, or is not what it should be.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The local disk.
+    /// The local disk failed.
     #[error("the file {path} cannot be used: {message}")]
     Local {
         /// The file.
@@ -112,7 +112,7 @@ impl HydrateError {
         Self::Local { path: path.display().to_string(), message: message.to_string() }
     }
 
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Read(error) => error.advice(),
@@ -131,7 +131,7 @@ pub enum PublishError {
     Fenced {
         /// The branch.
         branch: BranchName,
-        /// What HEAD says.
+        /// HEAD as it was found, in words.
         found: String,
     },
     /// Nobody knows whether HEAD names this publish. The process must exit.
@@ -151,7 +151,7 @@ pub enum PublishError {
     /// The file is larger than a manifest can address, or a history is too deep.
     #[error("the database cannot be published: {0}")]
     TooLarge(String),
-    /// The local database; its dirty set is as before.
+    /// The local database failed; its dirty set is as before.
     #[error(transparent)]
     Local(#[from] LocalError),
     /// An upload failed. The dirty set was given back; nothing changed for readers.
@@ -176,7 +176,7 @@ impl PublicError for PublishError {
 }
 
 impl PublishError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Fenced { .. } | Self::Undecided(_) | Self::Ended(_) | Self::ForeignDatabase { .. } => {
@@ -202,16 +202,16 @@ pub enum ShipError {
     Fenced {
         /// The branch.
         branch: BranchName,
-        /// What is there.
+        /// The object that was found there, in words.
         found: String,
     },
     /// An earlier call ended this owner.
     #[error("this owner of the branch has ended: {0}")]
     Ended(&'static str),
-    /// The local database, or what it wants to ship does not continue the stream.
+    /// The local database failed, or its WAL does not continue the stream.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// What is at the segment's place cannot be read.
+    /// The object at the segment's place cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -224,7 +224,7 @@ pub enum ProveError {
     Fenced {
         /// The branch.
         branch: BranchName,
-        /// What HEAD says.
+        /// HEAD as it was found, in words.
         found: String,
     },
     /// An earlier call ended this owner.
@@ -236,7 +236,7 @@ pub enum ProveError {
 }
 
 impl ProveError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Fenced { .. } | Self::Ended(_) => Advice::GiveUp,

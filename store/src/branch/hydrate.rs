@@ -1,4 +1,4 @@
-//! The local file of a position: opened to be filled as it is read, or built as a whole.
+//! The local file of a position, which is filled as it is read.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -12,27 +12,13 @@ use crate::identity::DatabaseId;
 use crate::keys::Keys;
 use crate::pager::{Base, Pager, Unfinished};
 use crate::position::Position;
-use crate::progress::Progress;
 use crate::state::{LoadedState, LoadedWal};
 
-/// Bounds of a hydration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hydration {
-    /// Range GETs under way at a time; each holds at most [`MAX_RANGE_BYTES`] of stored bytes, and one restored chunk.
-    pub parallelism: usize,
-}
-
-impl Default for Hydration {
-    fn default() -> Self {
-        Self { parallelism: 8 }
-    }
-}
-
-/// What a hydration built.
+/// State of a branch's local file, as it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Hydrated {
-    /// The branch was never published: no file was made.
+    /// The branch was never published: the file is empty.
     Empty,
     /// The file holds exactly this position's state.
     Restored {
@@ -71,7 +57,7 @@ impl Base for Fixed {
 pub struct OpenedFile {
     /// The file.
     pub pager: Arc<Pager>,
-    /// What it is.
+    /// Its state when it was opened.
     pub content: Hydrated,
 }
 
@@ -83,7 +69,8 @@ pub(super) async fn open(
     path: &Path,
     cache_bytes: u64,
 ) -> Result<OpenedFile, HydrateError> {
-    let (pager, unfinished) = create(bucket, keys, base, path, cache_bytes)?;
+    let (pager, unfinished) = Pager::create(bucket, keys, base, path, cache_bytes)
+        .map_err(|error| HydrateError::local(path, &error))?;
     pager.boot().await?;
     let content = match state {
         Some(state) => restored(state, write_wal(bucket, state, path).await?),
@@ -91,33 +78,6 @@ pub(super) async fn open(
     };
     unfinished.finished();
     Ok(OpenedFile { pager: Arc::new(pager), content })
-}
-
-/// Builds the whole file and its WAL.
-pub(super) async fn build(
-    bucket: &Bucket,
-    keys: &Keys,
-    state: &Arc<LoadedState>,
-    path: &Path,
-    hydration: Hydration,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Hydrated, HydrateError> {
-    let base = Arc::new(Fixed(Arc::clone(state)));
-    let (pager, unfinished) = create(bucket, keys, base, path, u64::MAX)?;
-    pager.fill(hydration.parallelism, progress).await?;
-    let wal = write_wal(bucket, state, path).await?;
-    unfinished.finished();
-    Ok(restored(state, wal))
-}
-
-fn create(
-    bucket: &Bucket,
-    keys: &Keys,
-    base: Arc<dyn Base>,
-    path: &Path,
-    cache_bytes: u64,
-) -> Result<(Pager, Unfinished), HydrateError> {
-    Pager::create(bucket, keys, base, path, cache_bytes).map_err(|error| HydrateError::local(path, &error))
 }
 
 fn restored(state: &LoadedState, wal: u64) -> Hydrated {

@@ -15,7 +15,7 @@ pub(crate) mod upload;
 
 pub use crate::state::MAX_RANGE_BYTES;
 pub use error::{HydrateError, ProveError, PublishError, ShipError, TakeOverError};
-pub use hydrate::{Hydrated, Hydration, OpenedFile};
+pub use hydrate::{Hydrated, OpenedFile};
 pub use owned::OwnedBranch;
 pub use proof::Proof;
 pub use publish::Published;

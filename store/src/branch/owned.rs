@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::{HydrateError, ProveError};
-use super::hydrate::{self, Hydrated, Hydration, OpenedFile};
+use super::hydrate::{self, OpenedFile};
 use super::proof::Proof;
 use super::store::BranchStore;
 use super::streams::{Named, Streams};
@@ -16,7 +16,6 @@ use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, ETag, ObjectError};
 use crate::pager::Base;
 use crate::position::{Position, StreamId};
-use crate::progress::Progress;
 use crate::state::{LoadedState, Placed};
 use crate::stream::End;
 
@@ -34,7 +33,7 @@ pub struct OwnedBranch {
     pub(super) streams: Mutex<Streams>,
 }
 
-/// What the owner knows of its branch.
+/// A branch as its owner knows it.
 #[derive(Debug, Clone)]
 pub(super) struct OwnerState {
     pub(super) head: Head,
@@ -78,22 +77,6 @@ impl OwnedBranch {
         &self.former_names
     }
 
-    /// Builds the branch's file at `path`, which must not exist: parallel range GETs, every chunk's hash
-    /// checked, bounded memory. On an error no file is left. Call it before the first publish.
-    pub async fn hydrate(
-        &self,
-        path: &Path,
-        hydration: Hydration,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Hydrated, HydrateError> {
-        match self.loaded() {
-            Some(state) => {
-                hydrate::build(&self.at.bucket, &self.at.keys, &state, path, hydration, progress).await
-            }
-            None => Ok(Hydrated::Empty),
-        }
-    }
-
     /// Makes the branch's file at `path`, which must not exist, as a cache of at most `cache_bytes` that is filled as
     /// it is read; a branch that was never published gets an empty one. Call it before the first publish.
     pub async fn open(self: &Arc<Self>, path: &Path, cache_bytes: u64) -> Result<OpenedFile, HydrateError> {
@@ -101,7 +84,7 @@ impl OwnedBranch {
         hydrate::open(&self.at.bucket, &self.at.keys, (base, state.as_deref()), path, cache_bytes).await
     }
 
-    /// What HEAD names.
+    /// The state that HEAD names; none if the branch is empty.
     pub(crate) fn loaded(&self) -> Option<Arc<LoadedState>> {
         self.lock().loaded.clone()
     }
@@ -135,7 +118,7 @@ impl OwnedBranch {
         self.first_proof
     }
 
-    /// How far the bucket's clock is ahead of this machine's, to within seconds; none if it tells no time.
+    /// Time by which the bucket's clock is ahead of this machine's, to within seconds; none if it tells no time.
     pub fn bucket_clock_ahead(&self) -> Option<jiff::SignedDuration> {
         self.at.bucket.store.clock_ahead()
     }

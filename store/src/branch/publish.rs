@@ -25,7 +25,7 @@ use crate::state::LoadedState;
 use crate::step::stepped;
 use crate::stream::End;
 
-/// What a publish did.
+/// Result of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// The position that HEAD names now; none if the branch has never been published.
@@ -304,7 +304,7 @@ impl OwnedBranch {
     }
 }
 
-/// One publish before HEAD names it.
+/// A publish that HEAD does not name yet.
 struct Attempt {
     made: Made,
     manifest: Option<Manifest>,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::HydrateError;
-use super::hydrate::{self, Fixed, Hydrated, Hydration, OpenedFile};
+use super::hydrate::{self, Fixed, OpenedFile};
 use super::store::BranchStore;
 use crate::bucket::Bucket;
 use crate::format::manifest::Manifest;
@@ -13,7 +13,6 @@ use crate::format::tenant::TenantRecord;
 use crate::keys::Keys;
 use crate::object::ObjectError;
 use crate::position::{DatedPosition, Position};
-use crate::progress::Progress;
 use crate::state::{self, LoadedState};
 
 impl BranchStore {
@@ -57,7 +56,7 @@ impl ReadablePosition {
         &self.former_names
     }
 
-    /// What the position is.
+    /// The manifest of the position.
     pub fn manifest(&self) -> &Manifest {
         &self.state.manifest
     }
@@ -73,16 +72,6 @@ impl ReadablePosition {
         let state = Arc::new(self.state.until(commit.sequence, commit.offset));
         let (bucket, keys) = (self.bucket.clone(), self.keys.clone());
         Self { bucket, keys, state, former_names: self.former_names.clone() }
-    }
-
-    /// Builds the file at `path`, which must not exist. See [`super::OwnedBranch::hydrate`].
-    pub async fn hydrate(
-        &self,
-        path: &Path,
-        hydration: Hydration,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Hydrated, HydrateError> {
-        hydrate::build(&self.bucket, &self.keys, &self.state, path, hydration, progress).await
     }
 
     /// Makes the file at `path` as a cache that is filled as it is read. See [`super::OwnedBranch::open`].

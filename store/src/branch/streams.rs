@@ -1,4 +1,4 @@
-//! What an owner knows of the streams that it writes.
+//! The streams that an owner writes, as it knows them.
 
 use crate::state::Placed;
 use crate::stream::End;
@@ -12,7 +12,7 @@ pub(super) struct Streams {
     pub(super) next: Option<End>,
     /// The chunks that segments of `named` put into packs: its publish need not upload them again.
     pub(super) packed: Placed,
-    /// The same of `next`.
+    /// The chunks that segments of `next` put into packs.
     pub(super) next_packed: Placed,
 }
 

@@ -1,5 +1,7 @@
 //! Becoming the owner of a branch.
 
+use std::sync::Arc;
+
 use super::error::TakeOverError;
 use super::owned::OwnedBranch;
 use super::proof::Proof;
@@ -15,7 +17,7 @@ use crate::state::{self, LoadedState, LoadedWal};
 use crate::stream::{self, SealError};
 use roost_protocol::grant::Takeover;
 
-/// How often the previous holder may publish between our read of HEAD and our write.
+/// Most writes of HEAD in one takeover. One fails if the previous holder publishes between our read and our write.
 const MAX_RACES: usize = 16;
 
 impl BranchStore {
@@ -23,7 +25,11 @@ impl BranchStore {
     ///
     /// When the branch's state turns out to be unreadable, HEAD is sealed again (at the new epoch) before the
     /// error is returned, so that a later attempt needs no proof about this process.
-    pub async fn take_over(&self, holder: &Holder, takeover: Takeover) -> Result<OwnedBranch, TakeOverError> {
+    pub async fn take_over(
+        &self,
+        holder: &Holder,
+        takeover: Takeover,
+    ) -> Result<Arc<OwnedBranch>, TakeOverError> {
         let key = self.keys.head(&self.name);
         let tenant_key = self.keys.tenant();
         let (tenant, found) =
@@ -116,12 +122,12 @@ impl BranchStore {
         etag: ETag,
         proof: Proof,
         (state, former_names): (Result<Option<LoadedState>, ReadError>, Vec<String>),
-    ) -> Result<OwnedBranch, TakeOverError> {
+    ) -> Result<Arc<OwnedBranch>, TakeOverError> {
         let (loaded, broken) = match state {
             Ok(loaded) => (loaded, None),
             Err(error) => (None, Some(error)),
         };
-        let owned = OwnedBranch::new(self.clone(), (head, etag, proof), loaded, former_names);
+        let owned = Arc::new(OwnedBranch::new(self.clone(), (head, etag, proof), loaded, former_names));
         let Some(error) = broken else { return Ok(owned) };
         if let Err(not_sealed) = owned.relinquish().await {
             tracing::warn!(branch = %self.name, error = %not_sealed, "HEAD stays unsealed after a failed open");

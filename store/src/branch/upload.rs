@@ -1,4 +1,4 @@
-//! From changed chunks to packs and pages in the bucket, with bounded memory.
+//! Upload of changed chunks, in packs, and of the pages that list them, with bounded memory.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -60,7 +60,7 @@ impl From<FormatError> for UploadError {
     }
 }
 
-/// For whom objects are made: what their names carry.
+/// The publish that objects are made for, as their names tell it.
 pub(crate) struct Maker<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) keys: &'a Keys,
@@ -70,7 +70,7 @@ pub(crate) struct Maker<'a> {
     pub(crate) number: u64,
 }
 
-/// What became of chunks that were to be in packs.
+/// The places of chunks in packs; chunks read and uploaded, and bytes uploaded.
 pub(crate) struct Packs {
     pub(crate) placed: Placed,
     pub(crate) read: u64,
@@ -78,7 +78,7 @@ pub(crate) struct Packs {
     pub(crate) bytes: u64,
 }
 
-/// What a chunk needs.
+/// A chunk, by what it still needs.
 enum Encoded {
     /// Nothing: the base has the same content.
     Unchanged,
@@ -88,7 +88,7 @@ enum Encoded {
     New(u64, Vec<u8>, [u8; 32]),
 }
 
-/// What was made: all pages of the new state, old and new.
+/// All pages of the new state, old and new; the counts of [`Packs`], whose bytes here include the new pages.
 pub(crate) struct Made {
     pub(crate) pages: Pages,
     pub(crate) refs: Vec<PageRef>,
@@ -164,7 +164,7 @@ impl Maker<'_> {
         Ok(made)
     }
 
-    /// What a chunk needs.
+    /// Compares a chunk with those that are stored, and encodes it if it is new.
     async fn encode(
         &self,
         (index, raw): (u64, Bytes),

@@ -22,7 +22,7 @@ pub(crate) struct Cipher {
 pub(crate) struct TooLong;
 
 impl Cipher {
-    /// From 32 unpredictable bytes, of which the keys for text and nonces are derived.
+    /// Derives the keys for text and nonces from 32 unpredictable bytes.
     pub(crate) fn new(secret: &[u8; KEY_BYTES]) -> Self {
         let derived = |purpose: &str| Zeroizing::new(blake3::derive_key(purpose, secret));
         let key = derived("roostdb.dev 2026-11 AES-256-GCM text");
@@ -31,7 +31,7 @@ impl Cipher {
         Self { key: LessSafeKey::new(key), nonce_key: derived("roostdb.dev 2026-11 AES-256-GCM nonce") }
     }
 
-    /// Nonce, encrypted text and tag. Only who names the same place can open it.
+    /// Nonce, encrypted text and tag. Only whoever names the same place can open it.
     pub(crate) fn seal(&self, place: &[u8], text: &[u8]) -> Result<Vec<u8>, TooLong> {
         let mut hasher = blake3::Hasher::new_keyed(&self.nonce_key);
         hasher.update(&(place.len() as u64).to_le_bytes()).update(place).update(text);

@@ -1,4 +1,4 @@
-//! How the bytes of a database are stored: compressed, and encrypted if their tenant has a data key.
+//! Form in which the bytes of a database are stored: compressed, and encrypted if their tenant has a data key.
 
 use std::fmt;
 use std::io::Read as _;
@@ -18,7 +18,7 @@ const LEVEL: i32 = 1;
 /// Bytes of a chunk's hash.
 const HASH_BYTES: usize = 32;
 
-/// How the chunks and the WAL in an object are stored, as its header says.
+/// Encryption of the chunks and the WAL in an object, as its header names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
     /// In the clear.
@@ -28,7 +28,7 @@ pub enum Encryption {
 }
 
 impl Encryption {
-    /// From a header's byte.
+    /// Reads a header's byte.
     pub(crate) fn from_code(code: u8) -> Result<Self, FormatError> {
         match code {
             0 => Ok(Self::None),
@@ -63,7 +63,7 @@ impl fmt::Debug for Codec {
 }
 
 impl Codec {
-    /// For a tenant without a key, or with this one.
+    /// Makes the codec of a tenant without a key, or with this one.
     pub fn new(key: Option<&DataKey>) -> Self {
         Self(key.map(|key| {
             let hash_key = Zeroizing::new(blake3::derive_key("roostdb.dev 2026-11 chunk hash", key.bytes()));
@@ -71,7 +71,7 @@ impl Codec {
         }))
     }
 
-    /// How it stores.
+    /// Encryption of what it stores.
     pub fn encryption(&self) -> Encryption {
         if self.0.is_some() { Encryption::Aes256Gcm } else { Encryption::None }
     }
@@ -139,7 +139,7 @@ impl Codec {
         }
     }
 
-    /// Whether it is the right one for a tenant that is encrypted, or is not.
+    /// Checks that the codec has a key if the tenant is encrypted, and none if it is not.
     pub(crate) fn check_tenant(&self, encrypted: bool) -> Result<(), KeyError> {
         match (encrypted, self.encryption()) {
             (true, Encryption::None) => Err(KeyError::NotGiven),

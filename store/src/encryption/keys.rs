@@ -56,14 +56,14 @@ impl DataKey {
         Self(bytes)
     }
 
-    /// From 64 hexadecimal digits; `name` is what an error calls it.
+    /// Reads a key from 64 hexadecimal digits; `name` is what an error calls it.
     pub fn from_hex(name: &str, digits: &str) -> Result<Self, KeyError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         hex::decode_to_slice(digits.trim(), &mut *bytes).map_err(|_| KeyError::Malformed(name.to_owned()))?;
         Ok(Self(bytes))
     }
 
-    /// As 64 hexadecimal digits.
+    /// The key as 64 hexadecimal digits.
     pub fn to_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(hex::encode(*self.0))
     }

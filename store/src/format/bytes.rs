@@ -12,7 +12,7 @@ pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// What comes before the hash; every altered byte is detected.
+/// Checks the hash at the end and returns the bytes before it; every altered byte is detected.
 pub(super) fn unsealed(bytes: &[u8]) -> Result<&[u8], FormatError> {
     let Some((body, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else {
         return Err(FormatError::Damaged("it ends too early".into()));
@@ -24,7 +24,7 @@ pub(super) fn unsealed(bytes: &[u8]) -> Result<&[u8], FormatError> {
     }
 }
 
-/// What is left of a binary object.
+/// The part of a binary object that was not read yet.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {

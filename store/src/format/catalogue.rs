@@ -7,7 +7,7 @@ use super::json::Document;
 use crate::identity::PutId;
 use crate::position::Position;
 
-/// How a snapshot keeps its data.
+/// Form in which a snapshot keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum SnapshotData {
@@ -33,12 +33,12 @@ pub struct CatalogueEntry {
     pub name: String,
     /// Uid of the Snapshot object, or of the scheduled run.
     pub uid: String,
-    /// Uid of the one that took it, if another has it by now.
+    /// Uid of the object that took it, if another one has it by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_by: Option<String>,
     /// Where the data is.
     pub data: SnapshotData,
-    /// What was taken.
+    /// The position that was taken.
     pub position: Position,
     /// Time of the last commit in it.
     pub last_commit: Option<Timestamp>,

@@ -26,7 +26,7 @@ pub struct Head {
     pub lineage: Lineage,
     /// Grows with every takeover; whoever wrote the highest may write.
     pub epoch: u64,
-    /// Who took over last.
+    /// The holder that took over last; none before the first takeover, and of a deleted branch.
     pub holder: Option<Holder>,
     /// Last publish of this lineage; none before the first.
     pub manifest: Option<Position>,

@@ -52,7 +52,7 @@ pub enum ReadError {
     Content {
         /// The object.
         key: String,
-        /// Why.
+        /// The flaw of its content.
         cause: FormatError,
     },
     /// It belongs to another history than the one it is read for. Nothing was changed.
@@ -87,7 +87,7 @@ impl PublicError for ReadError {
 }
 
 impl ReadError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Object(error) => error.advice(),

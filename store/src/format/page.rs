@@ -29,7 +29,7 @@ pub struct ChunkEntry {
     pub hash: [u8; HASH_BYTES],
 }
 
-/// One page.
+/// Places of consecutive chunks of a file, at most [`CHUNKS_PER_PAGE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Its own name.

@@ -7,7 +7,7 @@ use super::json::Document;
 use crate::identity::PutId;
 use crate::position::Position;
 
-/// What a pin serves.
+/// Purpose of a pin: what it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PinKind {
@@ -20,7 +20,7 @@ pub enum PinKind {
 }
 
 impl PinKind {
-    /// As it appears in the key.
+    /// The purpose as it appears in the key.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
@@ -36,13 +36,13 @@ impl PinKind {
 pub struct Pin {
     /// Identity of the write; also the random part of the name.
     pub put_id: PutId,
-    /// What it serves.
+    /// Its purpose.
     pub kind: PinKind,
     /// Name of what it serves.
     pub name: String,
     /// Uid of what it serves (a branch's lineage, a snapshot's uid, anything unique).
     pub uid: String,
-    /// What it keeps alive.
+    /// The position that it keeps alive.
     pub position: Position,
     /// When it was written.
     pub created: Timestamp,

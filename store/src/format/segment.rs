@@ -86,7 +86,7 @@ pub enum ChunkPlace {
 pub struct StoredWal {
     /// Bytes of WAL.
     pub length: usize,
-    /// As they are stored.
+    /// The stored form of these bytes.
     pub stored: Bytes,
 }
 
@@ -103,7 +103,7 @@ pub struct Segment {
     pub sequence: u64,
     /// Offset of its first byte of WAL in the stream.
     pub base: u64,
-    /// How WAL and chunks are encrypted.
+    /// Encryption of the WAL and the chunks.
     pub encryption: Encryption,
     /// The WAL.
     pub wal: StoredWal,
@@ -151,7 +151,7 @@ pub struct Seal {
     pub last_commit: Option<Timestamp>,
 }
 
-/// What is at one number of a stream.
+/// The object at one number of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
     /// WAL.
@@ -325,7 +325,7 @@ fn take_segment(
     Ok(segment)
 }
 
-/// What the checksum cannot say: that the members agree with each other.
+/// Checks that the members agree with each other, which the checksum cannot tell.
 fn check(segment: &Segment) -> Result<(), FormatError> {
     let Segment { commits, chunks, packs, wal, .. } = segment;
     if wal.length > MAX_SEGMENT_WAL

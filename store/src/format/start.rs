@@ -1,4 +1,4 @@
-//! How each binary object begins: its magic, its version, and how the rest is encrypted.
+//! Beginning of each binary object: its magic, its version, and the encryption of the rest.
 
 use super::FormatError;
 use super::bytes::Reader;
@@ -10,7 +10,7 @@ pub(super) fn put_start(out: &mut Vec<u8>, magic: [u8; 8], version: u16, encrypt
     out.extend_from_slice(&[encryption.code(), 0]);
 }
 
-/// How what follows is encrypted.
+/// Checks the beginning of an object; returns the encryption of the rest.
 pub(super) fn check_start(
     input: &mut Reader<'_>,
     magic: [u8; 8],

@@ -9,7 +9,7 @@ use super::json::Document;
 use crate::identity::{Owner, PutId};
 use crate::position::Position;
 
-/// How far a tenant's prefix has come.
+/// Stage in the life of a tenant's prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
@@ -21,7 +21,7 @@ pub enum Stage {
     Deleting,
 }
 
-/// What a tenant's data came from, as the `spec.source` of its Tenant said. A part that is none is not known.
+/// Origin of a tenant's data, as the `spec.source` of its Tenant said. A part that is none is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum DataSource {
@@ -40,7 +40,7 @@ pub enum DataSource {
         tenant: Option<String>,
         /// The snapshot.
         name: String,
-        /// What it held.
+        /// The position that it held.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         position: Option<Position>,
     },
@@ -105,20 +105,20 @@ pub struct TenantRecord {
     pub put_id: PutId,
     /// Whose data this is.
     pub owner: Owner,
-    /// How far it has come.
+    /// Stage that the prefix has reached.
     pub stage: Stage,
     /// When the prefix was claimed first.
     pub created: Timestamp,
     /// Owner that it was adopted from last, if ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_from: Option<Owner>,
-    /// Snapshot (`tenant/name`) that the tenant is being restored from: only that restore may create main.
+    /// Snapshot (`tenant/name`) or moment (`tenant at time`) that is copied into it: only that copy may create main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restoring: Option<String>,
     /// Names of the tenants that the data was copied from, the first one first: SQL that was written under them is in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_names: Vec<String>,
-    /// What its data came from, or is to come from while it is being created; none if a release wrote it that did not say.
+    /// Origin of its data, still planned while the tenant is being created; none if an old release did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<DataSource>,
     /// The tenant's data key, wrapped by a key of its class; none if the tenant is not encrypted. It is there from the

@@ -22,7 +22,7 @@ pub enum CollectError {
     Damaged {
         /// The tenant's prefix.
         location: String,
-        /// What is wrong.
+        /// Everything that is missing or damaged.
         findings: Vec<Finding>,
     },
     /// Runs before this one left so many lists that pins would miss one.

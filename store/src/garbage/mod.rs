@@ -18,10 +18,10 @@ pub use error::CollectError;
 
 use crate::reachability::Tally;
 
-/// What a run may delete, and how fast.
+/// Rules of a run: which history it keeps, and how fast it deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How far back the history of branches is kept.
+    /// Age up to which the history of branches is kept.
     pub recovery_window: SignedDuration,
     /// Wait between saying what will be deleted and looking again whether anybody needs it. Nothing relies on it: it
     /// spares readers that hold no pin an error.
@@ -30,24 +30,24 @@ pub struct Policy {
     pub deletes_per_second: NonZeroU32,
     /// Streams of more segments than this are put into one object each when they are over.
     pub merge_above: u64,
-    /// Only look.
+    /// Whether to look only, and delete nothing.
     pub dry_run: bool,
 }
 
 /// [`Policy::merge_above`] where nothing else is wanted: below it an object more costs as much as it saves.
 pub const MERGE_ABOVE: u64 = 16;
 
-/// What a run found and did.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// The tenant's prefix, ending in `/`.
     pub location: String,
-    /// What stays: reached, or made by attempts that may still run.
+    /// Objects that stay: reached, made by attempts that may still run, unknown, or left for the next run.
     pub kept: Tally,
-    /// What was deleted; in a dry run, what would be.
+    /// Objects that were deleted; in a dry run, those that would be.
     pub deleted: Tally,
-    /// Keys of the latter, in order, at most [`LISTED`] of them.
+    /// Keys of the deleted ones, in order, at most [`LISTED`] of them.
     pub keys: Vec<String>,
     /// The oldest moment that each branch can be read at.
     pub recoverable_from: BTreeMap<String, Timestamp>,
@@ -55,9 +55,9 @@ pub struct Collected {
     pub merged: u64,
     /// When more of the past will be beyond the window; none while nothing but the present is kept.
     pub next_expiry: Option<Timestamp>,
-    /// Nothing was deleted on purpose.
+    /// Whether it was a dry run, which deletes nothing.
     pub dry_run: bool,
-    /// More is left for the next run.
+    /// Whether more is left for the next run.
     pub more: bool,
 }
 

@@ -147,8 +147,8 @@ impl Run<'_> {
         Err(CollectError::Damaged { location: report.location, findings: report.findings })
     }
 
-    /// What is garbage: names and sizes, manifests first. A manifest whose packs are gone would be worse than packs whose
-    /// manifest is.
+    /// Lists the garbage, by name and size, manifests first. A manifest whose packs are gone would be worse than packs
+    /// whose manifest is.
     fn doomed(&self, report: &Report) -> Vec<(String, u64)> {
         let ended = report.leftovers.iter().filter(|left| {
             matches!(left.standing, Standing::Ended(_))
@@ -165,7 +165,7 @@ impl Run<'_> {
         doomed: &[(String, u64)],
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<(), ReadError> {
-        let mut done = Progress { chunks_done: 0, chunks_total: doomed.len() as u64, bytes_done: 0 };
+        let mut so_far = Progress { done: 0, total: doomed.len() as u64, bytes: 0 };
         let rate = self.policy.deletes_per_second.get();
         for second in doomed.chunks(usize::try_from(rate).unwrap_or(usize::MAX)) {
             let started = self.bucket.environment.clock.monotonic();
@@ -179,15 +179,15 @@ impl Run<'_> {
                     })
                     .buffer_unordered(DELETES_IN_FLIGHT)
                     .try_for_each(|size| {
-                        done.chunks_done += 1;
-                        done.bytes_done += size;
-                        progress(done);
+                        so_far.done += 1;
+                        so_far.bytes += size;
+                        progress(so_far);
                         std::future::ready(Ok(()))
                     })
                     .await?;
             }
             let taken = self.bucket.environment.clock.monotonic().saturating_sub(started);
-            if done.chunks_done < done.chunks_total && second.len() == rate as usize {
+            if so_far.done < so_far.total && second.len() == rate as usize {
                 self.bucket.environment.clock.sleep(Duration::from_secs(1).saturating_sub(taken)).await;
             }
         }

@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 /// Answers that are compared: one of many servers may have a wrong clock, or this process stood still before it read.
 const COMPARED: usize = 4;
 
-/// How far the bucket's clock is ahead of this machine's, kept up by every answer. Clones share it.
+/// Lead of the bucket's clock over this machine's, kept up by every answer. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BucketClock(Arc<Mutex<Told>>);
 
-/// What the last answers told, the oldest of which is overwritten next.
+/// Leads that the last answers told, the oldest of which is overwritten next.
 #[derive(Debug, Default)]
 struct Told {
     ahead: [Option<SignedDuration>; COMPARED],
@@ -24,8 +24,8 @@ struct Told {
 }
 
 impl BucketClock {
-    /// To within a second and the time that an answer takes, by that of the last answers which is closest; none before
-    /// the first one.
+    /// The lead, to within a second and the time that an answer takes: of the last answers' leads the one closest to 0.
+    /// None before the first answer.
     pub(super) fn ahead(&self) -> Option<SignedDuration> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.ahead.iter().flatten().copied().min_by_key(|ahead| ahead.abs())
@@ -48,6 +48,10 @@ impl Intercept for BucketClock {
         "BucketClock"
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "compared with the bucket's own time of day, which is the machine's affair"
+    )]
     fn read_before_deserialization(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,

@@ -31,6 +31,7 @@ pub struct DirectoryStore {
 
 impl DirectoryStore {
     /// Opens (and makes, if absent) the folder. Does file work: not for an async thread.
+    #[allow(clippy::disallowed_methods, reason = "a folder of the machine, which no simulation has")]
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::create_dir_all(root.join(OBJECTS))?;
@@ -153,6 +154,7 @@ impl DirectoryStore {
 }
 
 /// Runs file work on a blocking thread.
+#[allow(clippy::disallowed_methods, reason = "a folder of the machine, which no simulation has")]
 async fn blocking<T: Send + 'static>(
     key: &str,
     work: impl FnOnce() -> Result<T, ObjectError> + Send + 'static,

@@ -54,7 +54,7 @@ impl Faults {
     }
 }
 
-/// How the process ends or pauses at one of its requests.
+/// End or pause of the process at one of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Never asks again, nor hears the answer.
@@ -157,7 +157,7 @@ impl FaultStore {
         }
     }
 
-    /// What stops the process before and after this request.
+    /// Counts this request; returns what stops the process before it, and after it.
     fn stops(&self) -> (Option<Stop>, Option<Stop>) {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         match self.stop {

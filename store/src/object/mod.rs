@@ -151,9 +151,9 @@ pub enum ObjectError {
     /// A listing that may lack something. Whoever deletes what a listing does not show must not go on.
     #[error("the listing of {key} cannot be proven complete: {message}")]
     ListingIncomplete {
-        /// What all of its keys begin with.
+        /// Prefix of all its keys.
         key: String,
-        /// What is wrong with it.
+        /// Reason why it may lack something.
         message: String,
     },
     /// No answer that decides: 409, 429, 5xx, a time-out, a lost connection. A write may have taken effect.
@@ -161,7 +161,7 @@ pub enum ObjectError {
     Undecided {
         /// The key.
         key: String,
-        /// What happened.
+        /// Account of what happened.
         message: String,
     },
     /// The endpoint refused in a way that repeating cannot change.
@@ -191,7 +191,7 @@ impl PublicError for ObjectError {
 }
 
 impl ObjectError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Undecided { .. } | Self::PreconditionFailed { .. } => Advice::Retry,
@@ -220,8 +220,8 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listing, ObjectError>;
     /// Deletes an object; one that does not exist is no error.
     async fn delete(&self, key: &str) -> Result<(), ObjectError>;
-    /// How far its clock was ahead of this machine's at its last answer, to within seconds. None: it has none of its own,
-    /// or did not tell yet.
+    /// Time by which its clock was ahead of this machine's at its last answers, to within seconds. None: it has no
+    /// clock of its own, or did not tell yet.
     fn clock_ahead(&self) -> Option<SignedDuration> {
         None
     }

@@ -31,7 +31,7 @@ pub enum ProbeError {
     ConditionalWritesUnsupported {
         /// The header.
         header: &'static str,
-        /// What was seen.
+        /// The behaviour that was seen.
         why: String,
     },
     /// Something else that a person must look at (no such bucket, a refused request).
@@ -40,7 +40,7 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Unreachable(_) => Advice::Retry,

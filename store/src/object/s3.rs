@@ -115,7 +115,7 @@ pub enum S3ConfigError {
     BadField {
         /// The field.
         field: &'static str,
-        /// Why.
+        /// Reason why it cannot be right.
         why: String,
     },
 }
@@ -140,7 +140,7 @@ pub struct S3Store {
 /// One answer of a LIST.
 struct Page {
     listing: Listing,
-    /// What asks for the next one.
+    /// Token that asks for the next one; none after the last.
     next: Option<String>,
 }
 
@@ -447,7 +447,7 @@ fn late(key: &str, bound: Duration) -> ObjectError {
     ObjectError::Undecided { key: key.into(), message: format!("no answer within {} s", bound.as_secs()) }
 }
 
-/// What an unsuccessful answer means. Whatever does not decide is undecided, never failed.
+/// Tells what an unsuccessful answer means. Whatever does not decide is undecided, never failed.
 fn classify<E>(key: &str, bucket: &str, error: &SdkError<E>) -> ObjectError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

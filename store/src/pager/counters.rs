@@ -1,8 +1,8 @@
-//! What a pager did, for metrics.
+//! Counters of a pager's work, for metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// What a pager did since it began.
+/// Counts of a pager's work since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PagerCounts {
     /// Times that a read had to wait for the bucket.

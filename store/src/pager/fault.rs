@@ -13,7 +13,6 @@ use super::{Pager, Read, last_chunk, parts_missing};
 use crate::branch::HydrateError;
 use crate::chunk::{ChunkSet, chunk_range, chunks_of};
 use crate::format::ReadError;
-use crate::progress::Progress;
 use crate::state::{self, LoadedState, Restored, Run};
 use crate::step::stepped;
 
@@ -35,7 +34,7 @@ impl Pager {
     pub async fn fetch_ahead(&self, chunks: Range<u64>) -> Result<(), HydrateError> {
         let Ok(_turn) = self.aheads.try_acquire() else { return Ok(()) };
         let claim = self.claim(chunks);
-        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
+        self.fetch(claim).await
     }
 
     /// Waits until these bytes can be written: see [`Self::try_write`].
@@ -79,18 +78,7 @@ impl Pager {
     pub(crate) async fn boot(&self) -> Result<(), HydrateError> {
         let Some(state) = self.base.state() else { return Ok(()) };
         let claim = self.claim(state.boot_set().iter());
-        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
-    }
-
-    /// Brings everything that the base has.
-    pub(crate) async fn fill(
-        &self,
-        parallelism: usize,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<(), HydrateError> {
-        let Some(state) = self.base.state() else { return Ok(()) };
-        let claim = self.claim(state.chunks_stored().iter());
-        self.fetch(claim, parallelism.max(1), progress).await
+        self.fetch(claim).await
     }
 
     /// Brings chunks, or waits until whoever does has ended. They may be gone again, or others may have failed: then
@@ -101,19 +89,14 @@ impl Pager {
             stepped("await chunks", chunks.start(), self.flights.landed(chunks.clone())).await;
             return Ok(());
         }
-        self.fetch(claim, RUNS_IN_FLIGHT, &|_| {}).await
+        self.fetch(claim).await
     }
 
     fn claim(&self, chunks: impl IntoIterator<Item = u64>) -> Claim {
         self.flights.claim(chunks, |index| !self.shared().has(index))
     }
 
-    async fn fetch(
-        &self,
-        claim: Claim,
-        parallelism: usize,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<(), HydrateError> {
+    async fn fetch(&self, claim: Claim) -> Result<(), HydrateError> {
         if claim.chunks.is_empty() {
             return Ok(());
         }
@@ -127,19 +110,16 @@ impl Pager {
         let wanted: ChunkSet = wanted.into_iter().collect();
         self.alone().arrived(holes);
         let Some(state) = state.filter(|_| !wanted.is_empty()) else { return Ok(()) };
-        let mut done = Progress { chunks_done: 0, chunks_total: wanted.len(), bytes_done: 0 };
-        progress(done);
-        let mut arrived = |chunks: Vec<(u64, u64)>| {
-            done.chunks_done += chunks.len() as u64;
-            done.bytes_done += chunks.iter().map(|(_, bytes)| bytes).sum::<u64>();
-            self.alone().arrived(chunks.into_iter().map(|(index, _)| index));
-            progress(done);
+        let mut found = 0;
+        let mut arrived = |chunks: Vec<u64>| {
+            found += chunks.len() as u64;
+            self.alone().arrived(chunks);
         };
         let runs = state::plan_runs(&state, &wanted).await?;
         let inline = self.put_inline(&claim, &state, &wanted).await?;
         arrived(inline);
         let mut writes =
-            stream::iter(runs).map(|run| self.put_run(&claim, run)).buffer_unordered(parallelism);
+            stream::iter(runs).map(|run| self.put_run(&claim, run)).buffer_unordered(RUNS_IN_FLIGHT);
         let mut outcome = Ok(());
         while let Some(run) = writes.next().await {
             match run {
@@ -150,20 +130,20 @@ impl Pager {
         drop(writes);
         self.evict();
         outcome?;
-        if done.chunks_done != done.chunks_total {
-            let message = format!("{} of {} chunks were found", done.chunks_done, done.chunks_total);
+        if found != wanted.len() {
+            let message = format!("{found} of {} chunks were found", wanted.len());
             return Err(HydrateError::local(&self.path, &message));
         }
         Ok(())
     }
 
-    /// Puts those of the chunks into the file that segments carry themselves; numbers and sizes.
+    /// Puts those of the chunks into the file that segments carry themselves; returns their numbers.
     async fn put_inline(
         &self,
         claim: &Arc<Claim>,
         state: &Arc<LoadedState>,
         wanted: &ChunkSet,
-    ) -> Result<Vec<(u64, u64)>, HydrateError> {
+    ) -> Result<Vec<u64>, HydrateError> {
         if state.wal.is_none() {
             return Ok(Vec::new());
         }
@@ -177,9 +157,9 @@ impl Pager {
         self.bucket.environment.compute(work).await.map_err(|failed| self.failed(failed))
     }
 
-    /// Fetches a run and puts its chunks into the file; numbers and sizes. What does not pass its check is fetched once
+    /// Fetches a run and puts its chunks into the file; returns their numbers. What does not pass its check is fetched once
     /// more before it counts as damaged.
-    async fn put_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<(u64, u64)>, HydrateError> {
+    async fn put_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<u64>, HydrateError> {
         match self.try_run(claim, run.clone()).await {
             Err(HydrateError::Read(ReadError::Content { key, cause })) => {
                 tracing::warn!(key, %cause, "what was fetched is damaged; fetching it once more");
@@ -189,7 +169,7 @@ impl Pager {
         }
     }
 
-    async fn try_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<(u64, u64)>, HydrateError> {
+    async fn try_run(&self, claim: &Arc<Claim>, run: Run) -> Result<Vec<u64>, HydrateError> {
         let fetched = {
             // Only closing the semaphore fails, which nobody does.
             let _turn = self.fetches.acquire().await;
@@ -227,12 +207,12 @@ enum Failed {
 fn put(
     file: &std::fs::File,
     chunks: impl Iterator<Item = Result<Restored, ReadError>>,
-) -> Result<Vec<(u64, u64)>, Failed> {
+) -> Result<Vec<u64>, Failed> {
     chunks
         .map(|chunk| {
             let Restored { index, place, raw } = chunk.map_err(Failed::Read)?;
             file.write_all_at(&raw, place.start).map_err(Failed::Write)?;
-            Ok((index, raw.len() as u64))
+            Ok(index)
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What was read first after an opening.
+//! The chunks that were read first after an opening.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};

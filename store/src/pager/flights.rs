@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::chunk::ChunkSet;
 
-/// What is on its way.
+/// The chunks on their way, by number.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     chunks: Mutex<BTreeSet<u64>>,

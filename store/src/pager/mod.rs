@@ -36,7 +36,7 @@ use read_ahead::ReadAhead;
 pub use residency::MAX_READ_CHUNKS;
 use residency::Residency;
 
-/// Least size of a cache in bytes: room for one such piece. Give it several for each thread.
+/// Least size of a cache in bytes: room for one read of [`MAX_READ_CHUNKS`]. Give it room for several by each thread.
 pub const LEAST_CACHE_BYTES: u64 = MAX_READ_CHUNKS * BLOCK_BYTES;
 /// Range GETs under way at a time; each holds at most [`crate::state::MAX_RANGE_BYTES`].
 const FETCHES_IN_FLIGHT: usize = 16;
@@ -69,10 +69,10 @@ pub struct Pager {
     counters: Counters,
 }
 
-/// What became of a read.
+/// Result of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// So many bytes are in the buffer.
+    /// The bytes are in the buffer.
     Done {
         /// Their number.
         bytes: usize,
@@ -159,7 +159,7 @@ impl Pager {
         Ok(Read::Done { bytes, ahead })
     }
 
-    /// What is worth a [`Self::fetch_ahead`] in the background now that this read has to wait.
+    /// Chunks that are worth a [`Self::fetch_ahead`] in the background now that this read has to wait.
     pub fn missed(&self, offset: u64, length: u64) -> io::Result<Option<Range<u64>>> {
         Ok(self.touched_by(offset, length)?.and_then(|chunks| self.scan(&chunks)))
     }
@@ -243,23 +243,23 @@ impl Pager {
         self.shared().unpublished() * BLOCK_BYTES
     }
 
-    /// What the file should hold at most, in bytes.
+    /// Bytes that the file should hold at most.
     pub fn limit_bytes(&self) -> u64 {
         self.shared().limit() * BLOCK_BYTES
     }
 
-    /// What it did so far.
+    /// Counts of its work so far.
     pub fn counts(&self) -> PagerCounts {
         let cached = self.shared().cached();
         self.counters.counts(cached * BLOCK_BYTES)
     }
 
-    /// The engine read these bytes.
+    /// Notes that the engine read these bytes.
     pub fn note_read(&self, offset: u64, length: u64) {
         self.first_reads.note(&chunks_of(offset, length));
     }
 
-    /// From now on what is read first is noted: the next opening may want it at once.
+    /// Has the chunks noted that are read first from now on: the next opening may want them at once.
     pub fn note_first_reads(&self) {
         self.first_reads.begin();
     }

@@ -1,4 +1,4 @@
-//! What to fetch before it is asked for: scans read on, point lookups do not.
+//! Choice of chunks to fetch before they are asked for: scans read on, point lookups do not.
 
 use std::ops::{Range, RangeInclusive};
 

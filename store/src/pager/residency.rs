@@ -18,23 +18,23 @@ const BATCH: u64 = 16;
 pub(super) struct Residency {
     present: ChunkSet,
     cached: u64,
-    /// Read since the eviction's hand passed, one bit per chunk.
+    /// Chunks that were read since the eviction's hand passed, one bit for each.
     touched: Vec<AtomicU64>,
     /// Chunks whose first read is to be told to the read-ahead.
     marked: ChunkSet,
-    /// Since the last freeze.
+    /// Chunks written since the last freeze.
     written: Written,
-    /// Frozen, and in no manifest yet.
+    /// Chunks that are frozen, and in no manifest yet.
     frozen: Written,
     hand: u64,
     limit: u64,
 }
 
-/// What was written and is in no manifest: it may not leave the cache.
+/// Chunks that were written and are in no manifest: they may not leave the cache.
 #[derive(Debug, Default)]
 struct Written {
     chunks: ChunkSet,
-    /// From this chunk on the file was cut: what the manifest has there is no more.
+    /// The first chunk that a cut of the file removed: from it on, the manifest's chunks are no longer the file's.
     cut: Option<u64>,
 }
 
@@ -127,7 +127,7 @@ impl Residency {
         chunks
     }
 
-    /// What was frozen is in a manifest.
+    /// Notes that a manifest holds what was frozen.
     pub(super) fn published(&mut self) {
         self.frozen = Written::default();
     }
@@ -152,7 +152,7 @@ impl Residency {
         self.cached > self.bound()
     }
 
-    /// What the file may hold: the limit, but room for what is being read however much no manifest holds.
+    /// Chunks that the file may hold: the limit, or more where unpublished ones would leave too little room for reads.
     fn bound(&self) -> u64 {
         self.limit.max(self.unpublished() + (self.limit / 4).max(LEAST_CLEAN))
     }

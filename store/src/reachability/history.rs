@@ -11,7 +11,7 @@ use crate::format::manifest::Manifest;
 use crate::object::ObjectError;
 use crate::position::{StreamEnd, StreamId};
 
-/// How far back the history of a branch is needed.
+/// Part of a branch's history that is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum History {
     /// As far as it goes: nothing of it was ever collected.
@@ -21,7 +21,7 @@ pub enum History {
 }
 
 impl History {
-    /// What a recovery window keeps at `now`. One that reaches back beyond all time keeps everything.
+    /// The history that a recovery window keeps at `now`. A window that reaches back beyond all time keeps everything.
     pub fn within(window: SignedDuration, now: Timestamp) -> Self {
         now.checked_sub(window).map_or(Self::Whole, Self::Since)
     }

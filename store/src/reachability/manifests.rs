@@ -41,7 +41,7 @@ pub(super) struct Manifests<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) keys: &'a Keys,
     pub(super) known: &'a KnownManifests,
-    /// Those that were there when the look began, relative to the tenant's prefix.
+    /// Keys of those that were there when the look began, relative to the tenant's prefix.
     pub(super) listed: &'a BTreeSet<String>,
 }
 

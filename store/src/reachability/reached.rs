@@ -1,4 +1,4 @@
-//! What roots reach: keys, and streams with the packs that they may carry.
+//! Everything that roots reach: keys, and streams with the packs that they may carry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ pub(super) struct Reached {
     /// Packs of states between the ends of a branch's past, and who needs each.
     between: BTreeMap<String, Arc<str>>,
     /// Manifests whose streams stay, of whichever epoch: branch, lineage and number. All of a stream stays or none of it:
-    /// who pins a position looks only whether its manifest stays.
+    /// whoever pins a position looks only whether its manifest stays.
     followed: BTreeSet<(BranchName, Lineage, u64)>,
     /// Slots that keep a delayed write of an ended owner from taking effect.
     guards: BTreeSet<String>,
-    /// Streams that were put into one object, where what is missing of them is read.
+    /// Streams that were put into one object, from which slots that are missing are read.
     merged: BTreeSet<(BranchName, StreamId)>,
     /// Streams whose ends are recorded. Once they are merged, of their slots only the guards are needed.
     over: BTreeSet<(BranchName, StreamId)>,
@@ -69,12 +69,12 @@ impl Reached {
         self.is_followed(stream) && !self.is_replaceable(stream)
     }
 
-    /// A stream's merged object is there.
+    /// Notes that a stream's merged object is there.
     pub(super) fn is_merged(&mut self, branch: BranchName, stream: StreamId) {
         self.merged.insert((branch, stream));
     }
 
-    /// Whether it is.
+    /// Whether a stream's merged object is there.
     pub(super) fn has_merged(&self, stream: &(BranchName, StreamId)) -> bool {
         self.merged.contains(stream)
     }
@@ -120,7 +120,7 @@ impl Reached {
         self.followed.contains(&(branch.clone(), stream.lineage, stream.manifest))
     }
 
-    /// What must be there, in the order of the keys.
+    /// Keys of the objects that must be there, in order, and who needs each.
     pub(super) fn needed(&self) -> impl Iterator<Item = (&str, &str)> {
         let needed = self.needed.iter().filter(|(key, _)| !self.in_merged(key));
         needed.map(|(key, by)| (key.as_str(), by.as_ref()))

@@ -1,4 +1,4 @@
-//! What a walk found.
+//! The report of a walk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::Standing;
 use crate::identity::{BranchName, Owner};
 use crate::position::{StreamEnd, StreamId};
 
-/// How many objects, and their bytes.
+/// Number of objects, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Objects.
@@ -25,7 +25,7 @@ pub struct Leftover {
     pub key: String,
     /// Its size in bytes.
     pub size: u64,
-    /// What it is.
+    /// Its standing.
     #[serde(flatten)]
     pub standing: Standing,
 }
@@ -34,9 +34,9 @@ pub struct Leftover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// Who needs it: a branch, a pin or a snapshot.
+    /// The branch, pin or snapshot that needs it.
     pub needed_by: String,
-    /// What is wrong, with the key.
+    /// Account of what is wrong, with the key.
     pub problem: String,
 }
 
@@ -59,7 +59,7 @@ impl PastStream {
     }
 }
 
-/// What is under a prefix.
+/// Report on all objects under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -83,20 +83,20 @@ pub struct Report {
     /// Streams of which slots are there whose place a merged object took.
     #[serde(skip)]
     pub replaced: BTreeSet<(BranchName, StreamId)>,
-    /// What HEADs, their history, pins and snapshots reach, and these themselves.
+    /// Objects that HEADs, their history, pins and snapshots reach, and these themselves.
     pub reachable: Tally,
-    /// What provably ended attempts left behind.
+    /// Objects that provably ended attempts left behind.
     pub ended: Tally,
-    /// What a writer may still refer to.
+    /// Objects that a writer may still refer to.
     pub under_way: Tally,
-    /// What Roost does not know.
+    /// Objects that Roost does not know.
     pub unknown: Tally,
     /// Everything that is not reachable, in the order of the keys.
     pub leftovers: Vec<Leftover>,
-    /// Chunks whose bytes were read and checked, and their size in the bucket; none if names were enough.
+    /// Chunks that were read and checked, and the bytes that were read; none if names were enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Tally>,
-    /// What is missing or damaged. Empty: every state that can be opened is whole, as far as it was read.
+    /// Everything that is missing or damaged. Empty: every state that can be opened is whole, as far as it was read.
     pub findings: Vec<Finding>,
 }
 

@@ -64,7 +64,7 @@ impl Reader<'_> {
         self.documents(listed).await
     }
 
-    /// Those documents that are there and what they should be.
+    /// Reads those of the listed documents that are there and in order; the keys of the others are `unread`.
     async fn documents<T: Document>(&mut self, listed: Vec<String>) -> Result<Vec<(String, T)>, ReadError> {
         let (bucket, keys) = (self.bucket, self.keys);
         let reads = listed.into_iter().map(|relative| async move {

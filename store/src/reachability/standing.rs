@@ -1,4 +1,4 @@
-//! What an object that nothing refers to is, by its key and the HEADs. Pure.
+//! Standing of objects that nothing refers to, by their keys and the roots. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::format::tenant::{Stage, TenantRecord};
 use crate::identity::{BranchName, Lineage};
 use crate::position::StreamId;
 
-/// What an unreferenced object is.
+/// Standing of an object that nothing refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "standing", content = "why", rename_all = "camelCase")]
 pub enum Standing {
@@ -24,7 +24,7 @@ pub enum Standing {
     Unknown(String),
 }
 
-/// What decides over the rest of a tenant's prefix. Keys of the maps are relative to it.
+/// The objects that decide over the rest of a tenant's prefix. Keys of the maps are relative to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roots {
     pub(super) record: Option<TenantRecord>,
@@ -38,7 +38,8 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// What the object with this key is, if nothing reaches it; none for a root.
+    /// Standing of the object with this key, if nothing reaches it; none for lists of condemned objects and for roots,
+    /// except pins that nobody uses.
     pub(super) fn standing(&self, relative: &str) -> Option<Standing> {
         if relative == "tenant.json" || self.unread.contains(relative) {
             return None;
@@ -113,7 +114,7 @@ impl Roots {
         self.unused(relative).is_some()
     }
 
-    /// What a pin is that nobody uses; none if it is in use.
+    /// Standing of a pin that nobody uses; none if it is in use.
     fn unused(&self, relative: &str) -> Option<Standing> {
         let pin = self.pins.get(relative)?;
         let (kind, name) = (pin.kind.as_str(), &pin.name);
@@ -136,7 +137,7 @@ impl Roots {
     }
 }
 
-/// What an object's name says of the attempt that made it.
+/// The attempt that made an object, as the object's name tells it.
 struct Made {
     branch: BranchName,
     lineage: Lineage,

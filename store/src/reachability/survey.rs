@@ -1,4 +1,4 @@
-//! What a bucket's prefix holds: tenants, whoever they belong to, and what lies beside them.
+//! Survey of a bucket's prefix: its tenants, whoever they belong to, and the objects beside them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::snapshot_folder::METADATA;
 /// Everything below a prefix.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// The tenants, in the order of their keys. [`super::walk`] tells of each.
+    /// The tenants, in the order of their keys. [`super::walk()`] tells of each.
     pub tenants: Vec<TenantPath>,
-    /// What is no tenant's: folders of Parquet snapshots, objects of probes, and what Roost does not know.
+    /// Objects of no tenant: folders of Parquet snapshots, objects of probes, and those that Roost does not know.
     pub outside: Report,
 }
 

@@ -14,13 +14,13 @@ use crate::stream;
 use super::Tally;
 use super::history::Following;
 
-/// Reads states and checks their chunks, each of them once.
+/// Reads states and checks their chunks: those in packs once, those in segments with each state.
 pub(super) struct Verifier<'a> {
     bucket: &'a Bucket,
     keys: &'a Keys,
     /// Runs of chunks that were checked: the pack, where they begin and end.
     checked: HashSet<(ObjectName, u64, u64)>,
-    /// What was read: chunks, and their stored bytes with those of segments.
+    /// Chunks that were read, and bytes: stored ones of packs, restored ones of segments with their WAL.
     pub(super) verified: Tally,
 }
 

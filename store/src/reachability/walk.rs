@@ -27,7 +27,7 @@ use crate::position::Position;
 use crate::state;
 use crate::stream;
 
-/// How much a walk reads.
+/// Depth of a walk: how much it reads.
 #[derive(Debug, Clone, Copy)]
 pub enum Depth<'a> {
     /// Roots, manifests and pages. Packs and segments are only looked for.
@@ -122,7 +122,7 @@ impl Walk {
         Ok(key.map(|key| self.bucket.codec = Codec::new(Some(&key))))
     }
 
-    /// What is under the prefix, when `history` says what of the past is needed.
+    /// Reports on everything under the prefix; `history` says how much of the past is needed.
     pub(crate) async fn report(&self, history: History) -> Result<Report, ReadError> {
         let mut report = self.look(history).await?;
         for _ in 0..MAX_LOOKS {
@@ -204,7 +204,7 @@ impl Walk {
         self.keys.within(key).unwrap_or(key)
     }
 
-    /// What the roots reach, and since when each branch can be recovered.
+    /// Follows the roots to everything that they reach, and notes since when each branch can be recovered.
     async fn follow(
         &self,
         roots: &Roots,
@@ -441,7 +441,7 @@ impl Walk {
     }
 }
 
-/// What is wrong; none for what is only told of elsewhere. The outer error: the bucket did not answer.
+/// Tells what is wrong; none for a missing object, which is told elsewhere. The outer error: the bucket did not answer.
 fn damage(error: ReadError) -> Result<Option<String>, ReadError> {
     match error {
         // The listing tells whether it is there.

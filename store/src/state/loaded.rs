@@ -150,7 +150,7 @@ impl LoadedState {
         self.wal.iter().flat_map(|wal| wal.carried.keys().copied()).collect()
     }
 
-    /// Those of them that are in packs.
+    /// The chunks that the WAL's segments put into packs, with their places.
     pub(crate) fn overlaid_in_packs(&self) -> Placed {
         let carried = self.wal.iter().flat_map(LoadedWal::chunks);
         let packed = carried.filter_map(|(segment, chunk)| chunk.packed(segment));

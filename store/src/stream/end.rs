@@ -3,7 +3,7 @@
 use crate::format::segment::StoredWal;
 use crate::position::{StreamEnd, StreamId};
 
-/// What the writer or reader of a stream knows of its end.
+/// The end of a stream, as its writer or reader knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub(crate) id: StreamId,
@@ -11,7 +11,7 @@ pub(crate) struct End {
     pub(crate) sequence: u64,
     /// Bytes of WAL.
     pub(crate) length: u64,
-    /// Over those bytes as they are stored.
+    /// Hash of those bytes as they are stored.
     pub(crate) hasher: blake3::Hasher,
 }
 
@@ -30,7 +30,7 @@ impl End {
         next
     }
 
-    /// As manifests record it.
+    /// The end as manifests record it.
     pub(crate) fn record(&self) -> StreamEnd {
         let hash = if self.length == 0 { String::new() } else { self.hasher.finalize().to_hex().to_string() };
         StreamEnd { stream: self.id, sequence: self.sequence, length: self.length, hash }

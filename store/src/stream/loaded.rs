@@ -9,7 +9,7 @@ use crate::position::StreamId;
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedStream {
     pub(crate) segments: Vec<Segment>,
-    /// What follows the segments: each owner that took over puts one, until a publish begins another stream.
+    /// The seals after the segments: each owner that took over puts one, until a publish begins another stream.
     pub(crate) seals: Vec<Seal>,
     pub(crate) end: End,
 }

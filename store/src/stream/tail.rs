@@ -1,4 +1,4 @@
-//! What a running database wrote since the last cut, until its next segment takes it.
+//! The end of a running database's WAL: written since the last cut, until the next segment takes it.
 //!
 //! The file system tells it every write and sync, in their order. It holds offsets and chunk numbers, no bytes.
 
@@ -21,7 +21,7 @@ pub struct Lsn {
     pub offset: u64,
 }
 
-/// What the next segment is made of.
+/// The content of the next segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// Number of the manifest that the WAL follows.
@@ -45,7 +45,7 @@ pub enum Replay {
     Unproven,
 }
 
-/// What the database did that no protocol can carry. The process must exit.
+/// The database did something that no protocol can carry. The process must exit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TailError {
     /// The WAL was cut below a commit.
@@ -87,13 +87,13 @@ pub struct Tail {
     segments: u64,
     pending: VecDeque<Pending>,
     last_commit: Option<Timestamp>,
-    /// Written since the main file was last synced.
+    /// Chunks written since the main file was last synced.
     written: ChunkSet,
-    /// Synced since the last commit: the next one depends on them.
+    /// Chunks synced since the last commit: the next commit depends on them.
     synced: ChunkSet,
-    /// In segments of this stream.
+    /// Chunks that segments of this stream carry.
     carried: ChunkSet,
-    /// The last commit of the WAL before.
+    /// The last commit of the WAL before this one.
     before: Option<Lsn>,
 }
 

@@ -10,7 +10,7 @@ use crate::object::{Condition, ETag};
 use crate::position::DatedPosition;
 use crate::stream::{self, SealError};
 
-/// How often a branch's holder may publish, or its name change hands, while it is created or deleted.
+/// Most writes of HEAD in creating or deleting a branch. One fails if the holder publishes or the name changes hands.
 const MAX_RACES: usize = 16;
 
 impl TenantStore {

@@ -30,7 +30,7 @@ impl TenantStore {
         self.unwrapped(&self.own_record().await?.0)
     }
 
-    /// The same, wrapped: needs no key.
+    /// The key of the tenant's data as it is wrapped, for which no key of the class is needed; none if not encrypted.
     pub async fn wrapped_data_key(&self) -> Result<Option<WrappedDataKey>, TenantError> {
         Ok(self.wrapped(&self.own_record().await?.0))
     }
@@ -45,15 +45,15 @@ impl TenantStore {
         self.find_own().await?.ok_or(TenantError::DataMissing { key })
     }
 
-    /// Has the class's current key wrap the data key. Name of the key that wraps it now; none if the tenant is not
-    /// encrypted.
+    /// Has the class's current key wrap the data key; returns the name of the key that wraps it now, none if the tenant
+    /// is not encrypted.
     pub async fn rewrap_data_key(&self) -> Result<Option<String>, TenantError> {
         let (record, etag) = self.own_record().await?;
         let (record, _) = self.rewrapped(record, etag).await?;
         Ok(record.data_key.as_deref().map(|wrapped| wrapped_by(wrapped).to_owned()))
     }
 
-    /// This store with the key that the record keeps.
+    /// This store with the tenant's data key, which the record keeps wrapped.
     pub(super) fn unlocked(&self, record: &TenantRecord) -> Result<Self, TenantError> {
         Ok(self.clone().with_data_key(self.unwrapped(record)?.as_ref()))
     }

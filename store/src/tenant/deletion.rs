@@ -8,7 +8,7 @@ use crate::format::ReadError;
 use crate::format::tenant::{Stage, TenantRecord};
 use crate::object::{Condition, Listed, MAX_LIST_PAGE};
 
-/// How often the prefix is listed again because objects (of a writer that did not know yet) appeared.
+/// Most listings of `MAX_LIST_PAGE` objects that empty a prefix, to which a writer that did not know yet may add.
 pub const MAX_DELETE_ROUNDS: usize = 10_000;
 /// DELETEs under way at a time.
 const DELETES_IN_FLIGHT: usize = 16;

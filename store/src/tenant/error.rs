@@ -1,4 +1,4 @@
-//! What can go wrong on a tenant's prefix, and what to do then.
+//! Errors of work on a tenant's prefix, and what to do about them.
 
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
@@ -25,7 +25,7 @@ pub enum TenantError {
         "the tenant's data is missing: {key} does not exist; restore the bucket, or delete and recreate the Tenant to start empty"
     )]
     DataMissing {
-        /// What is missing.
+        /// Key of the missing object.
         key: String,
     },
     /// There are objects, but no `tenant.json` says whose. Nothing was written or deleted.
@@ -43,7 +43,7 @@ pub enum TenantError {
         location: String,
     },
     /// The tenant is being restored from a snapshot, and that has not ended.
-    #[error("the restore from snapshot {0} has not finished")]
+    #[error("the restore from {0} has not finished")]
     RestoreUnfinished(String),
     /// The prefix holds data of an earlier Tenant that came from something else. Nothing was written.
     #[error(
@@ -54,9 +54,9 @@ pub enum TenantError {
     SourceDiffers {
         /// The prefix.
         location: String,
-        /// What the data came from.
+        /// Origin of the data.
         kept: Box<DataSource>,
-        /// What the Tenant asks for.
+        /// Origin that the Tenant asks for.
         asked: Box<DataSource>,
     },
     /// The prefix holds data that came from an init script, and the Tenant's own is not known. Nothing was written.
@@ -112,12 +112,12 @@ pub enum TenantError {
     BeforeHistory {
         /// The branch.
         branch: BranchName,
-        /// What was asked for.
+        /// The moment that was asked for.
         time: jiff::Timestamp,
         /// The oldest moment that can be read.
         oldest: jiff::Timestamp,
     },
-    /// What was to be copied is no longer kept.
+    /// The position that was to be copied is no longer kept.
     #[error("the source position (branch {}, manifest {}) is no longer kept", .0.branch, .0.manifest)]
     SourceExpired(Box<Position>),
     /// Another snapshot has this name.
@@ -138,7 +138,7 @@ pub enum TenantError {
     SourceUnsupported {
         /// The name.
         name: String,
-        /// Why.
+        /// Reason why it cannot be one.
         why: String,
     },
     /// `main` cannot be deleted by itself.
@@ -149,7 +149,7 @@ pub enum TenantError {
     NotEmpty {
         /// The prefix.
         location: String,
-        /// How many.
+        /// Number of objects that were left.
         left: usize,
     },
     /// Too many branches of branches.
@@ -169,7 +169,7 @@ pub enum TenantError {
     Write(#[from] WriteError),
 }
 
-/// What is to be done to have the data that was kept. Two snapshots may have had the same name.
+/// Tells how to have the data that was kept. Two snapshots may have had the same name.
 fn way_to(kept: &DataSource, asked: &DataSource) -> String {
     match kept {
         DataSource::Snapshot { name, .. } if kept.agrees(asked) => format!(
@@ -217,7 +217,7 @@ impl PublicError for TenantError {
 }
 
 impl TenantError {
-    /// What to do about it.
+    /// Tells what to do about it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::BeingDeleted { .. }

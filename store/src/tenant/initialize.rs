@@ -10,18 +10,18 @@ use crate::format::tenant::{DataSource, Stage, TenantRecord};
 use crate::identity::{BranchName, Owner};
 use crate::object::{Condition, ETag};
 
-/// How often another writer of `tenant.json` may come between our read and our write.
+/// Most writes of `tenant.json` in one claim. One fails if another writer comes between our read and our write.
 const MAX_RACES: usize = 8;
 
-/// What a tenant is a copy of.
+/// Source of a tenant that is a copy.
 pub(super) struct Copied<'a> {
-    /// As `tenant.json` says what is under way.
+    /// Name of the copy in `tenant.json` while it is under way.
     pub(super) label: String,
     /// The tenant that it is copied from.
     pub(super) source: &'a TenantStore,
 }
 
-/// What claiming the prefix ended in.
+/// Result of claiming the prefix.
 pub(super) struct Claimed {
     pub(super) record: TenantRecord,
     pub(super) etag: ETag,

@@ -51,7 +51,7 @@ pub struct Adoption {
     pub clusters: Vec<String>,
 }
 
-/// What [`TenantStore::initialize`] found or made.
+/// A tenant's main branch, as [`TenantStore::initialize`] found or made it.
 #[derive(Debug, Clone)]
 pub struct Initialized {
     /// Whether main's HEAD was created by this call.
@@ -76,7 +76,7 @@ pub struct Pinned {
     pub last_commit: Option<jiff::Timestamp>,
 }
 
-/// What a new branch starts from.
+/// Starting point of a new branch.
 #[derive(Debug, Clone)]
 pub enum BranchSource {
     /// All of a branch that is durable.
@@ -98,7 +98,7 @@ pub struct BranchObject<'a> {
     pub uid: &'a str,
 }
 
-/// What a branch was made as.
+/// A branch that was created.
 #[derive(Debug, Clone)]
 pub struct CreatedBranch {
     /// Its HEAD.

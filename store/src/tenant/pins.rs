@@ -44,7 +44,7 @@ impl TenantStore {
         }
     }
 
-    /// What opening a branch now would give; none if it is empty.
+    /// The position that opening a branch now would give; none if it is empty.
     pub(super) async fn last_durable(
         &self,
         branch: &BranchName,

@@ -31,17 +31,17 @@ const MAX_FORMER_NAMES: usize = 256;
 /// The epoch that writes a restored tenant's first manifest: nobody has taken it over yet.
 const RESTORE_EPOCH: u64 = 0;
 
-/// What of another tenant is copied.
+/// State of another tenant that is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopySource {
-    /// What a native snapshot keeps.
+    /// The state that a native snapshot keeps.
     Snapshot(String),
     /// The branch main right after its last commit at or before a moment.
     Moment(Timestamp),
 }
 
 impl CopySource {
-    /// As `tenant.json` says what the data came from.
+    /// Origin of the copy's data, as `tenant.json` records it.
     fn recorded(&self, tenant: &str) -> DataSource {
         match self {
             Self::Snapshot(name) => {
@@ -51,7 +51,7 @@ impl CopySource {
         }
     }
 
-    /// As `tenant.json` says what is under way.
+    /// Name of the copy in `tenant.json` while it is under way.
     fn label(&self, tenant: &str) -> String {
         match self {
             Self::Snapshot(name) => format!("{tenant}/{name}"),
@@ -106,7 +106,7 @@ impl TenantStore {
         Ok(claimed.initialized(true, head))
     }
 
-    /// As the source: the names that the data of a copy has had.
+    /// Names that the data of a copy of this tenant has had: its former ones, then this tenant's.
     pub(super) async fn names_for_a_copy(&self) -> Result<Vec<String>, TenantError> {
         let found = self.bucket.find::<TenantRecord>(&self.keys.tenant()).await?;
         let mut names = found.map(|(record, _)| record.former_names).unwrap_or_default();
@@ -116,7 +116,8 @@ impl TenantStore {
         Ok(names)
     }
 
-    /// As the source: checks that it belongs to the same namespace, and pins what is to be copied. The store can read it.
+    /// Checks that this tenant, the source, is of the same namespace, and pins and loads what is to be copied. The
+    /// store that it returns has the key to read that.
     async fn open_source(
         &self,
         what: &CopySource,
@@ -168,11 +169,11 @@ impl TenantStore {
         };
         let from = &state.manifest;
         let file_size = state.file_size();
-        let mut done = Progress { chunks_done: 0, chunks_total: chunk_count(file_size), bytes_done: 0 };
+        let mut so_far = Progress { done: 0, total: chunk_count(file_size), bytes: 0 };
         let chunks = source.chunks(state).await?.inspect_ok(|(_, raw)| {
-            done.chunks_done += 1;
-            done.bytes_done += raw.len() as u64;
-            progress(done);
+            so_far.done += 1;
+            so_far.bytes += raw.len() as u64;
+            progress(so_far);
         });
         let made: Made =
             maker.upload(chunks, None, &Placed::new(), file_size).await.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! What a tenant's data came from: written down when it is made, compared when a Tenant is made again over it.
+//! Origin of a tenant's data: written down when it is made, compared when a Tenant is made again over it.
 
 use super::{Adoption, Creation, Initialized, TenantError, TenantStore};
 use crate::bucket::{Settled, WriteError};

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use roost_store::object::fault::{FaultStore, Faults, Stop};
-use roost_store::{Adoption, BranchName, Creation, Holder, Hydration, MemoryStore, Takeover, TenantStore};
+use roost_store::{Adoption, BranchName, Creation, Holder, MemoryStore, Takeover, TenantStore};
 
+use crate::support::whole_file::whole;
 use crate::support::{Content, Ledger, ModelDatabase, environment, owner, path};
 
 /// Every request of one publish is a place to die at, before and after it took effect: the branch opens at exactly
@@ -49,7 +50,7 @@ async fn killed_publish(request: u64, after_effect: bool) -> (bool, bool) {
         async move {
             let main = tenant.branch(&BranchName::main());
             let owned = main.take_over(&holder, Takeover::OnlySealed).await.unwrap();
-            owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+            whole(&owned, &file).await.unwrap();
             let database = ModelDatabase::open(ledger, Some(&file), owned.head().number());
             database.commit(&[2]);
             owned.publish(&database).await.unwrap();
@@ -63,7 +64,7 @@ async fn killed_publish(request: u64, after_effect: bool) -> (bool, bool) {
     let holder = Holder { name: "next".into(), id: "next".into() };
     let owned = main.take_over(&holder, Takeover::PreviousGone).await.unwrap();
     let file = disk.path().join("next");
-    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    whole(&owned, &file).await.unwrap();
     let content = Content::read(&file);
     assert_eq!(content, ledger.lock().unwrap().states[&content.commit()].0);
     (stopped, content.commit() != before)

@@ -1,6 +1,7 @@
 //! The protocol under a seeded scheduler and a bucket that fails in every way: owners race, are killed and
 //! frozen at any request, resume as zombies, lose answers. A failing run prints its seed; `ROOST_SEED=n` repeats it,
 //! `ROOST_SEEDS=n` sets how many are tried.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod killed_publish;

@@ -13,10 +13,11 @@ use roost_store::object::fault::{FaultStore, Faults};
 use roost_store::reachability::KnownManifests;
 use roost_store::stream::{Replay, Tail};
 use roost_store::{
-    Adoption, BranchName, Creation, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch, PublishError,
-    ShipError, TakeOverError, Takeover, TenantStore,
+    Adoption, BranchName, Creation, Holder, MemoryStore, ObjectStore, OwnedBranch, PublishError, ShipError,
+    TakeOverError, Takeover, TenantStore,
 };
 
+use crate::support::whole_file::whole;
 use crate::support::{Ledger, ModelDatabase, environment, owner, path};
 use crate::world::simulate;
 
@@ -78,13 +79,13 @@ fn tenant_in(store: Arc<dyn ObjectStore>, seed: u64) -> TenantStore {
     TenantStore::new(store, path(), owner(), environment(seed).0)
 }
 
-async fn open(tenant: &TenantStore, ledger: &Arc<Mutex<Ledger>>) -> (OwnedBranch, ModelDatabase) {
+async fn open(tenant: &TenantStore, ledger: &Arc<Mutex<Ledger>>) -> (Arc<OwnedBranch>, ModelDatabase) {
     let holder = Holder { name: "pod".into(), id: "pod".into() };
     let main = tenant.branch(&BranchName::main());
     let owned = main.take_over(&holder, Takeover::PreviousGone).await.unwrap();
     let disk = tempfile::tempdir().unwrap();
     let file = disk.path().join("main");
-    owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+    whole(&owned, &file).await.unwrap();
     let number = owned.head().number();
     let database = ModelDatabase::open(ledger.clone(), file.exists().then_some(&*file), number);
     (owned, database)

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::whole_file::whole;
 use crate::support::{
     Content, Ledger, ModelDatabase, Seeded, VirtualClock, branch_object, class_keys, environment, owner, path,
 };
@@ -22,8 +23,7 @@ use roost_store::object::{Changed, Condition, ETag, Listing, Object};
 use roost_store::reachability::{self, Depth, History, KnownManifests, Report};
 use roost_store::{
     Adoption, BranchName, BranchSource, ClassKeys, Clock, Creation, DataKey, Environment, Head, Holder,
-    Hydrated, Hydration, MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover,
-    TenantStore,
+    Hydrated, MemoryStore, ObjectError, ObjectStore, OwnedBranch, ShipError, Takeover, TenantStore,
 };
 
 const ACTORS: u64 = 3;
@@ -39,7 +39,7 @@ struct Watched {
     heads: Mutex<BTreeMap<String, Head>>,
     /// When main's epoch became what it is.
     epochs: Mutex<Vec<(Duration, u64)>>,
-    /// What was collected.
+    /// Keys that were deleted.
     deleted: Mutex<BTreeSet<String>>,
 }
 
@@ -121,7 +121,7 @@ struct Run {
     files: Mutex<u64>,
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
     keys: Option<(Arc<ClassKeys>, DataKey)>,
-    /// What collectors have read.
+    /// The manifests that collectors have read.
     known: KnownManifests,
 }
 
@@ -153,7 +153,7 @@ impl Run {
         self.disk.path().join(files.to_string())
     }
 
-    /// What clients are told as soon as it is true.
+    /// Tells clients of the last commit as soon as it is durable.
     fn acknowledge(&self, owned: &OwnedBranch, database: &ModelDatabase) {
         let (commit, lsn) = database.committed();
         if owned.durable() >= lsn {
@@ -210,7 +210,7 @@ impl Run {
             return self.count("not taken over");
         };
         let file = self.file();
-        let path = match owned.hydrate(&file, Hydration { parallelism: 2 }, &|_| {}).await {
+        let path = match whole(&owned, &file).await {
             Ok(Hydrated::Empty) => {
                 assert!(promised.is_empty(), "acknowledged commits are gone");
                 None
@@ -292,7 +292,7 @@ impl Run {
         let holder = Holder { name: name.clone(), id: name };
         let Ok(owned) = tenant.branch(&branch).take_over(&holder, Takeover::OnlySealed).await else { return };
         let file = self.file();
-        if let Ok(Hydrated::Restored { .. }) = owned.hydrate(&file, Hydration::default(), &|_| {}).await {
+        if let Ok(Hydrated::Restored { .. }) = whole(&owned, &file).await {
             self.check_content(&file, &promised);
             let database = ModelDatabase::open(self.ledger.clone(), Some(&file), 0);
             database.commit(&[1]);
@@ -440,7 +440,7 @@ pub async fn simulate(seed: u64) -> BTreeMap<&'static str, u64> {
     let holder = Holder { name: "last".into(), id: "last".into() };
     let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
     let file = run.file();
-    match owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap() {
+    match whole(&owned, &file).await.unwrap() {
         Hydrated::Restored { .. } => run.check_content(&file, &promised),
         Hydrated::Empty => assert!(promised.is_empty()),
     }

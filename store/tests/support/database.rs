@@ -21,7 +21,7 @@ const FLUSH: u64 = u64::MAX;
 /// Begins a record that no replay may meet.
 const UNPROVEN: u64 = u64::MAX - 2;
 
-/// What a file says: the commit that wrote each chunk.
+/// Content of a file: the commit that wrote each chunk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     pub file_size: u64,
@@ -42,7 +42,7 @@ impl Content {
         self.versions[0]
     }
 
-    /// What opening a file with the WAL beside it gives.
+    /// Reads the content that opening a file with the WAL beside it gives.
     pub fn read(path: &Path) -> Self {
         let mut content = Self::main_file(path);
         let Ok(wal) = std::fs::read(path.with_file_name(wal_name(path))) else { return content };
@@ -129,7 +129,7 @@ pub struct ModelDatabase {
 
 #[derive(Debug)]
 struct Model {
-    /// What queries see.
+    /// The content that queries see.
     content: Content,
     /// The main file.
     disk: Content,

@@ -1,9 +1,11 @@
 //! A virtual clock, a seeded generator and a model database, for tests of the protocol.
+#![allow(clippy::disallowed_methods, reason = "tests have real time and real threads")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::cast_possible_truncation, missing_docs)]
 
 mod database;
 pub mod listing_server;
+pub mod whole_file;
 pub mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,14 +5,15 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::whole_file::whole;
 use super::{Ledger, ModelDatabase, Seeded, VirtualClock, owner, path};
 use jiff::SignedDuration;
 use roost_store::garbage::{Collected, MERGE_ABOVE, Policy};
 use roost_store::object::fault::{FaultStore, Faults, Stop};
 use roost_store::reachability::{self, Depth, History, KnownManifests, Report};
 use roost_store::{
-    Adoption, BranchName, Creation, Environment, Holder, Hydration, MemoryStore, ObjectStore, OwnedBranch,
-    ShipError, Takeover, TenantStore,
+    Adoption, BranchName, Creation, Environment, Holder, MemoryStore, ObjectStore, OwnedBranch, ShipError,
+    Takeover, TenantStore,
 };
 use tokio::task::JoinHandle;
 
@@ -57,16 +58,16 @@ impl World {
         TenantStore::new(store, path(), owner(), self.environment.clone())
     }
 
-    pub async fn open(&self, branch: &str) -> (OwnedBranch, ModelDatabase) {
+    pub async fn open(&self, branch: &str) -> (Arc<OwnedBranch>, ModelDatabase) {
         self.open_in(&self.tenant(), branch).await
     }
 
-    pub async fn open_in(&self, tenant: &TenantStore, branch: &str) -> (OwnedBranch, ModelDatabase) {
+    pub async fn open_in(&self, tenant: &TenantStore, branch: &str) -> (Arc<OwnedBranch>, ModelDatabase) {
         let holder = Holder { name: "pod".into(), id: "pod".into() };
         let branch = tenant.branch(&BranchName::new(branch).unwrap());
         let owned = branch.take_over(&holder, Takeover::PreviousGone).await.unwrap();
         let file = self.disk.path().join(format!("{:?}", std::time::Instant::now()));
-        owned.hydrate(&file, Hydration::default(), &|_| {}).await.unwrap();
+        whole(&owned, &file).await.unwrap();
         let file = file.exists().then_some(file);
         let number = owned.head().number();
         let database = ModelDatabase::open(self.ledger.clone(), file.as_deref(), number);

@@ -33,7 +33,7 @@ pub const EXTENSION_NAME: &str = "ARROW:extension:name";
 /// Name of Arrow's metadata key for the parameters of extension types.
 pub const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 
-/// What DuckDB marks a field as, beyond its Arrow type.
+/// DuckDB's mark of a field, which tells more than its Arrow type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
     /// No mark.

@@ -1,24 +1,22 @@
 //! `text/csv`: RFC 4180 with a header line. NULL is an empty field, an empty text is `""`.
 
 use super::{
-    column::cells,
-    encoder::{EncodeError, Encoder, Failure},
+    by_row::{RowFormat, separate},
+    cell::Cell,
+    encoder::Failure,
 };
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use roost_engine::Column;
 use roost_protocol::problem::Problem;
 
 /// Comma-separated values.
 pub struct Csv {
     header: Vec<String>,
-    schema: SchemaRef,
 }
 
 impl Csv {
     /// An encoder for a result of these columns.
-    pub fn new(columns: &[Column], schema: SchemaRef) -> Self {
-        Self { header: columns.iter().map(|column| column.name.clone()).collect(), schema }
+    pub fn new(columns: &[Column]) -> Self {
+        Self { header: columns.iter().map(|column| column.name.clone()).collect() }
     }
 }
 
@@ -43,12 +41,10 @@ fn quote_since(start: usize, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-impl Encoder for Csv {
-    fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+impl RowFormat for Csv {
+    fn begin(&mut self, out: &mut Vec<u8>) {
         for (at, name) in self.header.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
+            separate(at, out);
             let start = out.len();
             out.extend_from_slice(name.as_bytes());
             quote_since(start, out);
@@ -56,38 +52,21 @@ impl Encoder for Csv {
         if !self.header.is_empty() {
             out.extend_from_slice(b"\r\n");
         }
-        Ok(())
     }
 
-    fn rows(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<usize, EncodeError> {
-        let cells = cells(&self.schema, batch)?;
-        let mut row = from;
-        while row < batch.num_rows() && out.len() < limit {
-            for (at, cell) in cells.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                if !cell.is_null(row) {
-                    let start = out.len();
-                    cell.write_text(row, out);
-                    quote_since(start, out);
-                }
+    fn row(&mut self, cells: &[Box<dyn Cell + '_>], row: usize, out: &mut Vec<u8>) {
+        for (at, cell) in cells.iter().enumerate() {
+            separate(at, out);
+            if !cell.is_null(row) {
+                let start = out.len();
+                cell.write_text(row, out);
+                quote_since(start, out);
             }
-            out.extend_from_slice(b"\r\n");
-            row += 1;
         }
-        Ok(row)
+        out.extend_from_slice(b"\r\n");
     }
 
-    fn end(&mut self, _rows_changed: Option<u64>, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Ok(())
-    }
+    fn end(&mut self, _rows_changed: Option<u64>, _out: &mut Vec<u8>) {}
 
     fn fail(&mut self, _problem: &Problem, _out: &mut Vec<u8>) -> Failure {
         Failure::Cut

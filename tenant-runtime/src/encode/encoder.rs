@@ -1,4 +1,4 @@
-//! What every format is written by.
+//! The interface that every format is written through.
 
 use arrow_array::RecordBatch;
 use roost_protocol::problem::Problem;
@@ -17,7 +17,7 @@ pub enum EncodeError {
     Arrow(#[from] arrow_schema::ArrowError),
 }
 
-/// How a failed result ends.
+/// End of a result that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The error was written into the result, which is well formed.
@@ -28,7 +28,7 @@ pub enum Failure {
 
 /// Writes one result: `begin`, any number of `rows`, then `end` or `fail`.
 pub trait Encoder: Send {
-    /// What precedes the rows.
+    /// Writes what precedes the rows.
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
     /// Writes rows from `from` on until `out` holds `limit` bytes or more; returns the first row not written.
     fn rows(
@@ -38,9 +38,9 @@ pub trait Encoder: Send {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<usize, EncodeError>;
-    /// What follows the last row of a complete result.
+    /// Writes what follows the last row of a complete result.
     fn end(&mut self, rows_changed: Option<u64>, out: &mut Vec<u8>) -> Result<(), EncodeError>;
-    /// What follows the last row when the result is not complete.
+    /// Writes what follows the last row when the result is not complete.
     fn fail(&mut self, problem: &Problem, out: &mut Vec<u8>) -> Failure;
 }
 

@@ -1,79 +1,59 @@
 //! `application/json`: one document; `complete` or `error` is its last member.
 
 use super::{
-    column::cells,
-    encoder::{EncodeError, Encoder, Failure, write_json},
+    by_row::{RowFormat, separate},
+    cell::Cell,
+    encoder::{Failure, write_json},
 };
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use roost_engine::Column;
-use roost_protocol::problem::Problem;
+use roost_protocol::{problem::Problem, query::AnswerColumn};
 
-/// `{"columns":[{"name","type"}],"rows":[[...]],"complete":true}`.
+/// A [`roost_protocol::query::QueryAnswer`], written as its parts arrive.
 pub struct Json {
-    columns: Vec<Column>,
-    schema: SchemaRef,
+    columns: Vec<AnswerColumn>,
     first_row: bool,
 }
 
 impl Json {
     /// An encoder for a result of these columns.
-    pub fn new(columns: Vec<Column>, schema: SchemaRef) -> Self {
-        Self { columns, schema, first_row: true }
+    pub fn new(columns: Vec<Column>) -> Self {
+        let columns = columns
+            .into_iter()
+            .map(|column| AnswerColumn { name: column.name, logical_type: column.logical_type })
+            .collect();
+        Self { columns, first_row: true }
     }
 }
 
-impl Encoder for Json {
-    fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+impl RowFormat for Json {
+    fn begin(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"columns\":[");
         for (at, column) in self.columns.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(b"{\"name\":");
-            write_json(&column.name, out);
-            out.extend_from_slice(b",\"type\":");
-            write_json(&column.logical_type, out);
-            out.push(b'}');
+            separate(at, out);
+            write_json(column, out);
         }
         out.extend_from_slice(b"],\"rows\":[");
-        Ok(())
     }
 
-    fn rows(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<usize, EncodeError> {
-        let cells = cells(&self.schema, batch)?;
-        let mut row = from;
-        while row < batch.num_rows() && out.len() < limit {
-            if !std::mem::take(&mut self.first_row) {
-                out.push(b',');
-            }
-            out.extend_from_slice(b"\n[");
-            for (at, cell) in cells.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                cell.write_json_or_null(row, out);
-            }
-            out.push(b']');
-            row += 1;
+    fn row(&mut self, cells: &[Box<dyn Cell + '_>], row: usize, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.first_row) {
+            out.push(b',');
         }
-        Ok(row)
+        out.extend_from_slice(b"\n[");
+        for (at, cell) in cells.iter().enumerate() {
+            separate(at, out);
+            cell.write_json_or_null(row, out);
+        }
+        out.push(b']');
     }
 
-    fn end(&mut self, rows_changed: Option<u64>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn end(&mut self, rows_changed: Option<u64>, out: &mut Vec<u8>) {
         out.push(b']');
         if let Some(rows) = rows_changed {
             out.extend_from_slice(b",\"rowsChanged\":");
             write_json(&rows, out);
         }
         out.extend_from_slice(b",\"complete\":true}\n");
-        Ok(())
     }
 
     fn fail(&mut self, problem: &Problem, out: &mut Vec<u8>) -> Failure {

@@ -1,6 +1,7 @@
 //! Results as bytes: one encoder for each format over the same stream of Arrow batches.
 
 mod arrow;
+mod by_row;
 mod cell;
 pub mod column;
 mod csv;
@@ -17,6 +18,7 @@ pub use encoder::{EncodeError, Encoder, Failure};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use by_row::ByRow;
 use roost_engine::Column;
 use roost_protocol::query::Format;
 use std::sync::Arc;
@@ -30,9 +32,9 @@ pub fn encoder(
     // A type that cannot be written is told before anything is sent.
     column::cells(&schema, &RecordBatch::new_empty(Arc::clone(&schema)))?;
     Ok(match format {
-        Format::Json => Box::new(json::Json::new(columns, schema)),
-        Format::Ndjson => Box::new(ndjson::Ndjson::new(&columns, schema)),
-        Format::Csv => Box::new(csv::Csv::new(&columns, schema)),
+        Format::Json => Box::new(ByRow { format: json::Json::new(columns), schema }),
+        Format::Ndjson => Box::new(ByRow { format: ndjson::Ndjson::new(&columns), schema }),
+        Format::Csv => Box::new(ByRow { format: csv::Csv::new(&columns), schema }),
         Format::Arrow => Box::new(arrow::ArrowStream::new(&columns, &schema)?),
     })
 }

@@ -1,12 +1,11 @@
 //! `application/x-ndjson`: one object a row; a failed result ends with `{"error": problem}`.
 
 use super::{
-    column::cells,
-    encoder::{EncodeError, Encoder, Failure, write_json},
+    by_row::RowFormat,
+    cell::Cell,
+    encoder::{Failure, write_json},
     names,
 };
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use roost_engine::Column;
 use roost_protocol::problem::Problem;
 
@@ -14,12 +13,11 @@ use roost_protocol::problem::Problem;
 pub struct Ndjson {
     /// Unique names as JSON, each with its colon.
     names: Vec<Vec<u8>>,
-    schema: SchemaRef,
 }
 
 impl Ndjson {
     /// An encoder for a result of these columns.
-    pub fn new(columns: &[Column], schema: SchemaRef) -> Self {
+    pub fn new(columns: &[Column]) -> Self {
         let names = names::unique(columns)
             .iter()
             .map(|name| {
@@ -29,39 +27,23 @@ impl Ndjson {
                 prefix
             })
             .collect();
-        Self { names, schema }
+        Self { names }
     }
 }
 
-impl Encoder for Ndjson {
-    fn begin(&mut self, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Ok(())
-    }
+impl RowFormat for Ndjson {
+    fn begin(&mut self, _out: &mut Vec<u8>) {}
 
-    fn rows(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<usize, EncodeError> {
-        let cells = cells(&self.schema, batch)?;
-        let mut row = from;
-        while row < batch.num_rows() && out.len() < limit {
-            for (at, (name, cell)) in self.names.iter().zip(&cells).enumerate() {
-                out.push(if at == 0 { b'{' } else { b',' });
-                out.extend_from_slice(name);
-                cell.write_json_or_null(row, out);
-            }
-            out.extend_from_slice(b"}\n");
-            row += 1;
+    fn row(&mut self, cells: &[Box<dyn Cell + '_>], row: usize, out: &mut Vec<u8>) {
+        for (at, (name, cell)) in self.names.iter().zip(cells).enumerate() {
+            out.push(if at == 0 { b'{' } else { b',' });
+            out.extend_from_slice(name);
+            cell.write_json_or_null(row, out);
         }
-        Ok(row)
+        out.extend_from_slice(b"}\n");
     }
 
-    fn end(&mut self, _rows_changed: Option<u64>, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Ok(())
-    }
+    fn end(&mut self, _rows_changed: Option<u64>, _out: &mut Vec<u8>) {}
 
     fn fail(&mut self, problem: &Problem, out: &mut Vec<u8>) -> Failure {
         out.extend_from_slice(b"{\"error\":");

@@ -1,33 +1,33 @@
-//! What was written, as publishers and shippers see it.
+//! Changes to a database's files, as publishers and shippers see them.
 
 use roost_store::{ChunkSet, stream::Tail};
 use std::time::Duration;
 
-/// What was written since the last freeze.
+/// Changes since the last freeze.
 #[derive(Debug)]
 pub(super) struct Changes {
     /// The WAL.
     pub(super) tail: Tail,
-    /// When the oldest commit that is in no manifest was made.
+    /// Time of the oldest commit that is in no manifest.
     pub(super) first_commit: Option<jiff::Timestamp>,
     /// Since when a commit waits for a publish because replaying it is not proven, on the monotonic clock.
     pub(super) held_since: Option<Duration>,
-    /// Commits that wait for one.
+    /// Number of commits whose replay is not proven.
     pub(super) held: u64,
 }
 
-/// What one freeze took.
+/// Changes that one freeze took.
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// Chunks written since the last freeze.
     pub chunks: ChunkSet,
-    /// When the oldest commit among them was made.
+    /// Time of the oldest commit among them.
     pub first_commit: Option<jiff::Timestamp>,
     /// Time of the last commit in the branch's history.
     pub last_commit: Option<jiff::Timestamp>,
-    /// Whether anything was written.
+    /// Whether a new WAL began: if anything was written, or one had to begin.
     pub rotated: bool,
-    /// Commits that no segment could take because replaying them is not proven.
+    /// Number of commits that no segment could take because replaying them is not proven.
     pub held: u64,
 }
 
@@ -36,16 +36,16 @@ pub struct Taken {
 pub struct Uncut {
     /// Time of the oldest.
     pub since: jiff::Timestamp,
-    /// How many there are.
+    /// Number of commits.
     pub commits: usize,
     /// Bytes of WAL, with those of a commit under way.
     pub wal_bytes: u64,
 }
 
-/// What no manifest holds yet.
+/// Age and amount of what no manifest holds yet, and whether a publish is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpublished {
-    /// When the oldest commit was made.
+    /// Time of the oldest commit.
     pub since: Option<jiff::Timestamp>,
     /// Bytes of WAL.
     pub wal_bytes: u64,
@@ -53,9 +53,9 @@ pub struct Unpublished {
     pub commits: u64,
     /// Segments.
     pub segments: u64,
-    /// Chunks that these carry.
+    /// Chunks that the segments carry.
     pub carried: u64,
-    /// Whether a commit waits that no segment can hold.
+    /// Whether a commit waits that no segment can hold, or a publish has begun and not succeeded.
     pub needs_publish: bool,
     /// Since when a commit waits whose replay is not proven, on the monotonic clock.
     pub held_since: Option<Duration>,

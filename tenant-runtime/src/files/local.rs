@@ -30,10 +30,10 @@ use tokio::{
 
 /// The path under which the engine attaches the tenant's database.
 pub const MAIN_PATH: &str = "roost://main";
-/// Where DuckDB's main header keeps the file's id.
+/// Offset at which DuckDB's main header keeps the file's id, in bytes.
 const DATABASE_ID_OFFSET: u64 = 124;
 
-/// How the database is opened.
+/// Manner in which the database is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The file was never published: DuckDB makes it.
@@ -44,12 +44,12 @@ pub enum Access {
     ReadOnly,
 }
 
-/// What the handles of one database share.
+/// State that all handles of one database share.
 pub(super) struct Shared {
     pub(super) folder: PathBuf,
     /// The database file; DuckDB's handles borrow its one descriptor.
     pub(super) pager: Arc<Pager>,
-    /// Where DuckDB's threads have the bucket asked.
+    /// The runtime in which the bucket is asked for DuckDB's threads.
     pub(super) tasks: Handle,
     pub(super) damage: Damage,
     /// DuckDB has opened the database.
@@ -114,7 +114,7 @@ impl LocalFiles {
         }))
     }
 
-    /// What the engine opens its files through. The next statement that reaches it must be the ATTACH.
+    /// The file system that the engine opens its files through. The next statement that reaches it must be the ATTACH.
     pub fn attaching(&self) -> Result<Arc<dyn Vfs>, VfsError> {
         self.0.interlock.attaching()?;
         Ok(Arc::new(InterlockedVfs::new(Arc::clone(&self.0.interlock), Arc::new(self.clone()))))
@@ -129,7 +129,7 @@ impl LocalFiles {
         Ok(())
     }
 
-    /// What the engine tells of transactions that rename tables.
+    /// Record of the transactions that rename tables, which the engine keeps.
     pub fn renames(&self) -> Renames {
         self.0.renames.clone()
     }
@@ -179,7 +179,7 @@ impl LocalFiles {
         Taken { chunks, first_commit, last_commit, rotated, held }
     }
 
-    /// What no freeze has taken.
+    /// Age and amount of what no freeze has taken, and whether a publish is needed.
     pub fn unpublished(&self) -> Unpublished {
         let crowded = self.0.pager.unpublished_bytes() >= self.0.pager.limit_bytes() / 2;
         let refused = self.0.refused.load(SeqCst);
@@ -263,7 +263,7 @@ impl LocalFiles {
         self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What happens to the WAL, unless it is our checkpoint's own doing.
+    /// Notes a change of the WAL, unless our checkpoint makes it.
     pub(super) fn note_wal(
         &self,
         note: impl FnOnce(&mut Tail) -> Result<(), TailError>,

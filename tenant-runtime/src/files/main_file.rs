@@ -83,8 +83,8 @@ impl MainFile {
         Ok(())
     }
 
-    /// What no manifest holds may not outgrow the cache: the node would end the pod. Replaying a WAL and our checkpoint
-    /// must go on in any case.
+    /// Refuses a write that the cache has no room for: what no manifest holds may not outgrow it, or the node would end
+    /// the pod. Replaying a WAL and our checkpoint must go on in any case.
     fn check_room(&self, length: u64) -> Result<(), VfsError> {
         let pager = &self.0.0.pager;
         let room = pager.limit_bytes() / 4 * 3;
@@ -102,7 +102,7 @@ impl MainFile {
         )))
     }
 
-    /// What a client is told who needs something that cannot be read. The log has the rest.
+    /// Error for a client that needs something that cannot be read. The log has the rest.
     fn unread(&self, error: &HydrateError) -> VfsError {
         if self.0.0.damage.note(error) {
             return VfsError::io("a part of the database is damaged in object storage");

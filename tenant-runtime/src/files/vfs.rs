@@ -1,4 +1,4 @@
-//! What DuckDB may do with files by their names.
+//! The operations that DuckDB may do on files by their names: to open, look for and remove them.
 
 use super::{local::LocalFiles, main_file::MainFile, wal::WalFile};
 use roost_duckdb::interlock::DatabaseFile;
@@ -38,7 +38,9 @@ impl Vfs for LocalFiles {
             return Ok(false);
         }
         tracing::debug!(path, "engine removes a file");
-        std::fs::remove_file(self.path_of(file))?;
+        // What stays would be taken for the file that is made next.
+        std::fs::remove_file(self.path_of(file))
+            .map_err(|error| VfsError::fatal(format!("{path} could not be removed: {error}")))?;
         Ok(true)
     }
 

@@ -15,7 +15,7 @@ struct Extent {
     size: u64,
     /// Bytes covered by the last sync, which ends every commit.
     committed: u64,
-    /// What was appended.
+    /// Reader of what is appended, which judges each commit.
     reader: WalReader,
 }
 

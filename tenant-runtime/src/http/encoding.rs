@@ -10,7 +10,7 @@ const SMALL_BATCH_BYTES: usize = 16 * 1024;
 
 /// Rows, or the end of a result, to be encoded.
 pub struct Encoding {
-    /// What encodes; it is given back.
+    /// The encoder; it is given back.
     pub encoder: Box<dyn Encoder>,
     /// Nothing of the result was encoded before.
     pub begin: bool,
@@ -22,11 +22,11 @@ pub struct Encoding {
     pub rows_changed: Option<u64>,
 }
 
-/// What became of it.
+/// The outcome of an [`Encoding`].
 pub struct Encoded {
-    /// What encoded.
+    /// The encoder, given back.
     pub encoder: Box<dyn Encoder>,
-    /// About a piece.
+    /// Encoded bytes, about [`PIECE_BYTES`] at most.
     pub bytes: Vec<u8>,
     /// The first row that is not encoded now.
     pub done: Result<usize, EncodeError>,
@@ -37,6 +37,10 @@ impl Encoding {
     ///
     /// # Errors
     /// When the encoder is lost. What it says itself is in [`Encoded::done`].
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "encoding a large batch takes long; nothing of the protocol waits in it"
+    )]
     pub async fn run(self) -> Result<Encoded, EncodeError> {
         if self.is_small() {
             return Ok(self.encode(Vec::new()));

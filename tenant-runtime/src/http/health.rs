@@ -1,9 +1,9 @@
-//! What the kubelet and Prometheus ask a pod about.
+//! Health of a pod, for the kubelet and Prometheus.
 
 use crate::{lifecycle::Lifecycle, metrics::Metrics};
 use std::sync::Arc;
 
-/// What metrics are read from.
+/// State and metrics of a pod, as probes and Prometheus read them.
 pub struct Health {
     /// The state.
     pub lifecycle: Arc<Lifecycle>,

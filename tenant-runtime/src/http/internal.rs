@@ -26,15 +26,15 @@ use uuid::Uuid;
 
 /// Nonces of commands that are remembered; they expire within seconds, so more is an attack.
 const MAX_NONCES: usize = 4096;
-/// How long a request's body may take to arrive.
+/// Time that a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The JSON around a signed statement.
 const MAX_BODY_BYTES: usize = MAX_SIGNED_BYTES + 1024;
 
-/// What became of the grant: none while it is being acted upon.
+/// Outcome of acting upon the grant; none until there is one.
 pub type Outcome = Option<Result<(), Problem>>;
 
-/// What the operator has of this pod: it hands over a grant, asks how it is, and commands.
+/// The pod as the operator sees it: it accepts a grant, reports its state and obeys commands.
 pub struct PodControl {
     identity: PodIdentity,
     lifecycle: Arc<Lifecycle>,

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// How long a TLS handshake may take.
+/// Longest time of a TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 512;
-/// How long a request's head may take, and an idle connection is kept: longer than clients keep theirs (90 s in Go's
+/// Time that a request's head may take, and an idle connection is kept: longer than clients keep theirs (90 s in Go's
 /// and Rust's), so that none sends a request into a connection that just closes.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 

@@ -1,19 +1,18 @@
-//! What a request of the query API says: its headers and its body, each read once.
+//! Reading of a request of the query API: its headers and its body.
 
 use super::parameters::values;
-use crate::{
-    config::parse_duration,
-    query::{
-        access::{Credential, Web},
-        service::{Service, Statement, Terms},
-    },
+use crate::query::{
+    access::{Credential, Web},
+    service::{Service, Statement, Terms},
 };
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, header},
 };
+use http_body_util::LengthLimitError;
 use roost_protocol::{
     durability::{Durability, UnknownDurability},
+    duration,
     names::{DURABILITY_HEADER, QUERY_ID_HEADER, SESSION_HEADER},
     problem::{ErrorCode, Problem},
     query::{Format, MAX_PARAMETERS, MAX_QUERY_BODY_BYTES, QueryBody},
@@ -21,7 +20,7 @@ use roost_protocol::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a request's body may take to arrive.
+/// Time that a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A query as it was asked.
@@ -34,7 +33,7 @@ pub struct Asked {
     pub format: Format,
 }
 
-/// What the caller shows of itself. Text that is no text counts as something that nobody accepts.
+/// Credential in a request's headers. A header that is no text becomes an empty text, which nobody accepts.
 pub fn credential(headers: &HeaderMap) -> Credential<'_> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let token = headers.get(SESSION_HEADER).map(|value| value.to_str().unwrap_or(""));
@@ -42,6 +41,7 @@ pub fn credential(headers: &HeaderMap) -> Credential<'_> {
 }
 
 /// The query's id, that of the caller's choice if there is one.
+#[allow(clippy::disallowed_methods, reason = "an id for people; nothing is decided by it")]
 pub fn query_id(headers: &HeaderMap) -> Result<Uuid, Problem> {
     let Some(given) = headers.get(QUERY_ID_HEADER) else { return Ok(Uuid::new_v4()) };
     given.to_str().ok().and_then(|text| Uuid::parse_str(text).ok()).ok_or_else(|| {
@@ -72,11 +72,7 @@ async fn read_body(body: Body) -> Result<QueryBody, Problem> {
     let bytes = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_QUERY_BODY_BYTES))
         .await
         .map_err(|_| Problem::new(ErrorCode::BadRequest, "the request's body did not arrive in time"))?
-        .map_err(|_| {
-            let detail =
-                format!("the request's body is longer than {MAX_QUERY_BODY_BYTES} bytes, or broke off");
-            Problem::new(ErrorCode::TooLarge, detail)
-        })?;
+        .map_err(|error| unread_body(error.into_inner().is::<LengthLimitError>()))?;
     let body: QueryBody = serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("the request's body is not {{\"sql\": ...}} as documented: {error}");
         Problem::new(ErrorCode::BadRequest, detail)
@@ -88,6 +84,14 @@ async fn read_body(body: Body) -> Result<QueryBody, Problem> {
     Ok(body)
 }
 
+fn unread_body(too_long: bool) -> Problem {
+    if too_long {
+        let detail = format!("the request's body is longer than {MAX_QUERY_BODY_BYTES} bytes");
+        return Problem::new(ErrorCode::TooLarge, detail);
+    }
+    Problem::new(ErrorCode::BadRequest, "the request's body broke off; nothing was executed")
+}
+
 fn choose_format(asked: Option<Format>, headers: &HeaderMap) -> Result<Format, Problem> {
     let accept = headers.get(header::ACCEPT).map(|accept| accept.to_str().unwrap_or("invalid"));
     asked.or_else(|| Format::from_accept(accept)).ok_or_else(|| {
@@ -97,10 +101,22 @@ fn choose_format(asked: Option<Format>, headers: &HeaderMap) -> Result<Format, P
 }
 
 fn read_timeout(text: &str) -> Result<Duration, Problem> {
-    parse_duration(text).filter(|asked| !asked.is_zero()).ok_or_else(|| {
-        Problem::new(
-            ErrorCode::BadRequest,
-            format!("the timeout {text:?} is not a duration such as 30s or 1m30s"),
-        )
-    })
+    duration::parse_positive(text)
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, format!("the timeout: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::io;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_told_from_one_that_broke_off() {
+        let long = Body::from(vec![b' '; MAX_QUERY_BODY_BYTES + 1]);
+        assert_eq!(read_body(long).await.unwrap_err().code, ErrorCode::TooLarge);
+        let parts = [Ok(Bytes::from_static(b"{\"sql\":")), Err(io::Error::other("gone"))];
+        let broken = Body::from_stream(futures::stream::iter(parts));
+        assert_eq!(read_body(broken).await.unwrap_err().code, ErrorCode::BadRequest);
+    }
 }

@@ -1,4 +1,4 @@
-//! What handlers answer with.
+//! Answers that handlers give.
 
 use axum::{
     body::Body,

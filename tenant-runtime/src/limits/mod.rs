@@ -1,4 +1,4 @@
-//! What the pod may use, and how that is shared between the engine and our own buffers.
+//! Memory and CPUs of the pod, and how they are shared between the engine and our own buffers.
 
 mod cgroup;
 mod sizing;

@@ -1,9 +1,9 @@
-//! How much of the pod the engine gets.
+//! The engine's share of the pod.
 
 use super::Allowance;
 use roost_protocol::grant::EngineLimits;
 
-/// What our own buffers may need beside the engine: hydration and publish ranges, encoded results, the process.
+/// Bytes that our own buffers may need beside the engine: hydration and publish ranges, encoded results, the process.
 const OWN_ROOM_BYTES: u64 = 160 * 1024 * 1024;
 /// An engine with less cannot do anything useful.
 const LEAST_ENGINE_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Who asks: callers as they prove themselves, whatever protocol they speak.
+//! Authorization of callers, whatever protocol they speak.
 
 use roost_protocol::{
     is_compatible,
@@ -8,25 +8,25 @@ use roost_protocol::{
     time::UnixMillis,
 };
 
-/// Who asks, once that is proven.
+/// A caller that has proven itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// User name.
     pub user: String,
-    /// What the user may do.
+    /// Role, which says what the user may do.
     pub role: Role,
 }
 
-/// What a caller shows of itself.
+/// Evidence that a caller shows of itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credential<'a> {
     /// A session token of the gateway's.
     pub token: Option<&'a str>,
-    /// Where a web request says that it goes and comes from; none for what no web page can send.
+    /// Headers of a web request that say where it goes and comes from; none for what no web page can send.
     pub web: Option<Web<'a>>,
 }
 
-/// What a browser writes into each request, and a page in it cannot choose.
+/// Headers that a browser writes into each request, and that a page in it cannot choose.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Web<'a> {
     /// The server's name and port, as the page that sends the request calls it.
@@ -35,7 +35,7 @@ pub struct Web<'a> {
     pub origin: Option<&'a str>,
 }
 
-/// How callers are known.
+/// Rule by which callers are let in.
 #[derive(Clone, Debug)]
 pub enum Access {
     /// By a session token that the gateway signed for this tenant and branch.

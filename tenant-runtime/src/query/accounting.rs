@@ -1,9 +1,9 @@
-//! What a query counts for in the metrics.
+//! Metrics of each query, from its admission to its end.
 
 use super::admission::Ticket;
 use crate::metrics::QueryMetrics;
 use roost_protocol::problem::ErrorCode;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// A query from its admission to its end, however it ends.
 pub struct Accounting {

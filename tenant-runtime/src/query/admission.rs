@@ -1,4 +1,5 @@
-//! Who is let in, and what is under way: requests, connections and jobs, until draining lets nobody in any more.
+//! Admission: requests, connections and jobs are let in, and known while they are under way, until draining lets nobody
+//! in any more.
 
 use roost_engine::SessionHandle;
 use roost_protocol::problem::{ErrorCode, Problem};
@@ -10,7 +11,7 @@ use std::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// What somebody does with the tenant.
+/// Kind of activity with the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
     /// One request, until its last byte was taken.
@@ -31,9 +32,9 @@ impl Activity {
 /// An activity under way.
 #[derive(Clone)]
 pub struct Admitted {
-    /// What it is.
+    /// Its kind.
     pub activity: Activity,
-    /// Who does it.
+    /// Name of the user who does it.
     pub user: String,
     /// Monotonic time when it was admitted.
     pub since: Duration,
@@ -48,18 +49,28 @@ pub struct Admitted {
 struct Admissible {
     /// Why nobody is let in any more; none while everybody is.
     closed: Option<Problem>,
+    /// Sessions are ended, also those that begin later.
+    drained: bool,
     /// By id: the one place that knows which are in use.
     admitted: HashMap<Uuid, Admitted>,
     last_received: Duration,
 }
 
 impl Admissible {
+    /// Why an activity that has begun nothing yet may not: it was cancelled, or all were ended.
+    fn stopped(&self, id: Uuid) -> Option<Problem> {
+        let cancelled = self.admitted.get(&id).is_some_and(|admitted| admitted.cancelled);
+        let detail = "the query was cancelled; nothing was executed";
+        let cancelled = cancelled.then(|| Problem::new(ErrorCode::Cancelled, detail));
+        cancelled.or_else(|| self.closed.clone().filter(|_| self.drained))
+    }
+
     fn awake(&self) -> usize {
         self.admitted.values().filter(|admitted| admitted.activity.keeps_awake() && !admitted.left).count()
     }
 }
 
-/// Who is let in, and what is under way.
+/// Admission to the tenant, and the activities under way.
 pub struct Admission {
     state: Mutex<Admissible>,
     left: Notify,
@@ -68,7 +79,7 @@ pub struct Admission {
 impl Admission {
     /// Lets everybody in; `now` is monotonic time, and counts as the moment when something was last received.
     pub fn new(now: Duration) -> Self {
-        let state = Admissible { closed: None, admitted: HashMap::new(), last_received: now };
+        let state = Admissible { closed: None, admitted: HashMap::new(), drained: false, last_received: now };
         Self { state: Mutex::new(state), left: Notify::new() }
     }
 
@@ -105,7 +116,7 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), id })
     }
 
-    /// What is known of an activity under way.
+    /// The activity under way with this id, if there is one.
     pub fn find(&self, id: Uuid) -> Option<Admitted> {
         self.state().admitted.get(&id).cloned()
     }
@@ -162,9 +173,11 @@ impl Admission {
         }
     }
 
-    /// Ends the sessions of all that is under way, because the tenant is about to sleep. Returns how many there are.
+    /// Ends the sessions of all that is under way, because the tenant is about to sleep. Returns how many requests and
+    /// jobs there are.
     pub fn drain(&self) -> usize {
-        let state = self.state();
+        let mut state = self.state();
+        state.drained = true;
         for session in state.admitted.values().filter_map(|admitted| admitted.session.as_ref()) {
             session.drain();
         }
@@ -179,15 +192,13 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Says which session it has; fails if it was cancelled before.
+    /// Says which session it has; fails if it was cancelled before, or all were ended.
     pub fn has_session(&self, session: SessionHandle) -> Result<(), Problem> {
         let mut state = self.admission.state();
-        let Some(admitted) = state.admitted.get_mut(&self.id) else { return Ok(()) };
-        admitted.session = Some(session);
-        if admitted.cancelled {
-            return Err(Problem::new(ErrorCode::Cancelled, "the query was cancelled; nothing was executed"));
+        if let Some(admitted) = state.admitted.get_mut(&self.id) {
+            admitted.session = Some(session);
         }
-        Ok(())
+        state.stopped(self.id).map_or(Ok(()), Err)
     }
 }
 
@@ -239,6 +250,19 @@ mod tests {
         let refused = admission.admit(Uuid::from_u128(1), Activity::Request, "bob", SECOND).err().unwrap();
         assert_eq!(refused.code, ErrorCode::QueryIdInUse);
         assert_eq!(admission.find(Uuid::from_u128(1)).unwrap().user, "ann");
+    }
+
+    #[test]
+    fn what_was_let_in_begins_nothing_once_all_were_ended() {
+        let admission = Arc::new(Admission::new(Duration::ZERO));
+        let _ticket = admission.admit(Uuid::from_u128(1), Activity::Request, "ann", SECOND).unwrap();
+        let stopped = || admission.state().stopped(Uuid::from_u128(1)).map(|problem| problem.code);
+        admission.close(draining());
+        assert_eq!(stopped(), None, "draining waits for it");
+        assert_eq!(admission.drain(), 1);
+        assert_eq!(stopped(), Some(ErrorCode::Draining));
+        admission.cancel(Uuid::from_u128(1));
+        assert_eq!(stopped(), Some(ErrorCode::Cancelled));
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Answer {
         Ok(())
     }
 
-    /// What the query did; known once all rows were given.
+    /// Outcome of the query; known once all rows were given.
     pub fn outcome(&self) -> Option<Outcome> {
         self.stream.outcome()
     }
@@ -169,7 +169,7 @@ impl Answer {
         problem
     }
 
-    /// What the query did, as far as it has come.
+    /// Effect of the query on the database, as far as it has come.
     fn did(&self) -> Did {
         match (&self.failure, self.stream.outcome()) {
             (Some(problem), _) if problem.committed_statements().is_some() => Did::Commit,

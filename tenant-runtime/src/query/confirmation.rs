@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 /// Longest time that an answer waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a query did to the database.
+/// Effect of a query on the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Did {
     /// It committed something.
@@ -23,20 +23,20 @@ pub enum Did {
     Read,
 }
 
-/// What the answers of one query wait for.
+/// Terms on which the answers of one query wait to be confirmed.
 #[derive(Clone)]
 pub struct Confirming {
     /// Knows what is durable.
     pub shipper: Arc<Shipper>,
     /// Clock.
     pub environment: Environment,
-    /// How long the query may take: an answer waits no longer.
+    /// Time that the query may take: an answer waits no longer.
     pub timeout: Duration,
-    /// What the query asks for.
+    /// Durability that the query asks for.
     pub durability: Durability,
-    /// What reads of this tenant have to prove.
+    /// Strictness of this tenant's reads, which says what they have to wait for and prove.
     pub reads: Reads,
-    /// Whether the caller may have written.
+    /// Role of the caller, which says whether it may have written.
     pub role: Role,
 }
 
@@ -73,7 +73,7 @@ impl Confirming {
     }
 }
 
-/// What one answer has to wait for before its end leaves.
+/// Confirmation that one answer waits for before its end leaves.
 pub struct Confirmation {
     terms: Confirming,
     /// The last commit that the query can have seen.
@@ -81,7 +81,7 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// What has to be proven before the answer leaves: for one that did more than read always all.
+    /// Proof that the answer needs before it leaves: always the strict one if the query did more than read.
     pub fn proof(&self, did: Did) -> Reads {
         if did == Did::Read { self.terms.reads } else { Reads::Strict }
     }

@@ -24,11 +24,11 @@ use uuid::Uuid;
 pub struct Service {
     /// The branch that is served.
     pub branch: BranchKey,
-    /// Who may ask.
+    /// Rule by which callers are let in.
     pub access: Access,
     /// Engine, prover, shipper.
     pub served: Arc<Served>,
-    /// What answers wait for.
+    /// Durability that requests may ask for and get, and strictness of reads.
     pub durability: durability::Terms,
     /// Longest time of one query.
     pub statement_timeout: Duration,
@@ -38,7 +38,7 @@ pub struct Service {
 
 /// Statements to run.
 pub struct Statement {
-    /// Chosen by the caller, or random: what it is looked at and cancelled by.
+    /// Id by which it is looked at and cancelled; chosen by the caller, or random.
     pub id: Uuid,
     /// One or more statements; the last one's result is the answer.
     pub sql: String,
@@ -46,12 +46,12 @@ pub struct Statement {
     pub parameters: Vec<Value>,
 }
 
-/// How statements are run.
+/// Terms on which statements are run.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// How long they may take, until the last batch was taken.
+    /// Time that they may take, until the last batch was taken.
     pub timeout: Duration,
-    /// What the answer waits for.
+    /// Durability that the answer waits for.
     pub durability: Durability,
 }
 
@@ -129,7 +129,7 @@ impl Service {
         }
     }
 
-    /// How far a query of the caller's is.
+    /// Progress of a query of the caller's.
     pub async fn progress(&self, caller: &Caller, id: Uuid) -> Result<QueryStatus, Problem> {
         let Admitted { session, since, .. } = self.own(caller, id)?;
         self.served.prover.before_answering(self.durability.reads).await?;

@@ -33,7 +33,7 @@ pub enum CertificateError {
     Unfit(#[from] rustls::Error),
 }
 
-/// What a server shows at each handshake: a chain of certificates, the server's own first, and its key.
+/// Identity of a server at each handshake: a chain of certificates, the server's own first, and its key.
 #[derive(Debug)]
 pub struct Certificate(RwLock<Arc<CertifiedKey>>);
 

@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How often the files are looked at. A mounted Secret changes at most once a minute.
+/// Pause between two looks at the files. A mounted Secret changes at most once a minute.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
 
 /// A certificate and where it comes from.

@@ -1,4 +1,4 @@
-//! How many connections there are, and what handlers get.
+//! Acceptance of connections: how many there are, and what handlers get.
 
 use crate::support::{A_MOMENT, PATIENCE, ROOMY, Running, rest};
 use roost_transport::{

@@ -1,4 +1,4 @@
-//! How a server ends: idle connections at once, busy ones after their answer, and all of them after the grace period.
+//! End of a server: idle connections at once, busy ones after their answer, and all of them after the grace period.
 
 use crate::support::{A_MOMENT, PATIENCE, ROOMY, Running, answer, ask, rest, send};
 use bytes::Bytes;

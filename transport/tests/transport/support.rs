@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest time that anything in a test may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a test waits for what must not happen.
+/// Time that a test waits for what must not happen.
 pub const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// Bounds that no test reaches.

@@ -23,7 +23,7 @@ use crate::{
     wake::cluster::{RealCluster, api_failed},
 };
 
-/// How long a wake waits for the first reconcile of an object that was made a moment ago.
+/// Longest wait of a wake for the first reconcile of an object that was made a moment ago.
 const FIRST_RECONCILE: Duration = Duration::from_secs(10);
 /// Pause between two looks at such an object.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);

@@ -36,9 +36,9 @@ pub struct Target {
     pub generation: i64,
     /// Longest time that one request may take.
     pub statement_timeout: Duration,
-    /// How long its pod may take to leave.
+    /// Longest time that its pod may take to leave.
     pub termination_grace: Duration,
-    /// How long tenants of its class may be idle before they are asked to make room.
+    /// Least time that a tenant of its class is idle before it is asked to make room.
     pub idle_least: Duration,
     /// Whether status still tells of a failed wake.
     pub failure_told: bool,

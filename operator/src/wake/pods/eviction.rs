@@ -13,11 +13,11 @@ pub struct Occupant {
     pub pod: PodView,
     /// The status that it told just now; none if it could not be asked.
     pub status: Option<RuntimeStatus>,
-    /// How long ago something was last asked of it.
+    /// Time since something was last asked of it.
     pub quiet: Duration,
 }
 
-/// How a place becomes free.
+/// Way in which a place becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eviction {
     /// One is about to be: a pod is on its way out.

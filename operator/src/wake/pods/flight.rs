@@ -30,15 +30,15 @@ use crate::{
 
 /// Shortest and longest pause between two looks at a pod that is on its way.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
-/// How long the elected replica has to remove a finished pod before a wake does it.
+/// Time for the elected replica to remove a finished pod before a wake does it.
 const RETIRE_PATIENCE: Duration = Duration::from_millis(1500);
 /// Pause between two tries at a ceiling.
 const SLOT_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two looks for somebody to make room: each asks every pod of the class.
 const ROOM_PAUSE: Duration = Duration::from_secs(2);
-/// How long a wake waits for a place before status tells of it: an eviction takes less.
+/// Time that a wake waits for a place before status tells of it: an eviction takes less.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
-/// How long after its grace a leaving pod may still be seen.
+/// Time after its grace in which a leaving pod may still be seen.
 const LEAVE_MARGIN: Duration = Duration::from_secs(10);
 /// Pods that one wake creates at most: the first, and one more if that one ended before it served.
 const MAX_STARTS: u32 = 2;
@@ -66,7 +66,7 @@ pub(in crate::wake) struct Flight<'a, C, R> {
     pub class_lock: &'a Mutex<()>,
     pub target: &'a Target,
     pub deadline: Instant,
-    /// How it waits.
+    /// Its waiting, as others see it.
     pub wait: &'a Wait,
 }
 

@@ -40,10 +40,10 @@ use crate::{
 pub(super) const DEADLINE: Duration = Duration::from_mins(2);
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 pub(super) const IDLE_LEAST: Duration = Duration::from_secs(20);
-/// How long another tenant's pod takes to publish and seal.
+/// Time that another tenant's pod takes to publish and seal.
 pub(super) const SEAL: Duration = Duration::from_secs(3);
 
-/// How often a pod of the scripted world changes on its way up.
+/// Pause between changes of a pod of the scripted world on its way up.
 pub(super) const CHANGE: Duration = Duration::from_millis(50);
 
 /// One pod of the scripted world; it changes by itself as time passes.
