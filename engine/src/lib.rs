@@ -17,9 +17,9 @@ mod lockdown;
 mod metadata;
 pub mod mutation;
 mod opening;
-mod place;
 pub mod policy;
 mod quoting;
+mod search_path;
 mod session;
 pub mod wal;
 

@@ -52,6 +52,7 @@ impl TenantLimits {
     }
 
     /// Takes a place, or says that all are taken.
+    /// Errors: `busy`.
     pub fn admit(&self, key: &BranchKey, load: Load) -> Result<Admission, Problem> {
         let most = match load {
             Load::Query => self.queries,

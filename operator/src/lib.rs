@@ -4,6 +4,7 @@
 
 pub mod branch;
 pub mod class;
+mod command_output;
 pub mod config;
 pub mod context;
 pub mod fsck;
@@ -23,6 +24,5 @@ pub mod slots;
 pub mod snapshot;
 pub mod storage;
 pub mod tenant;
-mod terminal;
 pub mod trust;
 pub mod wake;

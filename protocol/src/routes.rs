@@ -71,45 +71,43 @@ pub enum BodyRule {
 }
 
 /// The table.
-pub const OPERATIONS: &[Operation] = &[
-    Operation {
-        name: "query",
-        method: "POST",
-        path: "/query",
-        wakes: true,
-        idempotent: false,
-        find_within: None,
-        load: Load::Query,
-        body: BodyRule::Kept { most_bytes: MAX_QUERY_BODY_BYTES },
-        action: |_| Ok(Action::Query),
-    },
-    Operation {
-        name: "status",
-        method: "GET",
-        path: "/queries/{id}",
-        wakes: false,
-        idempotent: true,
-        find_within: Some(FIND_RUNNING_WITHIN),
-        load: Load::Lookup,
-        body: BodyRule::Kept { most_bytes: MAX_UNUSED_BODY_BYTES },
-        action: |parameters| query_id(parameters).map(Action::QueryStatus),
-    },
-    Operation {
-        name: "cancel",
-        method: "DELETE",
-        path: "/queries/{id}",
-        wakes: false,
-        idempotent: true,
-        find_within: Some(FIND_RUNNING_WITHIN),
-        load: Load::Lookup,
-        body: BodyRule::Kept { most_bytes: MAX_UNUSED_BODY_BYTES },
-        action: |parameters| query_id(parameters).map(Action::CancelQuery),
-    },
-];
+pub const OPERATIONS: &[&Operation] = &[QUERY, QUERY_STATUS, CANCEL_QUERY];
 
-const QUERY: &Operation = &OPERATIONS[0];
-const QUERY_STATUS: &Operation = &OPERATIONS[1];
-const CANCEL_QUERY: &Operation = &OPERATIONS[2];
+const QUERY: &Operation = &Operation {
+    name: "query",
+    method: "POST",
+    path: "/query",
+    wakes: true,
+    idempotent: false,
+    find_within: None,
+    load: Load::Query,
+    body: BodyRule::Kept { most_bytes: MAX_QUERY_BODY_BYTES },
+    action: |_| Ok(Action::Query),
+};
+
+const QUERY_STATUS: &Operation = &Operation {
+    name: "status",
+    method: "GET",
+    path: "/queries/{id}",
+    wakes: false,
+    idempotent: true,
+    find_within: Some(FIND_RUNNING_WITHIN),
+    load: Load::Lookup,
+    body: BodyRule::Kept { most_bytes: MAX_UNUSED_BODY_BYTES },
+    action: |parameters| query_id(parameters).map(Action::QueryStatus),
+};
+
+const CANCEL_QUERY: &Operation = &Operation {
+    name: "cancel",
+    method: "DELETE",
+    path: "/queries/{id}",
+    wakes: false,
+    idempotent: true,
+    find_within: Some(FIND_RUNNING_WITHIN),
+    load: Load::Lookup,
+    body: BodyRule::Kept { most_bytes: MAX_UNUSED_BODY_BYTES },
+    action: |parameters| query_id(parameters).map(Action::CancelQuery),
+};
 
 impl Operation {
     /// The operation's whole paths, without and with a branch, as axum and OpenAPI write them.
@@ -232,6 +230,12 @@ pub fn parse(method: &str, path: &str) -> Result<Call, RouteError> {
     parse_action(method, rest).map(|action| Call { branch, action })
 }
 
+/// Path of a branch's `query`, as clients write it.
+pub fn query_path(branch: &BranchKey) -> String {
+    let below = if branch.is_main() { String::new() } else { format!("/branches/{}", branch.branch) };
+    format!("/v1/namespaces/{}/tenants/{}{below}{}", branch.namespace, branch.tenant, QUERY.path)
+}
+
 fn parse_action(method: &str, segments: &[&str]) -> Result<Action, RouteError> {
     let mut allowed = Vec::new();
     for operation in OPERATIONS {
@@ -326,11 +330,7 @@ mod tests {
             ("POST", "/v1/namespaces/shop/tenants/a%2fb/query".to_owned(), Err(ErrorCode::NotFound)),
             ("POST", "/v1/namespaces/shop/tenants/Acme/query".to_owned(), Err(ErrorCode::NotFound)),
             ("POST", "/v1/namespaces/shop/tenants/-a/query".to_owned(), Err(ErrorCode::NotFound)),
-            (
-                "POST",
-                format!("/v1/namespaces/shop/tenants/{}/query", "a".repeat(41)),
-                Err(ErrorCode::NotFound),
-            ),
+            ("POST", base.replace("acme", &"a".repeat(41)) + "/query", Err(ErrorCode::NotFound)),
         ] {
             assert_eq!(read(method, &path), expected, "{method} {path}");
         }
@@ -379,9 +379,18 @@ mod tests {
     }
 
     #[test]
+    fn the_path_of_a_query_leads_back_to_its_branch() {
+        for (branch, path) in [("main", "/query"), ("dev", "/branches/dev/query")] {
+            let key = BranchKey { namespace: "shop".into(), tenant: "acme".into(), branch: branch.into() };
+            assert_eq!(query_path(&key), format!("/v1/namespaces/shop/tenants/acme{path}"));
+            assert_eq!(parse("POST", &query_path(&key)).unwrap().branch, key);
+        }
+    }
+
+    #[test]
     fn what_may_not_be_repeated_is_what_wakes() {
-        let query = |operation: &&Operation| operation.name == "query";
-        let (queries, others): (Vec<_>, Vec<_>) = OPERATIONS.iter().partition(query);
+        let (queries, others): (Vec<&Operation>, Vec<&Operation>) =
+            OPERATIONS.iter().copied().partition(|operation| operation.name == "query");
         assert!(queries.iter().all(|query| query.wakes && !query.idempotent && query.find_within.is_none()));
         assert_eq!(queries[0].body, BodyRule::Kept { most_bytes: 16 * 1024 * 1024 });
         assert!(

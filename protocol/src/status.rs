@@ -68,6 +68,6 @@ pub struct Ending {
     /// Why it ended, when that was not a seal.
     pub problem: Option<crate::problem::Problem>,
     /// A worker's result: the snapshot's `metadata.json` without its full table list, or a
-    /// [`crate::replay::ReplayReport`].
+    /// [`crate::replay_report::ReplayReport`].
     pub snapshot: Option<serde_json::Value>,
 }

@@ -10,6 +10,7 @@ pub mod chunk;
 pub mod encryption;
 pub mod environment;
 pub mod format;
+mod format_error;
 pub mod garbage;
 pub mod identity;
 mod keys;
@@ -28,7 +29,7 @@ pub mod stream;
 pub mod tenant;
 
 pub use branch::{
-    BranchStore, HydrateError, Hydrated, OpenedFile, OwnedBranch, Proof, ProveError, PublishError, Published,
+    BranchStore, Hydrated, OpenedFile, OwnedBranch, Proof, ProveError, PublishError, Published,
     ReadablePosition, ShipError, TakeOverError,
 };
 pub use bucket::WriteError;
@@ -48,6 +49,7 @@ pub use object::memory::MemoryStore;
 pub use object::probe::{ProbeError, probe};
 pub use object::s3::{S3Config, S3ConfigError, S3Credentials, S3Store};
 pub use object::{ObjectError, ObjectStore};
+pub use pager::HydrateError;
 pub use position::{DatedPosition, Position};
 pub use progress::Progress;
 pub use public_error::PublicError;

@@ -1,6 +1,6 @@
 //! Every setting of the process, in one place, checked at the start.
 
-use crate::{limits::parse_bytes, publisher::Patience};
+use crate::{durability::publisher::Patience, limits::parse_bytes};
 use clap::Parser;
 use roost_protocol::{duration, signing::VerifyingKey};
 use std::{

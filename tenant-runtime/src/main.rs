@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use roost_transport::tls::install_provider;
-use tenant_runtime::{config::Config, process, replay_check};
+use tenant_runtime::{config::Config, process, workers::replay_check};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> std::io::Result<()> {

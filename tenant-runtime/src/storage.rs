@@ -8,6 +8,7 @@ use roost_store::{DataKey, Environment, ObjectStore, Owner, S3Config, S3Store, T
 use std::sync::Arc;
 
 /// A client for the bucket. Sends nothing.
+/// Errors: `tenant-not-ready`.
 pub fn bucket(location: &StorageLocation) -> Result<Arc<dyn ObjectStore>, Problem> {
     let store = S3Store::new(&S3Config::of(location))
         .map_err(|error| Problem::new(ErrorCode::TenantNotReady, format!("the class's storage: {error}")))?;
@@ -24,12 +25,14 @@ pub fn owner(tenant: &TenantIdentity) -> Owner {
 }
 
 /// The tenant's place in the bucket.
+/// Errors: `bad-request`.
 pub fn path(location: &StorageLocation, tenant: &TenantIdentity) -> Result<TenantPath, Problem> {
     TenantPath::new(&location.prefix, &tenant.namespace, &tenant.name)
         .map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))
 }
 
 /// The tenant's prefix, with the key of its data.
+/// Errors: `bad-request`.
 pub fn tenant(
     store: Arc<dyn ObjectStore>,
     grant: &Grant,
@@ -43,6 +46,7 @@ pub fn tenant(
 }
 
 /// A branch's name as the store knows it.
+/// Errors: `bad-request`.
 pub fn branch(name: &str) -> Result<roost_store::BranchName, Problem> {
     roost_store::BranchName::new(name).map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))
 }

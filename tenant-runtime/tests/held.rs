@@ -20,11 +20,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tenant_runtime::{
-    lifecycle::Lifecycle,
-    problems,
-    serving::{Eviction, serve},
-};
+use tenant_runtime::{lifecycle::Lifecycle, problems, serving::Eviction, serving::serve};
 use tokio_util::sync::CancellationToken;
 
 /// Factor by which the publisher's clock runs faster than others.

@@ -21,7 +21,7 @@ use roost_store::{
 };
 use silent::{Looks, Silent};
 use std::{sync::Arc, time::Duration};
-use tenant_runtime::prover::Prover;
+use tenant_runtime::serving::prover::Prover;
 use tokio::time::{Instant, advance, sleep};
 
 struct TokioClock(Instant);

@@ -29,8 +29,8 @@ use std::{
 };
 use tenant_runtime::{
     limits::Sizing,
-    private_copy,
-    tenant::{EngineSetup, Folders},
+    serving::opening::{EngineSetup, Folders},
+    workers::private_copy,
 };
 
 /// The bucket.

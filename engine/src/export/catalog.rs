@@ -1,8 +1,8 @@
 //! Catalog of an export: its tables with their columns and keys, and all comments.
 use super::error::ExportError;
 use super::summary::{ExportedColumn, ExportedKey};
-use crate::place::within;
 use crate::quoting::{literal, quoted};
+use crate::search_path::within;
 use arrow_array::cast::AsArray;
 use roost_duckdb::Connection;
 use serde::Deserialize;

@@ -68,12 +68,14 @@ impl Authenticator {
     }
 
     /// The user who shows this token.
+    /// Errors: `unauthenticated`, `access-unknown`, `internal`.
     pub async fn identify(&self, token: &BearerToken) -> Result<Arc<UserInfo>, Problem> {
         let result = self.identities.get(token.hash(), || self.reviews.identify(token)).await;
         self.count(result)
     }
 
     /// The rights of this token's owner on the branch; [`ErrorCode::Forbidden`] when there are none.
+    /// Errors: `forbidden`, `not-found`, `tenant-not-ready`, `access-unknown`, `internal`.
     pub async fn authorize(
         &self,
         token: &BearerToken,

@@ -58,6 +58,7 @@ where
     }
 
     /// The remembered answer, or the one that `ask` brings.
+    /// Errors: that of [`Verdict::Denied`], `access-unknown`, `internal`.
     pub async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, Problem>
     where
         F: Future<Output = Result<Verdict<V>, ReviewError>>,

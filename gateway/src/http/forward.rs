@@ -72,6 +72,8 @@ impl Forwarder {
 
     /// Sends a call to the branch's pod, waking it if the call may, and to another pod as long as nothing was executed.
     /// Whoever holds the ticket's query can cancel it while nothing of it is sent.
+    /// Errors: those of [`Reach::find`], `outcome-unknown`, `cancelled`, `draining`, `fenced`, `not-serving`,
+    /// `statement-timeout`.
     pub async fn forward(
         &self,
         call: &Call,

@@ -42,6 +42,7 @@ pub struct Queries {
 
 impl Queries {
     /// A query came in. Refused if one of the same name has no answer yet.
+    /// Errors: `query-id-in-use`.
     pub fn enter(&self, key: QueryKey) -> Result<Ticket, Problem> {
         let cancelled = CancellationToken::new();
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +77,7 @@ pub struct Ticket {
 
 impl Ticket {
     /// From here on a runtime may know the query; fails if it was cancelled before.
+    /// Errors: `cancelled`.
     pub fn sending(&self) -> Result<(), Problem> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         if self.cancelled.is_cancelled() {
@@ -92,6 +94,7 @@ impl Ticket {
     }
 
     /// Waits for `what` unless the query is cancelled.
+    /// Errors: `cancelled`.
     pub async fn unless_cancelled<T>(&self, what: impl Future<Output = T>) -> Result<T, Problem> {
         self.cancelled.run_until_cancelled(what).await.ok_or_else(cancelled)
     }

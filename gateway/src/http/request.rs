@@ -30,6 +30,7 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 const OWN_PREFIX: &str = "roost-";
 
 /// The token of the `Authorization` header.
+/// Errors: `unauthenticated`.
 pub fn bearer_token(headers: &HeaderMap) -> Result<BearerToken, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -70,6 +71,7 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The query's id: of the path, chosen by the caller, or made here, so that it is known whatever happens. A query's own
 /// goes on to the runtime in its header.
+/// Errors: `bad-request`.
 #[allow(clippy::disallowed_methods, reason = "an id for people; nothing is decided by it")]
 pub fn query_id(action: Action, headers: &mut HeaderMap) -> Result<Uuid, Problem> {
     match action {
@@ -148,6 +150,7 @@ impl BodyBuffer {
     }
 
     /// Reads a request's body as its operation's rule says.
+    /// Errors: `too-large`, `bad-request`, `busy`.
     pub async fn read<B>(&self, body: B, rule: BodyRule) -> Result<ClientBody, Problem>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,

@@ -155,12 +155,18 @@ async fn read_token(file: &Path) -> Result<HeaderValue, AskError> {
     Ok(value)
 }
 
-/// A route or a problem is an answer; anything else is none.
+/// A route or a problem of the tenant is an answer; anything else is none. What the operator has against this gateway is no
+/// fault of its client's.
 fn read_answer(status: StatusCode, body: &[u8]) -> Result<Result<Route, Problem>, String> {
     if !status.is_success() {
-        return serde_json::from_slice(body)
-            .map(Err)
-            .map_err(|_| format!("status {status} without a problem"));
+        let problem: Problem =
+            serde_json::from_slice(body).map_err(|_| format!("status {status} without a problem"))?;
+        return match problem.code {
+            ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::BadRequest => {
+                Err(format!("it refused this gateway: {}", problem.detail))
+            }
+            _ => Ok(Err(problem)),
+        };
     }
     let route: Route = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if is_compatible(route.version) {
@@ -182,13 +188,15 @@ mod tests {
                    "tenantUid": "t", "statementTimeout": 1000})
             .to_string()
         };
-        let problem = serde_json::to_string(&Problem::new(ErrorCode::Suspended, "suspended")).unwrap();
+        let problem = |code| serde_json::to_string(&Problem::new(code, "no")).unwrap();
         for (status, body, expected) in [
             (200, route(PROTOCOL_VERSION), Some(None)),
             (200, route(PROTOCOL_VERSION + 1), Some(None)),
             (200, route(PROTOCOL_VERSION + 2), None),
             (200, "{}".into(), None),
-            (403, problem, Some(Some(ErrorCode::Suspended))),
+            (403, problem(ErrorCode::Suspended), Some(Some(ErrorCode::Suspended))),
+            (401, problem(ErrorCode::Unauthenticated), None),
+            (400, problem(ErrorCode::BadRequest), None),
             (502, "bad gateway".into(), None),
         ] {
             let answer = read_answer(StatusCode::from_u16(status).unwrap(), body.as_bytes());

@@ -109,6 +109,7 @@ impl Reach {
 
     /// The branch's pod by `deadline`: a known one, or the one that the operator names. One with the UID `avoid` is not
     /// named again as long as there may be another.
+    /// Errors: those of [`Waker::wake`], `wake-timeout`, `busy`.
     pub async fn find(
         &self,
         branch: &BranchKey,

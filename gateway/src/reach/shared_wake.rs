@@ -66,6 +66,7 @@ impl SharedWakes {
 
     /// Wakes the branch, or waits for the wake that is under way, until `deadline`. A wake that others began without
     /// knowing that `not_pod_uid` is of no use may name it, and is then followed by another.
+    /// Errors: those of [`Waker::wake`], `wake-timeout`, `busy`.
     pub async fn wake(
         self: &Arc<Self>,
         key: &BranchKey,
@@ -90,6 +91,7 @@ impl SharedWakes {
     }
 
     /// The way to where the branch is served now, without waking it; [`ErrorCode::NotFound`] if it is not.
+    /// Errors: those of [`Waker::wake`].
     pub async fn find_running(
         &self,
         key: &BranchKey,

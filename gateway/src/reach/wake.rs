@@ -26,6 +26,8 @@ pub struct Wake {
 /// The operator, as whoever looks for a branch sees it.
 pub trait Waker: Send + Sync {
     /// Names the branch's pod, or says by `deadline` why there is none.
+    /// Errors: `wake-timeout`, those of the operator's `Waker::wake()` (operator/src/wake/service.rs),
+    /// `unauthenticated`, `bad-request`, `internal`.
     fn wake<'a>(&'a self, wake: &'a Wake, deadline: Instant) -> BoxFuture<'a, Result<Route, Problem>>;
 }
 

@@ -2,7 +2,7 @@
 //! never writes but for a pin, with `--replay`, so it may run at any time, beside everything.
 
 mod options;
-pub(crate) mod replay;
+pub(crate) mod replay_check;
 mod show;
 
 pub use options::Options;
@@ -20,9 +20,9 @@ use roost_store::{
 use show::Found;
 
 use crate::{
+    command_output::{Output, progress},
     garbage::recovery_window,
     storage::{Buckets, Place},
-    terminal::{Output, progress},
 };
 
 /// Tenants that are walked at the same time.
@@ -39,7 +39,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         bail!("TenantClass {} does not exist; `kubectl get tenantclasses` lists them", options.class);
     };
     if options.replay {
-        return replay::run(options, client, &class).await;
+        return replay_check::run(options, client, &class).await;
     }
     let place = Place::from(&class.spec.storage);
     let buckets = Buckets::new(client, &options.namespace, Environment::system());

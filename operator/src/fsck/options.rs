@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::terminal::Output;
+use crate::command_output::Output;
 
 /// Verifies what a class's bucket holds. Read-only.
 ///

@@ -14,8 +14,8 @@ use roost_store::{
 };
 
 use crate::{
+    command_output::{Output, progress},
     storage::Buckets,
-    terminal::{Output, progress},
 };
 
 /// Shows what garbage collection would delete of a Tenant, or deletes it.

@@ -16,7 +16,7 @@ use plan::{Next, START_LIMIT};
 use retire::tell;
 
 use crate::{
-    fsck::replay,
+    fsck::replay_check,
     pods::{PodView, Purpose, TenantBranch, ending::bad_end},
     reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
     runtime::calls,
@@ -48,7 +48,7 @@ impl Reconcile for PodReconciler {
             }
             Next::Remove => {
                 if matches!(pod.purpose, Purpose::CheckReplay(_)) {
-                    replay::release(context, &pod).await;
+                    replay_check::release(context, &pod).await;
                 }
                 context.pods.delete(&pod).await?;
             }

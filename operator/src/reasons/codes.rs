@@ -20,6 +20,7 @@ const fn teller(code: ErrorCode) -> Teller {
         ErrorCode::InitScriptFailed => Teller::Pod(Reason::RestoreFailed),
         ErrorCode::ReplayFailed => Teller::Pod(Reason::ReplayFailed),
         ErrorCode::DataCorrupted => Teller::Pod(Reason::DataCorrupt),
+        ErrorCode::EngineTooOld => Teller::Pod(Reason::EngineTooOld),
         ErrorCode::DataMissing => Teller::Pod(Reason::DataMissing),
         ErrorCode::DataOwnedElsewhere => Teller::Pod(Reason::DataOwnedElsewhere),
         ErrorCode::StorageDenied => Teller::Pod(Reason::StorageDenied),
@@ -121,6 +122,7 @@ mod tests {
             (Reason::DataOwnedElsewhere, ErrorCode::DataOwnedElsewhere),
             (Reason::DataMissing, ErrorCode::DataMissing),
             (Reason::DataCorrupt, ErrorCode::DataCorrupted),
+            (Reason::EngineTooOld, ErrorCode::EngineTooOld),
             (Reason::ReplayFailed, ErrorCode::ReplayFailed),
             (Reason::RestoreFailed, ErrorCode::InitScriptFailed),
         ];

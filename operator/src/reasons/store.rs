@@ -4,7 +4,7 @@
 use roost_crds::Reason;
 use roost_protocol::problem::{ErrorCode, Problem};
 use roost_store::{
-    FolderError, FormatError, ObjectError, ProbeError, PublicError as _, ReadError, TenantError, WriteError,
+    FolderError, ObjectError, ProbeError, PublicError as _, ReadError, TenantError, WriteError,
 };
 
 use super::{Fault, codes};
@@ -26,9 +26,6 @@ fn object(error: &ObjectError) -> Reason {
 fn read(error: &ReadError) -> Reason {
     match error {
         ReadError::Object(error) => object(error),
-        ReadError::Content { cause: FormatError::Version { .. } | FormatError::Encrypted(_), .. } => {
-            Reason::EngineTooOld
-        }
         error => by_code(error.code()),
     }
 }
@@ -124,10 +121,7 @@ pub fn problem_of_open(error: &OpenError) -> Problem {
 pub fn problem_of_step(error: &StepError) -> Problem {
     match error {
         StepError::Open(error) => problem_of_open(error),
-        StepError::Tenant(error) => {
-            let fault = of_tenant(error);
-            Problem::new(codes::code(fault.reason), fault.message)
-        }
+        StepError::Tenant(error) => Problem::new(error.code(), error.to_string()),
     }
 }
 
@@ -135,6 +129,7 @@ pub fn problem_of_step(error: &StepError) -> Problem {
 mod tests {
     use super::*;
     use roost_crds::reasons::Truth;
+    use roost_store::FormatError;
 
     #[test]
     fn what_passes_by_itself_is_waited_for_and_what_does_not_is_stalled() {

@@ -89,6 +89,7 @@ mod tests {
             (ErrorCode::TenantNotReady, None),
             (ErrorCode::InitScriptFailed, None),
             (ErrorCode::DataCorrupted, None),
+            (ErrorCode::EngineTooOld, None),
             (ErrorCode::ReplayFailed, None),
             (ErrorCode::StorageUnreachable, None),
         ];

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use roost_crds::{BranchStatus, Duration, Endpoint, PositionSummary, ServingState, TenantStatus};
+use roost_protocol::{BranchKey, names::MAIN_BRANCH, routes::query_path};
 
 use crate::{class::resolve::Resolved, reasons::verdict::Obstacles};
 
@@ -71,13 +72,11 @@ pub fn report(
 
 /// Where clients reach a tenant's main branch, or, with a name, another one.
 pub fn endpoint(host: &str, namespace: &str, tenant: &str, branch: Option<&str>) -> Endpoint {
-    let (database, below) = match branch {
-        None => (tenant.to_owned(), String::new()),
-        Some(branch) => (format!("{tenant}@{branch}"), format!("/branches/{branch}")),
+    let database = branch.map_or_else(|| tenant.to_owned(), |branch| format!("{tenant}@{branch}"));
+    let key = BranchKey {
+        namespace: namespace.to_owned(),
+        tenant: tenant.to_owned(),
+        branch: branch.unwrap_or(MAIN_BRANCH).to_owned(),
     };
-    Endpoint {
-        host: host.to_owned(),
-        database,
-        path: format!("/v1/namespaces/{namespace}/tenants/{tenant}{below}/query"),
-    }
+    Endpoint { host: host.to_owned(), database, path: query_path(&key) }
 }

@@ -34,6 +34,7 @@ impl Authenticator {
     }
 
     /// Accepts the gateway's token and nothing else.
+    /// Errors: `unauthenticated`, `busy`.
     pub async fn check(&self, authorization: Option<&str>) -> Result<(), Problem> {
         let refused = |why: &str| Problem::new(ErrorCode::Unauthenticated, why.to_owned());
         let token = authorization

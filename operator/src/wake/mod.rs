@@ -8,7 +8,7 @@ mod limits;
 pub mod pods;
 pub mod server;
 mod service;
-mod telling;
+mod status;
 mod world;
 
 pub use service::{Limits, Waker};

@@ -87,6 +87,8 @@ impl<C: Cluster, R: Runtimes> Waker<C, R> {
     }
 
     /// Answers a request with a route, within the caller's patience.
+    /// Errors: `not-found`, `suspended`, `wake-timeout`, `capacity-reached`, `busy`, `internal`, those of
+    /// `Flight::run()`.
     pub async fn wake(self: &Arc<Self>, request: &WakeRequest) -> Result<Route, Problem> {
         let key = BranchKey {
             namespace: request.namespace.clone(),
@@ -250,5 +252,7 @@ fn is_of_the_tenant(code: ErrorCode) -> bool {
             | ErrorCode::Draining
             | ErrorCode::NotServing
             | ErrorCode::AlreadyGranted
+            | ErrorCode::Fenced
+            | ErrorCode::NotSealed
     )
 }

@@ -1,6 +1,6 @@
 //! The world that a wake is written over, so that tests script it: the API server, and the runtime pods.
 
-use super::{finding::Targets, pods::BranchPods, telling::WakeStatus};
+use super::{finding::Targets, pods::BranchPods, status::WakeStatus};
 
 pub use super::pods::Runtimes;
 

@@ -125,6 +125,8 @@ error_codes! {
     ConditionalWritesUnsupported = "conditional-writes-unsupported", 503, "58030", AskOperator, "Object storage lacks conditional writes";
     /// An object in the bucket is missing, truncated or altered.
     DataCorrupted = "data-corrupted", 503, "XX001", AskOperator, "The stored data is damaged";
+    /// The stored data, or a part of it, was written by a newer release.
+    EngineTooOld = "engine-too-old", 503, "0A000", AskOperator, "The stored data needs a newer release";
     /// The data belongs to another owner.
     DataOwnedElsewhere = "data-owned-elsewhere", 503, "42501", AskOperator, "The data belongs to another owner";
     /// The tenant's data is not where it should be.

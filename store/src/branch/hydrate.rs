@@ -5,12 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::HydrateError;
 use crate::bucket::Bucket;
 use crate::format::ReadError;
 use crate::identity::DatabaseId;
 use crate::keys::Keys;
-use crate::pager::{Base, Pager, Unfinished};
+use crate::pager::{Base, HydrateError, Pager, Unfinished};
 use crate::position::Position;
 use crate::state::{LoadedState, LoadedWal};
 

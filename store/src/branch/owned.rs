@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::error::{HydrateError, ProveError};
+use super::error::ProveError;
 use super::hydrate::{self, OpenedFile};
 use super::proof::Proof;
 use super::store::BranchStore;
@@ -14,7 +14,7 @@ use crate::format::json::{self, Document};
 use crate::local::Frozen;
 use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, ETag, ObjectError};
-use crate::pager::Base;
+use crate::pager::{Base, HydrateError};
 use crate::position::{Position, StreamId};
 use crate::state::{LoadedState, Placed};
 use crate::stream::End;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::HydrateError;
 use super::hydrate::{self, Fixed, OpenedFile};
 use super::store::BranchStore;
 use crate::bucket::Bucket;
@@ -12,6 +11,7 @@ use crate::format::pin::Pin;
 use crate::format::tenant::TenantRecord;
 use crate::keys::Keys;
 use crate::object::ObjectError;
+use crate::pager::HydrateError;
 use crate::position::{DatedPosition, Position};
 use crate::state::{self, LoadedState};
 

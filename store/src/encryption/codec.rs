@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::cipher::Cipher;
 use super::{DataKey, KeyError};
 use crate::chunk::MAX_CHUNK_BYTES;
-use crate::format::FormatError;
+use crate::format_error::FormatError;
 use crate::identity::Lineage;
 use crate::position::StreamId;
 

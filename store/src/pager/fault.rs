@@ -9,8 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::flights::Claim;
-use super::{Pager, Read, last_chunk, parts_missing};
-use crate::branch::HydrateError;
+use super::{HydrateError, Pager, Read, last_chunk, parts_missing};
 use crate::chunk::{ChunkSet, chunk_range, chunks_of};
 use crate::format::ReadError;
 use crate::state::{self, LoadedState, Restored, Run};

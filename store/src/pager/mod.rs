@@ -22,6 +22,7 @@ use crate::keys::Keys;
 use crate::state::LoadedState;
 
 mod counters;
+mod error;
 mod fault;
 mod first_reads;
 mod flights;
@@ -30,6 +31,7 @@ mod residency;
 
 use counters::Counters;
 pub use counters::PagerCounts;
+pub use error::HydrateError;
 use first_reads::FirstReads;
 use flights::{Claim, Flights};
 use read_ahead::ReadAhead;

@@ -1,7 +1,6 @@
 //! The WAL of a branch in the bucket: what the next segment takes, reading a stream, and sealing one that another
 //! owner left. [`crate::OwnedBranch::ship`] writes it.
 
-mod copy;
 mod end;
 mod loaded;
 mod merge;
@@ -12,7 +11,6 @@ mod tail;
 
 pub use tail::{Cut, Lsn, Replay, Tail, TailError};
 
-pub(crate) use copy::copy;
 pub(crate) use end::End;
 pub(crate) use loaded::LoadedStream;
 pub(crate) use merge::merge;

@@ -211,7 +211,25 @@ impl PublicError for TenantError {
             Self::Key(_) => ErrorCode::KeyUnavailable,
             Self::Read(error) => error.code(),
             Self::Write(error) => error.code(),
-            _ => ErrorCode::TenantNotReady,
+            Self::BeingDeleted { .. }
+            | Self::RestoreUnfinished(_)
+            | Self::NothingPublished(_)
+            | Self::NotEmpty { .. }
+            | Self::BranchNotFound(_)
+            | Self::BranchNameTaken { .. }
+            | Self::BranchKept { .. }
+            | Self::BranchDiffers { .. }
+            | Self::BeforeHistory { .. }
+            | Self::SourceExpired(_)
+            | Self::SnapshotNotFound(_)
+            | Self::SourceTenantNotFound(_)
+            | Self::SourceDiffers { .. }
+            | Self::ScriptUnknown { .. }
+            | Self::SnapshotExists { .. }
+            | Self::SourceUnsupported { .. }
+            | Self::TooManyAncestors(_)
+            | Self::MainBranch
+            | Self::InvalidName(_) => ErrorCode::TenantNotReady,
         }
     }
 }

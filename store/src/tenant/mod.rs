@@ -16,6 +16,7 @@ use crate::object::{ETag, ObjectStore};
 use crate::position::{DatedPosition, Position};
 
 mod branches;
+mod copied_wal;
 mod data_key;
 mod deletion;
 mod error;

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use jiff::Timestamp;
 
+use super::copied_wal;
 use super::initialize::Copied;
 use super::{Adoption, Creation, Initialized, Pinned, TenantError, TenantStore};
 use crate::branch::upload::{Made, Maker, UploadError};
@@ -22,7 +23,6 @@ use crate::object::{Condition, ObjectError};
 use crate::position::{DatedPosition, StreamId};
 use crate::progress::Progress;
 use crate::state::{self, LoadedState, Placed, Restored};
-use crate::stream;
 
 /// Range GETs of the source under way at a time; each holds one run of its chunks, restored.
 const RUNS_IN_FLIGHT: usize = 4;
@@ -206,7 +206,7 @@ impl TenantStore {
         let Some(wal) = &state.wal else { return Ok(head) };
         // Whoever opens it first replays this, as after a holder that ended without a seal.
         let id = StreamId { lineage, epoch: RESTORE_EPOCH, manifest: 1 };
-        stream::copy(source, wal, self, &branch, id).await?;
+        copied_wal::copy(source, wal, self, &branch, id).await?;
         Ok(Head { stream: Some(id), sealed: false, ..head })
     }
 

@@ -1,7 +1,7 @@
 //! The files of one database in the cache folder: what is there, what was written, and who may write what.
 
 use super::changes::{Changes, Taken, Uncut, Unpublished};
-use crate::damage::Damage;
+use crate::files::damage::Damage;
 use roost_duckdb::interlock::{self, CheckpointWindow, DatabaseFile, Interlock, InterlockedVfs};
 use roost_engine::{
     Vfs, VfsError,

@@ -6,6 +6,7 @@
 //! own checkpoint) is the engine layer's.
 
 mod changes;
+pub mod damage;
 mod local;
 mod main_file;
 mod vfs;

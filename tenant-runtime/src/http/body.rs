@@ -36,6 +36,7 @@ struct Writing {
 
 /// The body: whole at once when all of it is there and small, else streamed at the reader's pace; a problem in its place
 /// if nothing of it may leave. Its end waits until what it tells is durable.
+/// Errors: those of [`Answer::finish`].
 pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Body, Problem> {
     let mut writing = Writing { answer, encoder: Some(encoder), begun: false, batch: None };
     let mut first = writing.piece().await?;

@@ -5,6 +5,7 @@ use roost_protocol::problem::{ErrorCode, Problem};
 use serde_json::Value as Json;
 
 /// The values of all parameters.
+/// Errors: `bad-request`.
 pub fn values(parameters: &[Json]) -> Result<Vec<Value>, Problem> {
     parameters.iter().enumerate().map(|(index, json)| value(index + 1, json)).collect()
 }

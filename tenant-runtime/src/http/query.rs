@@ -20,7 +20,7 @@ use axum::{
 use roost_protocol::{
     names::QUERY_ID_HEADER,
     problem::{ErrorCode, Problem},
-    routes::{self, Action, OPERATIONS, Operation},
+    routes::{self, Action, OPERATIONS},
 };
 use roost_transport::problem::{Refused, id_header};
 use std::{collections::BTreeSet, sync::Arc};
@@ -29,12 +29,13 @@ use uuid::Uuid;
 /// Gives the service of the tenant that is served, or the problem why there is none.
 pub trait Services: Clone + Send + Sync + 'static {
     /// The service of the tenant that this process serves now.
+    /// Errors: `not-serving`.
     fn service(&self) -> Result<Arc<Service>, Problem>;
 }
 
 /// The routes of all operations of the public API.
 pub fn routes<S: Services>(services: S) -> Router {
-    let paths: BTreeSet<String> = OPERATIONS.iter().flat_map(Operation::templates).collect();
+    let paths: BTreeSet<String> = OPERATIONS.iter().flat_map(|operation| operation.templates()).collect();
     let router = paths.iter().fold(Router::new(), |router, path| router.route(path, any(call::<S>)));
     super::with_fallbacks(router).with_state(services)
 }

@@ -41,6 +41,7 @@ pub fn credential(headers: &HeaderMap) -> Credential<'_> {
 }
 
 /// The query's id, that of the caller's choice if there is one.
+/// Errors: `bad-request`.
 #[allow(clippy::disallowed_methods, reason = "an id for people; nothing is decided by it")]
 pub fn query_id(headers: &HeaderMap) -> Result<Uuid, Problem> {
     let Some(given) = headers.get(QUERY_ID_HEADER) else { return Ok(Uuid::new_v4()) };
@@ -50,6 +51,7 @@ pub fn query_id(headers: &HeaderMap) -> Result<Uuid, Problem> {
 }
 
 /// Reads the rest of a request.
+/// Errors: `bad-request`, `not-acceptable`, `too-large`.
 pub async fn asked(service: &Service, id: Uuid, headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
     let QueryBody { sql, parameters, format, timeout } = read_body(body).await?;
     let format = choose_format(format, headers)?;

@@ -56,6 +56,7 @@ pub enum Access {
 
 impl Access {
     /// Lets a caller in, or says why not. `now` is wall-clock time.
+    /// Errors: `unauthenticated`, `forbidden`.
     pub fn authorize(&self, credential: Credential<'_>, now: UnixMillis) -> Result<Caller, Problem> {
         match self {
             Self::Gateway { key, tenant_uid, branch } => {

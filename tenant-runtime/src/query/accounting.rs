@@ -1,6 +1,6 @@
 //! Metrics of each query, from its admission to its end.
 
-use super::admission::Ticket;
+use crate::admission::Ticket;
 use crate::metrics::QueryMetrics;
 use roost_protocol::problem::ErrorCode;
 use tokio::time::Instant;

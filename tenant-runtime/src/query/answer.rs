@@ -4,7 +4,7 @@ use super::{
     accounting::Accounting,
     confirmation::{Confirmation, Confirming, Did},
 };
-use crate::{damage::Damage, problems, prover::Prover};
+use crate::{files::damage::Damage, problems, serving::prover::Prover};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use roost_engine::{Column, Outcome, RowStream};
@@ -58,6 +58,7 @@ impl Answer {
     /// Of a query that has begun. Waits for the first batch or the end; an error until then is returned. After a batch of
     /// one row (a count, an aggregate) it waits for what follows, which is most often the end: so an error of the commit is
     /// told in place of the answer.
+    /// Errors: those of a statement (docs/http-api.md), `outcome-unknown`, `storage-unreachable`, `data-corrupted`.
     pub(super) async fn begin(mut stream: RowStream, reader: Reader) -> Result<Self, Problem> {
         // The snapshot that the last statement reads was taken before its header came.
         let confirmation = reader.confirming.seen_by_now();
@@ -110,6 +111,7 @@ impl Answer {
     }
 
     /// To be asked right before a part of the answer leaves: after a long pause of this process it may be stale.
+    /// Errors: `storage-unreachable`, `fenced`, `outcome-unknown`.
     pub async fn may_leave(&mut self) -> Result<(), Problem> {
         let proof = self.confirmation.proof(self.did());
         let proven = self.reader.prover.before_answering(proof).await;
@@ -122,6 +124,7 @@ impl Answer {
 
     /// Waits until what the answer tells is durable, and proves once more that it may be told: then its end may leave, be it
     /// an end or the problem that it failed with.
+    /// Errors: `outcome-unknown`, `storage-unreachable`, `fenced`.
     pub async fn finish(&mut self) -> Result<(), Problem> {
         if let Err(problem) = self.confirmation.wait(self.did()).await {
             self.reader.accounting.ended(Some(problem.code));

@@ -1,6 +1,6 @@
 //! Answers wait until what they tell is in the bucket; the engine never does.
 
-use crate::shipper::Shipper;
+use crate::durability::shipper::Shipper;
 use roost_protocol::{
     durability::{Durability, Reads},
     problem::{ErrorCode, Problem},
@@ -88,6 +88,7 @@ impl Confirmation {
 
     /// Waits until what the query saw is durable and, if it did more than read, all that was committed before this
     /// call. An asynchronous query waits for nothing, nor does a relaxed read.
+    /// Errors: `outcome-unknown`, `storage-unreachable`.
     pub async fn wait(&self, did: Did) -> Result<(), Problem> {
         let Confirming { shipper, environment, timeout, durability, .. } = &self.terms;
         if *durability == Durability::Asynchronous || self.proof(did) == Reads::Relaxed {

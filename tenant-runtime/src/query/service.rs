@@ -3,11 +3,15 @@
 use super::{
     access::{Access, Caller, Credential},
     accounting::Accounting,
-    admission::{Activity, Admitted},
     answer::{Answer, Reader},
     confirmation::Confirming,
 };
-use crate::{metrics::Metrics, problems, tenant::Served};
+use crate::{
+    admission::{Activity, Admitted},
+    metrics::Metrics,
+    problems,
+    serving::opening::Served,
+};
 use roost_engine::{Request, SessionLimits, Value};
 use roost_protocol::{
     BranchKey,
@@ -57,12 +61,14 @@ pub struct Terms {
 
 impl Service {
     /// The caller, if it may ask.
+    /// Errors: `unauthenticated`, `forbidden`.
     pub fn authorize(&self, credential: Credential<'_>) -> Result<Caller, Problem> {
         self.access
             .authorize(credential, UnixMillis::clamped(self.served.environment.clock.now().as_millisecond()))
     }
 
     /// Fails for any branch but the one that is served.
+    /// Errors: `not-found`.
     pub fn is_of(&self, branch: &BranchKey) -> Result<(), Problem> {
         if *branch == self.branch {
             return Ok(());
@@ -86,6 +92,8 @@ impl Service {
     }
 
     /// Runs statements in a session of their own. Answers once the last one has its first rows, or its end.
+    /// Errors: those of a statement (docs/http-api.md), those of `Admission::admit()`, `busy`, `cancelled`,
+    /// `storage-unreachable`, `fenced`, `outcome-unknown`, `data-corrupted`.
     pub async fn run(&self, caller: &Caller, terms: Terms, statement: Statement) -> Result<Answer, Problem> {
         let id = statement.id;
         let span = tracing::info_span!("query", %id, user = caller.user);
@@ -130,6 +138,7 @@ impl Service {
     }
 
     /// Progress of a query of the caller's.
+    /// Errors: `not-found`, `storage-unreachable`, `fenced`.
     pub async fn progress(&self, caller: &Caller, id: Uuid) -> Result<QueryStatus, Problem> {
         let Admitted { session, since, .. } = self.own(caller, id)?;
         self.served.prover.before_answering(self.durability.reads).await?;
@@ -145,6 +154,7 @@ impl Service {
     }
 
     /// Cancels a query of the caller's.
+    /// Errors: `not-found`.
     pub fn cancel(&self, caller: &Caller, id: Uuid) -> Result<(), Problem> {
         self.own(caller, id)?;
         self.served.admission.cancel(id);

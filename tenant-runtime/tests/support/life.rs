@@ -11,12 +11,15 @@ use roost_protocol::{
 use roost_store::{BranchName, Environment, Holder, Takeover, TenantStore};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tenant_runtime::{
+    durability::publisher::Patience,
+    durability::shipper::Pace,
     lifecycle::Lifecycle,
     limits::Sizing,
     metrics::Metrics,
-    publisher::Patience,
-    shipper::Pace,
-    tenant::{self, EngineSetup, Opening, Served},
+    serving::opening::EngineSetup,
+    serving::opening::Opening,
+    serving::opening::Served,
+    serving::opening::{self},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +94,7 @@ impl Life {
             metrics: metrics.clone(),
             environment,
         };
-        let served = tenant::open(opening, &Lifecycle::default()).await;
+        let served = opening::open(opening, &Lifecycle::default()).await;
         let served = Arc::new(served?);
         let ended = CancellationToken::new();
         let shipping = tokio::spawn({

@@ -8,7 +8,7 @@ use roost_store::{
     chunk::{chunk_count, chunk_range, database_id},
 };
 use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
-use tenant_runtime::database::ENGINE_VERSION;
+use tenant_runtime::durability::database::ENGINE_VERSION;
 
 /// A file that nobody writes any more.
 pub struct LocalFile {

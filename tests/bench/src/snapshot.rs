@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use tenant_runtime::{
     files::Access,
     limits::Sizing,
-    tenant::{EngineSetup, Folders, open_engine},
+    serving::opening::{EngineSetup, Folders, open_engine},
 };
 
 const ROUNDS: usize = 3;

@@ -40,6 +40,9 @@ macro_rules! facts_of {
 facts_of!(Tenant, Branch);
 
 /// Whether a wake may be tried, by what was said last: trouble with pods or the bucket may be over.
+/// Errors: `tenant-not-ready`, `data-missing`, `data-owned-elsewhere`, `storage-denied`, `storage-unreachable`,
+/// `conditional-writes-unsupported`, `key-unavailable`, `data-corrupted`, `init-script-failed`, `replay-failed`,
+/// `capacity-reached`.
 pub(super) fn may_try(key: &BranchKey, facts: &Facts) -> Result<(), Problem> {
     let ready = facts.conditions.iter().find(|c| c.type_ == ConditionType::Ready.as_str());
     let message = ready.map_or("it was not looked at yet", |ready| ready.message.as_str());

@@ -10,6 +10,7 @@ use roost_protocol::{
 use crate::{branch::find_branch, context::Context, wake::cluster::api_failed};
 
 /// The Tenant that a key names, unless it is being deleted.
+/// Errors: `not-found`, `busy`.
 pub async fn tenant(context: &Context, key: &BranchKey) -> Result<Tenant, Problem> {
     let api: Api<Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
     let found = api.get_opt(&key.tenant).await.map_err(api_failed)?;
@@ -20,6 +21,7 @@ pub async fn tenant(context: &Context, key: &BranchKey) -> Result<Tenant, Proble
 }
 
 /// The Branch object of the branch that a key names; none for `main`.
+/// Errors: `not-found`, `busy`.
 pub async fn branch(context: &Context, key: &BranchKey) -> Result<Option<Branch>, Problem> {
     if key.is_main() {
         return Ok(None);

@@ -50,5 +50,6 @@ pub struct Target {
 #[async_trait]
 pub trait Targets: Send + Sync + 'static {
     /// Finds what a key names, and whether it may be woken.
+    /// Errors: `not-found`, `suspended`, `tenant-not-ready`, `busy`, those of `facts::may_try()`.
     async fn target(&self, key: &BranchKey) -> Result<Target, Problem>;
 }

@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{
     context::Context,
+    kubernetes::is_refused,
     pod_lifecycle::retire,
-    pods::{PodOf, PodTask, PodView, TenantBranch, names},
+    pods::{PodOf, PodTask, PodView, TenantBranch, api::CreateError, names},
+    reconcile::ReconcileError,
     runtime::calls,
     slots::Taken,
     wake::{
@@ -75,6 +77,7 @@ impl BranchPods for RealCluster {
         match self.0.pods.create(&state.class, &of, &trusted, self.0.now()).await {
             Ok(Some(pod)) => Ok(Created::Pod(Box::new(pod))),
             Ok(None) => Ok(Created::Exists),
+            Err(CreateError::Api(error)) if !is_refused(&error) => Err(api_failed(error)),
             Err(error) => {
                 tracing::warn!(%error, branch = %target.key, "pod not created");
                 Err(Problem::new(ErrorCode::Internal, error.to_string()))
@@ -83,7 +86,10 @@ impl BranchPods for RealCluster {
     }
 
     async fn retire(&self, _: &Target, pod: &PodView) -> Result<(), Problem> {
-        retire(&self.0, pod).await.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))
+        retire(&self.0, pod).await.map_err(|error| match error {
+            ReconcileError::Api(error) => api_failed(error),
+            error => Problem::new(ErrorCode::Internal, error.to_string()),
+        })
     }
 
     fn template(&self, target: &Target) -> Option<String> {

@@ -72,6 +72,10 @@ pub(in crate::wake) struct Flight<'a, C, R> {
 
 impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
     /// Wakes the branch, or finds it awake.
+    /// Errors: `wake-timeout`, `capacity-reached`, `busy`, `engine-failed`, `init-script-failed`, `replay-failed`,
+    /// `storage-unreachable`, `storage-denied`, `conditional-writes-unsupported`, `data-corrupted`, `data-missing`,
+    /// `data-owned-elsewhere`, `key-unavailable`, `tenant-not-ready`, `not-found`, `suspended`, `fenced`,
+    /// `not-serving`, `writes-paused`, `internal`, `unauthenticated`, `bad-request`.
     pub(in crate::wake) async fn run(&self) -> Result<Route, Problem> {
         let mut pause = PAUSES.0;
         let mut leaving_since = None;
@@ -132,6 +136,7 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
     }
 
     /// The route if the branch is served at this moment; starts nothing and waits for nothing.
+    /// Errors: `not-found`, `busy`.
     pub(in crate::wake) async fn look(&self, not_pod: Option<&str>) -> Result<Route, Problem> {
         let asleep = || Problem::new(ErrorCode::NotFound, format!("{} is not running", self.target.key));
         let pod = self.cluster.pod(self.target).await?.ok_or_else(asleep)?;
@@ -268,7 +273,7 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             Err(CallError::Problem(problem)) if problem.code == ErrorCode::NotServing => {
                 self.grant(pod).await
             }
-            Err(CallError::Problem(problem)) => Err(*problem),
+            Err(CallError::Problem(problem)) => Err(of_the_pod(pod, *problem)),
         }
     }
 
@@ -283,7 +288,7 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             Err(CallError::Problem(problem)) => match problem.code {
                 ErrorCode::AlreadyGranted => Ok(Look::Again),
                 ErrorCode::Draining => Ok(Look::Leaving),
-                _ => Err(*problem),
+                _ => Err(of_the_pod(pod, *problem)),
             },
         }
     }
@@ -308,6 +313,18 @@ impl<C: Cluster, R: Runtimes> Flight<'_, C, R> {
             tenant_uid: self.target.tenant_uid.clone(),
             statement_timeout: self.target.statement_timeout,
         }
+    }
+}
+
+/// A problem that a pod told. What it has against the operator (a grant that has expired, another protocol) is no fault of the
+/// client that waits.
+fn of_the_pod(pod: &PodView, problem: Problem) -> Problem {
+    match problem.code {
+        ErrorCode::Unauthenticated | ErrorCode::BadRequest => Problem::new(
+            ErrorCode::Internal,
+            format!("pod {} refused the operator: {}", pod.name, problem.detail),
+        ),
+        _ => problem,
     }
 }
 

@@ -6,8 +6,8 @@ mod eviction;
 mod flight;
 #[cfg(test)]
 mod flight_test;
+mod init_script;
 mod runtimes;
-mod script;
 mod wait;
 
 pub use branch_pods::BranchPods;

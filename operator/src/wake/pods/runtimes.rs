@@ -10,7 +10,7 @@ use roost_protocol::{
     status::RuntimeStatus,
 };
 
-use super::script;
+use super::init_script;
 use crate::{
     context::Context,
     pods::PodView,
@@ -37,6 +37,7 @@ pub trait Runtimes: Send + Sync + 'static {
     /// Asks the pod for its state.
     async fn report(&self, pod: &PodView) -> Result<RuntimeStatus, CallError>;
     /// Makes the pod publish, seal and leave.
+    /// Errors: `busy`.
     async fn drain(&self, pod: &PodView) -> Result<(), Problem>;
 }
 
@@ -73,7 +74,7 @@ impl Runtimes for RealRuntimes {
         let access = DataAccess::of(context, spec, &place, identity, state.encryption_key.as_deref()).await;
         let access = access.map_err(|error| refused(refusal(&error)))?;
         if let Some(script) = &state.init_script {
-            script::note(context, &access, script).await.map_err(refused)?;
+            init_script::note(context, &access, script).await.map_err(refused)?;
         }
         let task = Task::Serve(Serve {
             // The API server let this pod be created, so the previous one of its name is gone.

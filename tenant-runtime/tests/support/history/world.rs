@@ -24,8 +24,8 @@ use std::{
 };
 use tenant_runtime::{
     limits::Sizing,
-    private_copy,
-    tenant::{EngineSetup, Folders},
+    serving::opening::{EngineSetup, Folders},
+    workers::private_copy,
 };
 use tokio::task::block_in_place;
 
@@ -247,7 +247,7 @@ impl World {
     }
 }
 
-/// As [`tenant_runtime::worker`] does.
+/// As [`tenant_runtime::workers::snapshot`] does.
 async fn open_to_read(
     readable: &roost_store::ReadablePosition,
     disk: &Path,

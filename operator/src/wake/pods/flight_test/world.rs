@@ -33,7 +33,7 @@ use crate::{
             eviction::Occupant,
             runtimes::Runtimes,
         },
-        telling::WakeStatus,
+        status::WakeStatus,
     },
 };
 

@@ -1,6 +1,8 @@
 //! Prometheus metrics, one sub-registry a subsystem.
 
-use crate::{cache_metrics::CacheMetrics, lifecycle::Lifecycle};
+mod cache;
+
+use crate::{lifecycle::Lifecycle, metrics::cache::CacheMetrics};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},

@@ -1,6 +1,9 @@
 //! A process from its settings to its exit: signals, and which of the two lives it leads.
 
-use crate::{config::Config, ending, pod, standalone};
+pub mod pod;
+pub mod standalone;
+
+use crate::{config::Config, lifecycle::ending};
 use roost_protocol::status::Ending;
 use roost_transport::signals::stop_on_signal;
 use tokio_util::sync::CancellationToken;

@@ -1,10 +1,9 @@
 //! A served tenant's life until its end: publish, prove, fall asleep, drain, seal.
 
-use crate::{
-    lifecycle::Lifecycle,
-    problems,
-    tenant::{Served, draining},
-};
+pub mod opening;
+pub mod prover;
+
+use crate::{lifecycle::Lifecycle, problems, serving::opening::Served, serving::opening::draining};
 use roost_protocol::{
     PROTOCOL_VERSION, Position,
     problem::{ErrorCode, Problem},

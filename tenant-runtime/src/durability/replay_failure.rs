@@ -1,6 +1,6 @@
 //! WAL that an owner before left: whether it cannot be replayed, and what is said then.
 
-use crate::ending;
+use crate::lifecycle::ending;
 use roost_duckdb::ErrorKind;
 use roost_engine::{OpenError, QueryError};
 use roost_protocol::{
@@ -37,14 +37,14 @@ pub fn problem(why: &str) -> Problem {
 
 /// WAL that is replayed when a branch opens: of which branch, and from when until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
+pub struct PendingReplay {
     branch: BranchName,
     /// Time of the last commit that is in the manifest: up to it the branch opens in any case.
     published: jiff::Timestamp,
     last_commit: Option<jiff::Timestamp>,
 }
 
-impl Replay {
+impl PendingReplay {
     /// Of what is about to be opened; none without WAL.
     pub fn of(branch: BranchName, content: &Hydrated) -> Option<Self> {
         match content {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_person_is_told_what_to_write() {
         let at = |second| jiff::Timestamp::from_second(second).unwrap();
-        let replay = |branch: &str| Replay {
+        let replay = |branch: &str| PendingReplay {
             branch: BranchName::new(branch).unwrap(),
             published: at(0),
             last_commit: Some(at(60)),

@@ -1,6 +1,7 @@
 //! The state of a runtime pod, in one place: every transition and its cause is logged once.
 
-use crate::ending;
+pub mod ending;
+
 use roost_protocol::status::{Ending, RuntimeState};
 use std::path::PathBuf;
 use tokio::sync::watch;

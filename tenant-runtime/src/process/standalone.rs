@@ -2,15 +2,21 @@
 
 use crate::{
     config::Config,
-    http::{listener::Connections, query},
+    durability::shipper::Pace,
+    http::listener::Connections,
+    http::query,
     lifecycle::Lifecycle,
-    limits::{read_allowance, size},
+    limits::read_allowance,
+    limits::size,
     metrics::Metrics,
     problems,
-    query::{access::Access, service::Service},
-    serving::{Eviction, serve},
-    shipper::Pace,
-    tenant::{self, EngineSetup, Opening},
+    query::access::Access,
+    query::service::Service,
+    serving::Eviction,
+    serving::opening::EngineSetup,
+    serving::opening::Opening,
+    serving::opening::{self},
+    serving::serve,
 };
 use roost_protocol::{
     BranchKey,
@@ -18,6 +24,7 @@ use roost_protocol::{
     grant::EngineLimits,
     names::MAIN_BRANCH,
     problem::{ErrorCode, Problem},
+    routes::query_path,
     status::{Ending, RuntimeState},
 };
 use roost_store::{
@@ -45,6 +52,7 @@ const LOCAL_PUTS: PutBudget = PutBudget { burst: 1_000_000, per_second: 1_000_00
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves the folder until it is told to stop.
+/// Errors: `internal`, `bad-request`, those of [`opening::open`].
 #[allow(clippy::disallowed_methods, reason = "a process without a cluster makes its own id")]
 pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Result<Ending, Problem> {
     let environment = Environment::system();
@@ -63,7 +71,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         .await
         .map_err(|error| problems::of_store(&error))?;
     advance(&lifecycle, RuntimeState::Claimed, "standalone");
-    let served = tenant::open(
+    let served = opening::open(
         Opening {
             store: tenants.branch(&BranchName::main()),
             holder: Holder { name: "standalone".into(), id: uuid::Uuid::new_v4().to_string() },
@@ -84,12 +92,11 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
         .await
         .map_err(|error| listen_problem(config.port, &error))?;
     let port = listener.local_addr().map_err(|error| listen_problem(config.port, &error))?.port();
+    let branch =
+        BranchKey { namespace: NAMESPACE.into(), tenant: config.tenant.clone(), branch: MAIN_BRANCH.into() };
+    let url = format!("http://127.0.0.1:{port}{}", query_path(&branch));
     let service = Arc::new(Service {
-        branch: BranchKey {
-            namespace: NAMESPACE.into(),
-            tenant: config.tenant.clone(),
-            branch: MAIN_BRANCH.into(),
-        },
+        branch,
         access: Access::Loopback { port },
         served: Arc::clone(&served),
         durability: Terms { floor: Durability::Asynchronous, ..Terms::default() },
@@ -98,7 +105,7 @@ pub async fn run(config: &Config, folder: &Path, stop: &CancellationToken) -> Re
     });
     let connections = Connections::serve(listener, None, query::routes(OneService(service)), CLOSE_PATIENCE);
     advance(&lifecycle, RuntimeState::Serving, "standalone");
-    greet(port, &config.tenant, folder);
+    greet(port, &url, folder);
     let eviction = Eviction { idle_timeout: config.idle_timeout, drain_timeout: DRAIN_TIMEOUT };
     let ending = serve(&served, &lifecycle, eviction, stop).await;
     if ending.state != RuntimeState::Fenced {
@@ -134,10 +141,10 @@ fn engine_setup(config: &Config) -> Result<EngineSetup, Problem> {
 }
 
 #[allow(clippy::print_stdout, reason = "the greeting is this command's output")]
-fn greet(port: u16, tenant: &str, folder: &Path) {
+fn greet(port: u16, url: &str, folder: &Path) {
     println!(
         "Serving {} on http://127.0.0.1:{port}. Ask it something:\n\n  \
-         curl -s http://127.0.0.1:{port}/v1/namespaces/{NAMESPACE}/tenants/{tenant}/query \\\n    \
+         curl -s {url} \\\n    \
          --json '{{\"sql\": \"select 42 as answer\"}}'\n\n\
          Ctrl-C publishes, seals and stops; the data stays in {}.",
         folder.display(),

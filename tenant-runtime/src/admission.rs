@@ -88,6 +88,8 @@ impl Admission {
     }
 
     /// Lets an activity in. It stays in until its ticket is dropped.
+    /// Errors: `draining`, `query-id-in-use`, `fenced`, `engine-failed`, `storage-unreachable`, `data-corrupted`,
+    /// `not-serving`, `internal`.
     pub fn admit(
         self: &Arc<Self>,
         id: Uuid,
@@ -193,6 +195,7 @@ pub struct Ticket {
 
 impl Ticket {
     /// Says which session it has; fails if it was cancelled before, or all were ended.
+    /// Errors: `cancelled`, `draining`.
     pub fn has_session(&self, session: SessionHandle) -> Result<(), Problem> {
         let mut state = self.admission.state();
         if let Some(admitted) = state.admitted.get_mut(&self.id) {

@@ -10,13 +10,14 @@ use roost_crds::{StorageLocation, Tenant, TenantClass, names::MAIN_BRANCH};
 use roost_protocol::{
     grant::{CheckReplay, Grant, Task},
     problem::ErrorCode,
-    replay::ReplayReport,
+    replay_report::ReplayReport,
 };
 use roost_store::{BranchName, Environment, PinKind, Pinned, TenantStore};
 use serde::Serialize;
 
 use super::options::{self, Options};
 use crate::{
+    command_output::Output,
     config::Config,
     context::Context,
     pods::{Exit, PodOf, PodTask, PodView, Stage, TenantBranch},
@@ -25,7 +26,6 @@ use crate::{
         grant::{DataAccess, grant},
     },
     storage::{Place, location::identity},
-    terminal::Output,
     trust,
 };
 
@@ -243,7 +243,7 @@ mod tests {
         Position,
         identity::{BranchName, Lineage, ObjectId},
         problem::Problem,
-        replay::CheckedCommit,
+        replay_report::CheckedCommit,
         status::{Ending, RuntimeState},
     };
 

@@ -1,12 +1,12 @@
 //! The WAL of a position as a stream of another history.
 
-use super::End;
 use crate::bucket::WriteError;
 use crate::format::segment::{Segment, Slot, StoredWal};
 use crate::format::{FormatError, ReadError};
 use crate::identity::{BranchName, PutId};
 use crate::position::StreamId;
 use crate::state::LoadedWal;
+use crate::stream::End;
 use crate::tenant::TenantStore;
 
 /// Writes the WAL of the tenant `from` to the stream `id` of the tenant `to`, which nobody else writes. The chunks that it

@@ -1,26 +1,33 @@
 //! A pod: waits for its grant, does what it says, ends.
 
 use crate::{
-    config::{Config, PodIdentity},
-    ending,
-    http::{
-        health::Health,
-        internal,
-        internal::PodControl,
-        listener::{Connections, HANDSHAKE_TIMEOUT},
-        query,
-        query::Services,
-    },
+    config::Config,
+    config::PodIdentity,
+    durability::shipper::Pace,
+    http::health::Health,
+    http::internal,
+    http::internal::PodControl,
+    http::listener::Connections,
+    http::listener::HANDSHAKE_TIMEOUT,
+    http::query,
+    http::query::Services,
     lifecycle::Lifecycle,
-    limits::{Sizing, read_allowance, size},
+    lifecycle::ending,
+    limits::Sizing,
+    limits::read_allowance,
+    limits::size,
     metrics::Metrics,
-    query::{access::Access, service::Service},
-    replay_check,
-    serving::{Eviction, serve},
-    shipper::Pace,
+    query::access::Access,
+    query::service::Service,
+    serving::Eviction,
+    serving::opening::EngineSetup,
+    serving::opening::Opening,
+    serving::opening::Served,
+    serving::opening::{self},
+    serving::serve,
     storage,
-    tenant::{self, EngineSetup, Opening, Served},
-    worker,
+    workers::replay_check,
+    workers::snapshot,
 };
 use roost_protocol::{
     BranchKey,
@@ -58,6 +65,7 @@ struct Pod<'a> {
 }
 
 /// The pod's whole life. `stop` is SIGTERM.
+/// Errors: `internal`.
 pub async fn run(config: &Config, stop: &CancellationToken) -> Result<Ending, Problem> {
     let identity =
         config.pod_identity().map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
@@ -130,7 +138,7 @@ impl Pod<'_> {
                     self.control.settle(Ok(()));
                     let limits = (self.config.spill_limit, self.config.cache_limit);
                     let environment = self.environment.clone();
-                    worker::run(grant, task, sizing, &self.cache, limits, environment).await.inspect(|_| {
+                    snapshot::run(grant, task, sizing, &self.cache, limits, environment).await.inspect(|_| {
                         self.advance(RuntimeState::Draining, "the snapshot is complete");
                         self.advance(RuntimeState::Sealed, "the snapshot is complete");
                     })
@@ -205,7 +213,7 @@ impl Pod<'_> {
             metrics: self.metrics.clone(),
             environment: self.environment.clone(),
         };
-        tenant::open(opening, &self.lifecycle).await
+        opening::open(opening, &self.lifecycle).await
     }
 }
 

@@ -15,10 +15,10 @@ pub struct Damage(Arc<OnceLock<Problem>>);
 impl Damage {
     /// Notes an error of reading the database, if it is damage and no passing trouble. True if it is.
     pub fn note(&self, error: &HydrateError) -> bool {
-        if error.code() != ErrorCode::DataCorrupted {
+        if !matches!(error.code(), ErrorCode::DataCorrupted | ErrorCode::EngineTooOld) {
             return false;
         }
-        tracing::error!(%error, "the database is damaged in the bucket");
+        tracing::error!(%error, "a part of the database in the bucket cannot be read");
         self.0.get_or_init(|| problems::of_store(error));
         true
     }
@@ -30,12 +30,13 @@ impl Damage {
 
     /// The damage instead of the error of a query that met it. Which object it is, is the operator's to say.
     pub fn explain(&self, problem: Problem) -> Problem {
-        if self.found().is_none() || problem.particulars().error_type.as_deref() != Some(FILE_ERROR) {
+        let Some(found) = self.found() else { return problem };
+        if problem.particulars().error_type.as_deref() != Some(FILE_ERROR) {
             return problem;
         }
-        let detail = "a part of the database is damaged in object storage, and the statement needs it; the tenant's \
+        let detail = "a part of the database in object storage cannot be read, and the statement needs it; the tenant's \
                       condition Ready names it";
-        let damaged = Problem::new(ErrorCode::DataCorrupted, detail);
+        let damaged = Problem::new(found.code, detail);
         match problem.committed_statements() {
             Some(statements) => damaged.after_commit(statements),
             None => damaged,

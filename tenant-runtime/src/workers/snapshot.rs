@@ -3,8 +3,10 @@
 use crate::{
     files::LocalFiles,
     limits::Sizing,
-    private_copy, problems, storage,
-    tenant::{EngineSetup, Folders, cache_problem},
+    problems,
+    serving::opening::{EngineSetup, Folders, cache_problem},
+    storage,
+    workers::private_copy,
 };
 use roost_engine::{Engine, ExportSummary, ExportedTable};
 use roost_protocol::{
@@ -65,6 +67,8 @@ struct DigestTable<'a> {
 }
 
 /// Exports the position that the grant names.
+/// Errors: those of [`private_copy::open`], `query-failed`, `data-owned-elsewhere`, `data-missing`,
+/// `key-unavailable`, `bad-request`.
 pub async fn run(
     grant: &Grant,
     task: &ExportParquet,

@@ -1,11 +1,8 @@
 //! The running database as its publisher sees it: the engine's write gate and checkpoint, and the file's changes.
 
 use crate::{
-    damage::Damage,
-    files::{LocalFiles, Unpublished},
-    metrics::PublishMetrics,
-    replay,
-    shipper::Shipper,
+    durability::replay_failure, durability::shipper::Shipper, files::LocalFiles, files::Unpublished,
+    files::damage::Damage, metrics::PublishMetrics,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -171,7 +168,7 @@ impl ServedDatabase {
     }
 
     fn note_reason(&self, failed: Option<&QueryError>) {
-        let why = failed.filter(|error| !self.files.have_failed() && replay::is_about_data(error));
+        let why = failed.filter(|error| !self.files.have_failed() && replay_failure::is_about_data(error));
         *self.uncheckpointable.lock().unwrap_or_else(PoisonError::into_inner) = why.map(ToString::to_string);
     }
 

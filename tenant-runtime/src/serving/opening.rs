@@ -1,18 +1,24 @@
 //! From a claim to a served tenant: take over, open the file and the engine, run the init script.
 
 use crate::{
-    clock_check,
-    database::{STORAGE_VERSION, ServedDatabase},
-    files::{Access as FileAccess, LocalFiles, MAIN_PATH},
+    admission::Admission,
+    durability::clock_check,
+    durability::database::STORAGE_VERSION,
+    durability::database::ServedDatabase,
+    durability::publisher::Patience,
+    durability::publisher::Publisher,
+    durability::replay_failure::PendingReplay,
+    durability::replay_failure::{self},
+    durability::shipper::Pace,
+    durability::shipper::Shipper,
+    files::Access as FileAccess,
+    files::LocalFiles,
+    files::MAIN_PATH,
     lifecycle::Lifecycle,
     limits::Sizing,
     metrics::Metrics,
     problems,
-    prover::Prover,
-    publisher::{Patience, Publisher},
-    query::admission::Admission,
-    replay::{self, Replay},
-    shipper::{Pace, Shipper},
+    serving::prover::Prover,
 };
 use roost_engine::{Engine, EngineConfig, OpenError, Request, SessionLimits};
 use roost_protocol::{
@@ -121,6 +127,9 @@ pub fn draining() -> Problem {
 }
 
 /// Takes the branch over and opens it. On an error the branch is given back if it was taken.
+/// Errors: `storage-unreachable`, `fenced`, `not-sealed`, `init-script-failed`, `engine-failed`, `replay-failed`,
+/// `data-corrupted`, `data-missing`, `data-owned-elsewhere`, `key-unavailable`, `storage-denied`,
+/// `tenant-not-ready`, `writes-paused`, `internal`.
 pub async fn open(opening: Opening, lifecycle: &Lifecycle) -> Result<Served, Problem> {
     let started = opening.environment.clock.monotonic();
     let _ = lifecycle.advance(RuntimeState::Hydrating, "taking the branch over");
@@ -160,9 +169,9 @@ async fn open_owned(
         .map_err(|error| problems::of_store(&error))?;
     opening.metrics.watch_cache(&file.pager);
     let number = branch.head().number();
-    let replay = Replay::of(branch.head().branch, &file.content);
+    let replay = PendingReplay::of(branch.head().branch, &file.content);
     // The engine may take the process with it.
-    lifecycle.foretell(replay.as_ref().map(Replay::foretold).as_ref());
+    lifecycle.foretell(replay.as_ref().map(PendingReplay::foretold).as_ref());
     let failed = |problem| match &replay {
         Some(replay) => replay.explain(problem),
         None => problem,
@@ -223,7 +232,7 @@ async fn open_owned(
         let first = publisher.publish_first().await;
         first.map_err(|error| {
             let problem = || match database.uncheckpointable() {
-                Some(why) if replay.is_some() => failed(replay::problem(&why)),
+                Some(why) if replay.is_some() => failed(replay_failure::problem(&why)),
                 _ => problems::of_store(&error),
             };
             database.damage().found().cloned().unwrap_or_else(problem)
@@ -265,6 +274,7 @@ pub fn cache_problem(error: &io::Error) -> Problem {
 
 /// Opens the engine over the database file and its WAL; `former_names` are those of the tenants that it was copied from.
 /// `export` is the folder that a worker may write to.
+/// Errors: `engine-failed`, `replay-failed`, `data-corrupted`, `tenant-not-ready`, `internal`.
 #[allow(clippy::disallowed_methods, reason = "DuckDB opens a database in one call that blocks")]
 pub async fn open_engine(
     (setup, former_names): (&EngineSetup, &[String]),
@@ -294,8 +304,9 @@ pub async fn open_engine(
     let opened = stepped("attach", "", opened).await;
     let engine = match opened {
         Ok(opened) => opened.map_err(|error: OpenError| {
-            let problem = || match replay::failure(&error).filter(|_| has_wal && !files.have_failed()) {
-                Some(why) => replay::problem(&why),
+            let problem = || match replay_failure::failure(&error).filter(|_| has_wal && !files.have_failed())
+            {
+                Some(why) => replay_failure::problem(&why),
                 None => problems::of_open(&error),
             };
             files.damage().found().cloned().unwrap_or_else(problem)

@@ -4,11 +4,8 @@
 //! are refused until they are.
 
 use crate::{
-    clock_check,
-    database::{SHIPPING_PATIENCE, ServedDatabase},
-    files::Unpublished,
-    metrics::PublishMetrics,
-    shipper::Shipper,
+    durability::clock_check, durability::database::SHIPPING_PATIENCE, durability::database::ServedDatabase,
+    durability::shipper::Shipper, files::Unpublished, metrics::PublishMetrics,
 };
 use roost_engine::Engine;
 use roost_protocol::problem::ErrorCode;
@@ -137,7 +134,9 @@ impl Publisher {
                 Ok(_) => {}
                 Err(error) if error.advice() == Advice::GiveUp => return error,
                 // What it needs of the state before is damaged: to try again would only upload it all again.
-                Err(error) if error.code() == ErrorCode::DataCorrupted => return error,
+                Err(error) if matches!(error.code(), ErrorCode::DataCorrupted | ErrorCode::EngineTooOld) => {
+                    return error;
+                }
                 // Nobody was told that what is held is kept. To begin anew without it is better than to refuse all.
                 Err(error) if self.is_stuck() => {
                     let error = format!(

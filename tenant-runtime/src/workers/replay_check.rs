@@ -2,16 +2,14 @@
 //! its own, as the engine may take the process with it.
 
 use crate::{
-    config::Config,
-    database::ENGINE_VERSION,
-    limits::{read_allowance, size},
-    private_copy, problems, storage,
-    tenant::{EngineSetup, Folders, cache_problem},
+    config::Config, durability::database::ENGINE_VERSION, limits::read_allowance, limits::size, problems,
+    serving::opening::EngineSetup, serving::opening::Folders, serving::opening::cache_problem, storage,
+    workers::private_copy,
 };
 use roost_protocol::{
     grant::{CheckReplay, Grant, Task},
     problem::{ErrorCode, Problem},
-    replay::{CheckedCommit, ReplayReport},
+    replay_report::{CheckedCommit, ReplayReport},
     status::{Ending, RuntimeState},
 };
 use roost_store::{DatedPosition, Environment, Position, ReadablePosition};
@@ -39,7 +37,7 @@ pub struct Attempt {
 /// Outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Verdict {
+pub enum AttemptOutcome {
     /// It was replayed and checkpointed.
     Opens,
     /// It cannot be, and why.
@@ -49,6 +47,8 @@ pub enum Verdict {
 }
 
 /// Finds the last commit that opens.
+/// Errors: `engine-failed`, `out-of-memory`, `storage-unreachable`, `storage-denied`, `data-corrupted`,
+/// `data-missing`, `key-unavailable`, `tenant-not-ready`, `bad-request`, `internal`.
 pub async fn run(grant: &Grant, task: &CheckReplay, environment: Environment) -> Result<Ending, Problem> {
     let readable = readable(grant, task, environment).await?;
     let commits = readable.commits();
@@ -105,12 +105,12 @@ struct Found {
 /// try, the commit that it names was tried, and so was the one after it.
 async fn search(
     commits: usize,
-    mut attempt: impl AsyncFnMut(usize) -> Result<Verdict, Problem>,
+    mut attempt: impl AsyncFnMut(usize) -> Result<AttemptOutcome, Problem>,
 ) -> Result<Found, Problem> {
     let mut failed = async |index: usize| match attempt(index).await? {
-        Verdict::Opens => Ok(None),
-        Verdict::Fails(why) => Ok(Some(why)),
-        Verdict::Undecided(problem) => Err(problem),
+        AttemptOutcome::Opens => Ok(None),
+        AttemptOutcome::Fails(why) => Ok(Some(why)),
+        AttemptOutcome::Undecided(problem) => Err(problem),
     };
     let mut fails = commits - 1;
     let Some(mut why) = failed(fails).await? else { return Ok(Found { opens: fails, fails: None }) };
@@ -131,7 +131,7 @@ async fn search(
 
 /// Has this program try it in another process.
 #[allow(clippy::disallowed_methods, reason = "waits for a process")]
-async fn in_a_process(attempt: &Attempt) -> Result<Verdict, Problem> {
+async fn in_a_process(attempt: &Attempt) -> Result<AttemptOutcome, Problem> {
     let program = std::env::current_exe().map_err(|error| internal(&error))?;
     let mut command = Command::new(program);
     command.arg("--replay-attempt");
@@ -142,7 +142,7 @@ async fn in_a_process(attempt: &Attempt) -> Result<Verdict, Problem> {
     asked.map_err(|error| internal(&error))?.map_err(unstarted)
 }
 
-fn ask(mut command: Command, told: &[u8]) -> io::Result<Verdict> {
+fn ask(mut command: Command, told: &[u8]) -> io::Result<AttemptOutcome> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // A process that ends before it has read says why by its end.
@@ -152,21 +152,21 @@ fn ask(mut command: Command, told: &[u8]) -> io::Result<Verdict> {
     Ok(judge(status, &stdout))
 }
 
-/// Verdict of a process that tried, by its words or by its end.
-fn judge(status: ExitStatus, said: &[u8]) -> Verdict {
+/// AttemptOutcome of a process that tried, by its words or by its end.
+fn judge(status: ExitStatus, said: &[u8]) -> AttemptOutcome {
     if let (true, Ok(verdict)) = (status.success(), serde_json::from_slice(said)) {
         return verdict;
     }
     match status.signal() {
         Some(signal) if CRASHES.contains(&signal) => {
-            Verdict::Fails(format!("the engine crashed with signal {signal}"))
+            AttemptOutcome::Fails(format!("the engine crashed with signal {signal}"))
         }
-        Some(9) => Verdict::Undecided(Problem::new(
+        Some(9) => AttemptOutcome::Undecided(Problem::new(
             ErrorCode::OutOfMemory,
             "an attempt was killed, as happens when it needs more memory than runtime.resources.limits.memory of the \
              TenantClass",
         )),
-        _ => Verdict::Undecided(internal(&format!("an attempt ended with {status}"))),
+        _ => AttemptOutcome::Undecided(internal(&format!("an attempt ended with {status}"))),
     }
 }
 
@@ -177,9 +177,9 @@ pub fn attempt(config: &Config) -> io::Result<()> {
     let attempt: Attempt = serde_json::from_slice(&told)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let verdict = match runtime.block_on(open(config, &attempt)) {
-        Ok(()) => Verdict::Opens,
-        Err(problem) if problem.code == ErrorCode::ReplayFailed => Verdict::Fails(problem.detail),
-        Err(problem) => Verdict::Undecided(problem),
+        Ok(()) => AttemptOutcome::Opens,
+        Err(problem) if problem.code == ErrorCode::ReplayFailed => AttemptOutcome::Fails(problem.detail),
+        Err(problem) => AttemptOutcome::Undecided(problem),
     };
     let mut output = io::stdout();
     output.write_all(&serde_json::to_vec(&verdict)?)?;
@@ -228,7 +228,11 @@ mod tests {
         let mut tries = 0;
         let found = search(commits, async |index| {
             tries += 1;
-            Ok(if index < fails_at { Verdict::Opens } else { Verdict::Fails(index.to_string()) })
+            Ok(if index < fails_at {
+                AttemptOutcome::Opens
+            } else {
+                AttemptOutcome::Fails(index.to_string())
+            })
         });
         let found = found.await.unwrap();
         (found, tries)
@@ -250,23 +254,25 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_found_where_not_even_the_manifest_opens_or_a_try_says_nothing() {
         for commits in [1, 7] {
-            let fails = search(commits, async |_| Ok(Verdict::Fails("old".into()))).await;
+            let fails = search(commits, async |_| Ok(AttemptOutcome::Fails("old".into()))).await;
             assert_eq!(fails.unwrap_err().code, ErrorCode::EngineFailed);
         }
         let away = || Problem::new(ErrorCode::StorageUnreachable, "away");
-        let undecided = search(7, async |_| Ok(Verdict::Undecided(away()))).await;
+        let undecided = search(7, async |_| Ok(AttemptOutcome::Undecided(away()))).await;
         assert_eq!(undecided.unwrap_err(), away());
     }
 
     #[test]
     fn a_crash_is_a_verdict_and_a_kill_is_none() {
         let died = |signal| judge(ExitStatus::from_raw(signal), b"");
-        assert_eq!(died(11), Verdict::Fails("the engine crashed with signal 11".into()));
-        assert!(matches!(died(9), Verdict::Undecided(problem) if problem.code == ErrorCode::OutOfMemory));
-        assert!(matches!(judge(ExitStatus::from_raw(2 << 8), b""), Verdict::Undecided(_)));
-        let said = serde_json::to_vec(&Verdict::Opens).unwrap();
-        assert_eq!(judge(ExitStatus::from_raw(0), &said), Verdict::Opens);
+        assert_eq!(died(11), AttemptOutcome::Fails("the engine crashed with signal 11".into()));
+        assert!(
+            matches!(died(9), AttemptOutcome::Undecided(problem) if problem.code == ErrorCode::OutOfMemory)
+        );
+        assert!(matches!(judge(ExitStatus::from_raw(2 << 8), b""), AttemptOutcome::Undecided(_)));
+        let said = serde_json::to_vec(&AttemptOutcome::Opens).unwrap();
+        assert_eq!(judge(ExitStatus::from_raw(0), &said), AttemptOutcome::Opens);
         // It ends before it can be believed.
-        assert!(matches!(judge(ExitStatus::from_raw(11), &said), Verdict::Fails(_)));
+        assert!(matches!(judge(ExitStatus::from_raw(11), &said), AttemptOutcome::Fails(_)));
     }
 }

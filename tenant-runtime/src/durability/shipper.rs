@@ -1,6 +1,8 @@
 //! Ships commits: whatever was committed while a segment was on its way goes into the next one.
 
-use crate::{files::LocalFiles, group_commit::Group, metrics::ShipMetrics, put_budget::Puts};
+use crate::{
+    durability::group_commit::Group, durability::put_budget::Puts, files::LocalFiles, metrics::ShipMetrics,
+};
 use roost_protocol::durability::{Durability, PutBudget, Terms};
 use roost_store::{Environment, LocalDatabase, OwnedBranch, ShipError, step::stepped, stream::Lsn};
 use std::{

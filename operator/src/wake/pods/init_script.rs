@@ -8,6 +8,8 @@ use crate::{
 };
 
 /// Writes down what a tenant's data is about to come from.
+/// Errors: `storage-unreachable`, `storage-denied`, `data-corrupted`, `data-missing`, `data-owned-elsewhere`,
+/// `tenant-not-ready`.
 pub async fn note(context: &Context, access: &DataAccess, script: &str) -> Result<(), Problem> {
     let noted = async {
         let store = context.buckets.tenant_in(&access.storage, &access.identity).await?;

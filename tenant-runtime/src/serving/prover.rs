@@ -125,6 +125,7 @@ impl Prover {
 
     /// To be asked right before anything is answered: fine while the last proof is fresh; else proves first. Relaxed
     /// reads are also answered while the bucket is away.
+    /// Errors: `storage-unreachable`, `fenced`.
     pub async fn before_answering(&self, wanted: Reads) -> Result<(), Problem> {
         if let Some(reason) = self.lost.borrow().as_deref() {
             return Err(fenced(reason));

@@ -1,9 +1,8 @@
 //! A position in a copy of this process's own: replayed, checkpointed there, and read. It touches no HEAD.
 
 use crate::{
-    files::{Access, LocalFiles},
-    problems, replay,
-    tenant::{EngineSetup, Folders, open_engine},
+    durability::replay_failure, files::Access, files::LocalFiles, problems, serving::opening::EngineSetup,
+    serving::opening::Folders, serving::opening::open_engine,
 };
 use roost_engine::Engine;
 use roost_protocol::problem::{ErrorCode, Problem};
@@ -14,6 +13,7 @@ use std::{path::PathBuf, time::Duration};
 ///
 /// DuckDB cannot replay every WAL into a file that it may not write, nor export all that it has only replayed. So a
 /// position with WAL is opened as whoever takes the branch over opens it, and checkpointed.
+/// Errors: those of [`open_engine`], `storage-unreachable`, `storage-denied`.
 pub async fn open(
     readable: &ReadablePosition,
     setup: &EngineSetup,
@@ -47,8 +47,8 @@ async fn checkpoint(engine: &Engine, files: &LocalFiles) -> Result<(), Problem> 
     let gate = engine.close_gate(Duration::ZERO).await.map_err(|error| failed(error.to_string()))?;
     let _window = files.checkpoint().map_err(|error| failed(error.to_string()))?;
     engine.checkpoint(&gate).await.map_err(|error| {
-        if replay::is_about_data(&error) && !files.have_failed() {
-            return replay::problem(&error.to_string());
+        if replay_failure::is_about_data(&error) && !files.have_failed() {
+            return replay_failure::problem(&error.to_string());
         }
         failed(error.to_string())
     })
