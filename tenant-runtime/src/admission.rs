@@ -40,6 +40,8 @@ pub struct Admitted {
     pub since: Duration,
     /// Its session, once it has one.
     pub session: Option<SessionHandle>,
+    /// The session is its caller's, and goes on when this has ended.
+    kept: bool,
     /// It was cancelled before it had a session.
     cancelled: bool,
     /// Nobody waits for it any more, and its session has not ended: its id is in use.
@@ -111,6 +113,7 @@ impl Admission {
             user: user.into(),
             since: now,
             session: None,
+            kept: false,
             cancelled: false,
             left: false,
         };
@@ -197,9 +200,19 @@ impl Ticket {
     /// Says which session it has; fails if it was cancelled before, or all were ended.
     /// Errors: `cancelled`, `draining`.
     pub fn has_session(&self, session: SessionHandle) -> Result<(), Problem> {
+        self.is_in(session, false)
+    }
+
+    /// Says in which session of its caller's it runs; the session goes on when it has ended.
+    /// Errors: `cancelled`, `draining`.
+    pub fn runs_in(&self, session: SessionHandle) -> Result<(), Problem> {
+        self.is_in(session, true)
+    }
+
+    fn is_in(&self, session: SessionHandle, kept: bool) -> Result<(), Problem> {
         let mut state = self.admission.state();
         if let Some(admitted) = state.admitted.get_mut(&self.id) {
-            admitted.session = Some(session);
+            (admitted.session, admitted.kept) = (Some(session), kept);
         }
         state.stopped(self.id).map_or(Ok(()), Err)
     }
@@ -208,14 +221,18 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.admission.state();
-        let session = state.admitted.get(&self.id).and_then(|admitted| admitted.session.clone());
-        match (session.filter(|session| !session.is_closed()), state.admitted.get_mut(&self.id)) {
-            (Some(session), Some(admitted)) => {
-                admitted.left = true;
-                let (admission, id) = (Arc::clone(&self.admission), self.id);
-                session.when_closed(move || drop(admission.state().admitted.remove(&id)));
-            }
-            _ => drop(state.admitted.remove(&self.id)),
+        let in_use = state.admitted.get_mut(&self.id).and_then(|admitted| {
+            let ended = |session: &SessionHandle| session.is_closed() || admitted.kept && session.is_idle();
+            let session = admitted.session.clone().filter(|session| !ended(session))?;
+            admitted.left = true;
+            Some((session, admitted.kept))
+        });
+        let (admission, id) = (Arc::clone(&self.admission), self.id);
+        let free = move || drop(admission.state().admitted.remove(&id));
+        match in_use {
+            Some((session, true)) => session.when_idle(free),
+            Some((session, false)) => session.when_closed(free),
+            None => drop(state.admitted.remove(&self.id)),
         }
         drop(state);
         self.admission.left.notify_waiters();

@@ -20,7 +20,11 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tenant_runtime::{lifecycle::Lifecycle, problems, serving::Eviction, serving::serve};
+use tenant_runtime::{
+    lifecycle::Lifecycle,
+    problems,
+    serving::{Eviction, serve},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Factor by which the publisher's clock runs faster than others.

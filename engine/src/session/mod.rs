@@ -255,6 +255,22 @@ impl SessionHandle {
         self.closed.has_changed().is_err()
     }
 
+    /// Whether nothing of it runs; a transaction may be open.
+    pub fn is_idle(&self) -> bool {
+        self.control.running().is_none()
+    }
+
+    /// Does something once what runs now has ended.
+    pub fn when_idle(&self, act: impl FnOnce() + Send + 'static) {
+        let running = self.control.running();
+        self.control.runtime().spawn(async move {
+            if let Some(running) = running {
+                running.until_ended().await;
+            }
+            act();
+        });
+    }
+
     /// Does something once its connection is closed.
     pub fn when_closed(&self, act: impl FnOnce() + Send + 'static) {
         let mut closed = self.closed.clone();

@@ -1,8 +1,9 @@
 //! The running database as its publisher sees it: the engine's write gate and checkpoint, and the file's changes.
 
 use crate::{
-    durability::replay_failure, durability::shipper::Shipper, files::LocalFiles, files::Unpublished,
-    files::damage::Damage, metrics::PublishMetrics,
+    durability::{replay_failure, shipper::Shipper},
+    files::{LocalFiles, Unpublished, damage::Damage},
+    metrics::PublishMetrics,
 };
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -4,8 +4,13 @@
 //! are refused until they are.
 
 use crate::{
-    durability::clock_check, durability::database::SHIPPING_PATIENCE, durability::database::ServedDatabase,
-    durability::shipper::Shipper, files::Unpublished, metrics::PublishMetrics,
+    durability::{
+        clock_check,
+        database::{SHIPPING_PATIENCE, ServedDatabase},
+        shipper::Shipper,
+    },
+    files::Unpublished,
+    metrics::PublishMetrics,
 };
 use roost_engine::Engine;
 use roost_protocol::problem::ErrorCode;

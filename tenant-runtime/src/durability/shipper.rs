@@ -1,7 +1,9 @@
 //! Ships commits: whatever was committed while a segment was on its way goes into the next one.
 
 use crate::{
-    durability::group_commit::Group, durability::put_budget::Puts, files::LocalFiles, metrics::ShipMetrics,
+    durability::{group_commit::Group, put_budget::Puts},
+    files::LocalFiles,
+    metrics::ShipMetrics,
 };
 use roost_protocol::durability::{Durability, PutBudget, Terms};
 use roost_store::{Environment, LocalDatabase, OwnedBranch, ShipError, step::stepped, stream::Lsn};

@@ -1,7 +1,11 @@
 //! Grants and commands: signed by the operator for this pod, each accepted once.
 
 use super::respond::json;
-use crate::{config::PodIdentity, lifecycle::Lifecycle, serving, serving::opening::Served};
+use crate::{
+    config::PodIdentity,
+    lifecycle::Lifecycle,
+    serving::{self, opening::Served},
+};
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use roost_protocol::{
     PROTOCOL_VERSION,

@@ -3,20 +3,17 @@
 use crate::{
     config::Config,
     durability::shipper::Pace,
-    http::listener::Connections,
-    http::query,
+    http::{listener::Connections, query},
     lifecycle::Lifecycle,
-    limits::read_allowance,
-    limits::size,
+    limits::{read_allowance, size},
     metrics::Metrics,
     problems,
-    query::access::Access,
-    query::service::Service,
-    serving::Eviction,
-    serving::opening::EngineSetup,
-    serving::opening::Opening,
-    serving::opening::{self},
-    serving::serve,
+    query::{access::Access, service::Service},
+    serving::{
+        Eviction,
+        opening::{self, EngineSetup, Opening},
+        serve,
+    },
 };
 use roost_protocol::{
     BranchKey,

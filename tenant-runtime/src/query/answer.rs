@@ -147,6 +147,20 @@ impl Answer {
         self.reader.accounting.sent(rows, bytes);
     }
 
+    /// Lets go of rows that are not wanted any more, as a portal that is closed does. A transaction of the client's goes on,
+    /// which the dropping of an answer makes fail.
+    /// Errors: those of a statement (docs/http-api.md), `outcome-unknown`, `storage-unreachable`.
+    pub async fn leave(self) -> Result<(), Problem> {
+        let Self { stream, mut reader, .. } = self;
+        match stream.leave().await {
+            Ok(()) => {
+                reader.accounting.ended(None);
+                Ok(())
+            }
+            Err(error) => Err(reader.refuse(problems::of_query(&error)).await),
+        }
+    }
+
     /// A result that cannot be written: stops the query. The problem may be told after [`Self::finish`].
     pub async fn abandon(&mut self, code: ErrorCode, why: &impl std::fmt::Display) -> Problem {
         let problem = Problem::new(code, why.to_string());

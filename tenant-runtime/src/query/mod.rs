@@ -9,4 +9,5 @@ pub mod access;
 mod accounting;
 pub mod answer;
 pub mod confirmation;
+pub mod connection;
 pub mod service;

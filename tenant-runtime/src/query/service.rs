@@ -7,17 +7,18 @@ use super::{
     confirmation::Confirming,
 };
 use crate::{
-    admission::{Activity, Admitted},
+    admission::{Activity, Admitted, Ticket},
     metrics::Metrics,
     problems,
     serving::opening::Served,
 };
-use roost_engine::{Request, SessionLimits, Value};
+use roost_engine::{Request, Session, SessionLimits, Value};
 use roost_protocol::{
     BranchKey,
     durability::{self, Durability},
     problem::{ErrorCode, Problem},
     query::QueryStatus,
+    session::Role,
     time::UnixMillis,
 };
 use std::{sync::Arc, time::Duration};
@@ -104,36 +105,51 @@ impl Service {
     }
 
     async fn answer(&self, caller: &Caller, terms: Terms, statement: Statement) -> Result<Answer, Problem> {
-        let Served { admission, prover, engine, shipper, environment, .. } = &*self.served;
         let Statement { id, sql, parameters } = statement;
-        let ticket = admission.admit(id, Activity::Request, &caller.user, self.now())?;
+        let ticket = self.served.admission.admit(id, Activity::Request, &caller.user, self.now())?;
         let mut accounting = Accounting::new(self.metrics.queries.clone(), ticket);
-        let opened = async {
-            prover.before_answering(self.durability.reads).await?;
-            let session = engine.open_session(caller.role, SessionLimits::default());
-            let session = session.map_err(|error| problems::of_query(&error))?;
-            accounting.ticket().has_session(session.handle())?;
-            Ok(session)
-        };
-        let session = opened.await.inspect_err(|problem: &Problem| accounting.ended(Some(problem.code)))?;
-        let confirming = Confirming {
-            shipper: Arc::clone(shipper),
-            environment: environment.clone(),
-            timeout: terms.timeout,
-            durability: terms.durability,
-            reads: self.durability.reads,
-            role: caller.role,
-        };
-        let reader = Reader {
-            id,
-            accounting,
-            confirming,
-            prover: Arc::clone(prover),
-            damage: self.served.database.damage().clone(),
-        };
+        let opened = self.open_session(accounting.ticket(), caller.role, SessionLimits::default()).await;
+        let session = opened.inspect_err(|problem| accounting.ended(Some(problem.code)))?;
+        let reader = self.reader(id, caller.role, terms, accounting);
         match session.request(Request { sql, parameters, timeout: terms.timeout }).await {
             Ok(stream) => Answer::begin(stream, reader).await,
             Err(error) => Err(reader.refuse(problems::of_query(&error)).await),
+        }
+    }
+
+    /// Opens the session of an activity that was let in.
+    /// Errors: `busy`, `draining`, `cancelled`, `storage-unreachable`.
+    pub(super) async fn open_session(
+        &self,
+        ticket: &Ticket,
+        role: Role,
+        limits: SessionLimits,
+    ) -> Result<Session, Problem> {
+        self.served.prover.before_answering(self.durability.reads).await?;
+        let session = self.served.engine.open_session(role, limits);
+        let session = session.map_err(|error| problems::of_query(&error))?;
+        ticket.has_session(session.handle())?;
+        Ok(session)
+    }
+
+    pub(super) fn reader(&self, id: Uuid, role: Role, terms: Terms, accounting: Accounting) -> Reader {
+        Reader {
+            id,
+            accounting,
+            confirming: self.confirming(role, terms),
+            prover: Arc::clone(&self.served.prover),
+            damage: self.served.database.damage().clone(),
+        }
+    }
+
+    pub(super) fn confirming(&self, role: Role, terms: Terms) -> Confirming {
+        Confirming {
+            shipper: Arc::clone(&self.served.shipper),
+            environment: self.served.environment.clone(),
+            timeout: terms.timeout,
+            durability: terms.durability,
+            reads: self.durability.reads,
+            role,
         }
     }
 
@@ -169,7 +185,7 @@ impl Service {
     }
 
     /// Monotonic time.
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.served.environment.clock.monotonic()
     }
 }

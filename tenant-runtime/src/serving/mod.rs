@@ -3,7 +3,11 @@
 pub mod opening;
 pub mod prover;
 
-use crate::{lifecycle::Lifecycle, problems, serving::opening::Served, serving::opening::draining};
+use crate::{
+    lifecycle::Lifecycle,
+    problems,
+    serving::opening::{Served, draining},
+};
 use roost_protocol::{
     PROTOCOL_VERSION, Position,
     problem::{ErrorCode, Problem},

@@ -1,8 +1,10 @@
 //! A position in a copy of this process's own: replayed, checkpointed there, and read. It touches no HEAD.
 
 use crate::{
-    durability::replay_failure, files::Access, files::LocalFiles, problems, serving::opening::EngineSetup,
-    serving::opening::Folders, serving::opening::open_engine,
+    durability::replay_failure,
+    files::{Access, LocalFiles},
+    problems,
+    serving::opening::{EngineSetup, Folders, open_engine},
 };
 use roost_engine::Engine;
 use roost_protocol::problem::{ErrorCode, Problem};

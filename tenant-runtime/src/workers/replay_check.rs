@@ -2,8 +2,12 @@
 //! its own, as the engine may take the process with it.
 
 use crate::{
-    config::Config, durability::database::ENGINE_VERSION, limits::read_allowance, limits::size, problems,
-    serving::opening::EngineSetup, serving::opening::Folders, serving::opening::cache_problem, storage,
+    config::Config,
+    durability::database::ENGINE_VERSION,
+    limits::{read_allowance, size},
+    problems,
+    serving::opening::{EngineSetup, Folders, cache_problem},
+    storage,
     workers::private_copy,
 };
 use roost_protocol::{

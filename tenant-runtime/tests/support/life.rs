@@ -11,15 +11,11 @@ use roost_protocol::{
 use roost_store::{BranchName, Environment, Holder, Takeover, TenantStore};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tenant_runtime::{
-    durability::publisher::Patience,
-    durability::shipper::Pace,
+    durability::{publisher::Patience, shipper::Pace},
     lifecycle::Lifecycle,
     limits::Sizing,
     metrics::Metrics,
-    serving::opening::EngineSetup,
-    serving::opening::Opening,
-    serving::opening::Served,
-    serving::opening::{self},
+    serving::opening::{self, EngineSetup, Opening, Served},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
