@@ -106,12 +106,11 @@ impl WriteGate {
     pub async fn close(&self, patience: Duration) -> Result<GateClosure, GateError> {
         let begun = Instant::now();
         let mut turn = std::pin::pin!(Arc::clone(&self.closer).lock_owned());
-        let alone = match tokio::time::timeout(patience, &mut turn).await {
-            Ok(alone) => alone,
-            Err(_) => {
-                self.interrupt_staying();
-                turn.await
-            }
+        let alone = if let Ok(alone) = tokio::time::timeout(patience, &mut turn).await {
+            alone
+        } else {
+            self.interrupt_staying();
+            turn.await
         };
         self.closed(alone, None, patience.saturating_sub(begun.elapsed())).await
     }

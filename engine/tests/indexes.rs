@@ -125,13 +125,13 @@ async fn of_two_transactions_that_wait_to_make_an_index_one_is_told_to_retry() {
         ask(session, if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.unwrap();
         made
     };
-    let made = tokio::join!(
+    let both = tokio::join!(
         make(&mut first, "CREATE INDEX i ON t (k)"),
         make(&mut second, "CREATE INDEX j ON u (k)")
     );
-    let error = match made {
+    let error = match both {
         (Ok(_), Err(error)) | (Err(error), Ok(_)) => error,
-        both => panic!("{both:?}"),
+        other => panic!("{other:?}"),
     };
     is_told_to_retry(&error);
 }

@@ -125,9 +125,9 @@ async fn a_connection_keeps_its_tenant_awake_only_while_a_statement_of_it_runs()
         assert_eq!(admission.running(), 1);
         assert_eq!(admission.find(id).unwrap().user, "local");
         if left {
-            answer.leave().await.unwrap()
+            answer.leave().await.unwrap();
         } else {
-            drop(answer)
+            drop(answer);
         }
         tokio::time::timeout(PATIENCE, admission.empty()).await.unwrap();
         while admission.find(id).is_some() {
