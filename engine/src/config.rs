@@ -26,6 +26,8 @@ pub(crate) const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(45);
 /// Default of [`EngineConfig::index_patience`]: as long as a held commit's publish waits.
 pub(crate) const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two times that readers of an older state are told to stop: each takes a thread for a session that is idle.
+pub(crate) const STOP_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause between two tries of a blocked checkpoint.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
 /// Pause between two interrupts, which are repeated until the statement has ended (one that meets the gap between two

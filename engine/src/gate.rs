@@ -104,7 +104,6 @@ impl WriteGate {
     /// Closes the gate: nobody takes it any more, holders may go on for `patience` and are then interrupted.
     /// Returns once nobody holds it. If this future is dropped, the gate is open again.
     pub async fn close(&self, patience: Duration) -> Result<GateClosure, GateError> {
-        let begun = Instant::now();
         let mut turn = std::pin::pin!(Arc::clone(&self.closer).lock_owned());
         let alone = if let Ok(alone) = tokio::time::timeout(patience, &mut turn).await {
             alone
@@ -112,7 +111,7 @@ impl WriteGate {
             self.interrupt_staying();
             turn.await
         };
-        self.closed(alone, None, patience.saturating_sub(begun.elapsed())).await
+        self.closed(alone, None, patience).await
     }
 
     /// The same for one who holds the gate, and stays. `None`, at once, while somebody else closes the gate: they would wait

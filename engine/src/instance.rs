@@ -1,6 +1,6 @@
 //! The open instance, as its sessions share it.
 use crate::activity::ActivityCounters;
-use crate::config::{CHECKPOINT_INTERVAL, ROLLBACK_GRACE};
+use crate::config::{CHECKPOINT_INTERVAL, ROLLBACK_GRACE, STOP_INTERVAL};
 use crate::error::QueryError;
 use crate::gate::{GateClosure, GateError, GateHold, Interrupter, WriteGate};
 use crate::guard::SessionGuard;
@@ -31,6 +31,8 @@ pub(crate) struct Instance {
     /// When a transaction that wrote was last known to be committed.
     last_write: Mutex<Option<Instant>>,
     index_patience: Duration,
+    /// When an index over existing rows was last made, or begun to be.
+    last_index: Mutex<Option<Instant>>,
     pub sessions: Arc<Sessions>,
     pub spares: Spares,
 }
@@ -53,6 +55,7 @@ impl Instance {
             failed: AtomicBool::new(false),
             last_write: Mutex::default(),
             index_patience,
+            last_index: Mutex::default(),
             sessions: Arc::default(),
             spares: Spares::default(),
         }
@@ -108,6 +111,17 @@ impl Instance {
         *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// An index over existing rows is made, or its making has failed. The gate is still closed to others.
+    pub fn indexed(&self) {
+        *self.last_index.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a transaction began after the last index was made.
+    pub fn sees_indexes(&self, own: &Control) -> bool {
+        let last = *self.last_index.lock().unwrap_or_else(PoisonError::into_inner);
+        !last.is_some_and(|moment| own.sees_state_before(moment))
+    }
+
     /// Closes the gate to everybody but `hold`; `None` if somebody else closes it. Blocks, unless what runs has to stop.
     pub fn write_alone(
         &self,
@@ -125,7 +139,8 @@ impl Instance {
         closed.map_err(|error| match error {
             GateError::Sealed => sealed(),
             GateError::HoldersStuck { .. } => {
-                QueryError::new(ErrorCode::TransactionConflict, error.to_string()).hint("Run it again")
+                let message = "Other transactions that write did not end in time, and an index is made by who writes alone";
+                QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again")
             }
         })
     }
@@ -144,14 +159,16 @@ impl Instance {
         let patience = self.index_patience;
         own.runtime().block_on(async {
             let begun = Instant::now();
+            let mut stop_at = begun + patience;
             while self.sessions.any_older_than(moment, own) {
                 if begun.elapsed() >= patience + ROLLBACK_GRACE {
                     let message =
                         "Readers of an older state are active, and an index cannot be made beside them";
                     return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
                 }
-                if begun.elapsed() >= patience {
+                if Instant::now() >= stop_at {
                     self.sessions.stop_older_than(moment, Some(own));
+                    stop_at = Instant::now() + STOP_INTERVAL;
                 }
                 tokio::select! {
                     biased;

@@ -152,6 +152,111 @@ async fn a_transaction_that_is_older_than_a_write_makes_no_index_but_over_tables
     ask(&mut session, "BEGIN; CREATE INDEX i ON t (k); COMMIT").await.unwrap();
 }
 
+/// DuckDB would write by the old plan, and leave the new index out.
+#[tokio::test]
+async fn a_transaction_that_is_older_than_an_index_writes_nothing() {
+    let bench = bench_with(patient);
+    run(&bench.engine, TABLES).await.unwrap();
+    for write in ["UPDATE t SET v = v + 10", "PREPARE q AS DELETE FROM t; EXECUTE q", "EXECUTE p"] {
+        let mut session = open(&bench.engine);
+        ask(&mut session, "BEGIN; FROM t; PREPARE p AS UPDATE t SET v = v + 10").await.unwrap();
+        run(&bench.engine, "CREATE INDEX j ON t (v)").await.unwrap();
+        is_told_to_retry(&ask(&mut session, write).await.unwrap_err());
+        ask(&mut session, "ROLLBACK").await.unwrap();
+        run(&bench.engine, "DROP INDEX j").await.unwrap();
+    }
+    // One that has done nothing yet begins anew.
+    let mut session = open(&bench.engine);
+    ask(&mut session, "BEGIN").await.unwrap();
+    run(&bench.engine, "CREATE INDEX j ON t (v)").await.unwrap();
+    ask(&mut session, "UPDATE t SET v = v + 10; COMMIT").await.unwrap();
+    assert_eq!(run(&bench.engine, "SELECT k FROM t WHERE v = 12").await.unwrap(), ["2"]);
+    run(&bench.engine, "DELETE FROM t").await.unwrap();
+}
+
+/// DuckDB would take away the wrong one of two indexes of one name, and what was published then killed it.
+#[tokio::test]
+async fn an_index_is_not_made_anew_in_the_transaction_that_drops_it() {
+    let bench = bench_with(patient);
+    run(&bench.engine, TABLES).await.unwrap();
+    run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
+    let mut session = open(&bench.engine);
+    ask(&mut session, "BEGIN; DROP INDEX i").await.unwrap();
+    is_told_to_retry(&ask(&mut session, "CREATE INDEX i ON t (v)").await.unwrap_err());
+    ask(&mut session, "ROLLBACK").await.unwrap();
+    ask(&mut session, "BEGIN; DROP INDEX i; COMMIT; CREATE INDEX i ON t (v)").await.unwrap();
+    let closed = bench.engine.close_gate(PATIENCE).await.unwrap();
+    bench.engine.checkpoint(&closed).await.unwrap();
+    drop(closed);
+    run(&bench.engine, "DELETE FROM t").await.unwrap();
+}
+
+/// DuckDB dies where rows are deleted of a table that has a column and an index of an open transaction.
+#[tokio::test]
+async fn nobody_else_writes_while_a_transaction_that_made_an_index_is_open() {
+    let bench = bench_with(patient);
+    run(&bench.engine, TABLES).await.unwrap();
+    let mut maker = open(&bench.engine);
+    ask(&mut maker, "BEGIN; ALTER TABLE t ADD COLUMN c INT; CREATE INDEX j ON t (c)").await.unwrap();
+    let short = request("DELETE FROM t WHERE k = 1", Role::ReadWrite).within(Duration::from_millis(300));
+    let late = match start(&bench.engine, short).await {
+        Ok(stream) => read(stream).await,
+        Err(error) => Err(error),
+    };
+    assert_eq!(late.unwrap_err().code, ErrorCode::StatementTimeout);
+    let engine = bench.engine.clone();
+    let waits = tokio::spawn(async move { run(&engine, "DELETE FROM t WHERE k = 1").await });
+    ask(&mut maker, "COMMIT").await.unwrap();
+    waits.await.unwrap().unwrap();
+    assert_eq!(run(&bench.engine, "SELECT k FROM t").await.unwrap(), ["2"]);
+}
+
+#[tokio::test]
+async fn a_publish_does_not_wait_for_ever_for_a_transaction_that_made_an_index() {
+    let bench = bench_with(patient);
+    run(&bench.engine, TABLES).await.unwrap();
+    let mut maker = open(&bench.engine);
+    ask(&mut maker, "BEGIN; CREATE INDEX j ON t (k)").await.unwrap();
+    let closed = bench.engine.close_gate(SHORT).await.unwrap();
+    bench.engine.checkpoint(&closed).await.unwrap();
+    drop(closed);
+    assert_eq!(ask(&mut maker, "COMMIT").await.unwrap_err().sqlstate, "25P03");
+    run(&bench.engine, "DELETE FROM t").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_is_not_the_first_statement_waits_as_well() {
+    let bench = bench_with(impatient);
+    run(&bench.engine, TABLES).await.unwrap();
+    let mut reader = open(&bench.engine);
+    ask(&mut reader, "BEGIN; FROM t").await.unwrap();
+    run(&bench.engine, "INSERT INTO t VALUES (3, 3); CREATE INDEX i ON t (k)").await.unwrap();
+    assert_eq!(ask(&mut reader, "FROM t").await.unwrap_err().sqlstate, "72000");
+}
+
+#[tokio::test]
+async fn an_index_that_is_there_already_disturbs_nobody() {
+    let bench = bench_with(impatient);
+    run(&bench.engine, TABLES).await.unwrap();
+    run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
+    let mut reader = open(&bench.engine);
+    ask(&mut reader, "BEGIN; FROM t").await.unwrap();
+    run(&bench.engine, "INSERT INTO t VALUES (3, 3); CREATE INDEX IF NOT EXISTS i ON t (k)").await.unwrap();
+    assert_eq!(ask(&mut reader, "SELECT count(*) FROM t").await.unwrap(), ["2"]);
+}
+
+/// It executes what it explains, and nothing that is asked of an ALTER or an index would be asked of it.
+#[tokio::test]
+async fn explain_analyze_defines_nothing() {
+    let bench = bench_with(patient);
+    run(&bench.engine, TABLES).await.unwrap();
+    for sql in ["ALTER TABLE t RENAME TO r", "CREATE INDEX i ON t (k)", "ALTER TABLE t ADD PRIMARY KEY (k)"] {
+        let error = run(&bench.engine, &format!("EXPLAIN ANALYZE {sql}")).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::StatementNotAllowed, "{sql}: {error:?}");
+        run(&bench.engine, &format!("EXPLAIN {sql}")).await.unwrap();
+    }
+}
+
 /// DuckDB's grammar keeps them out of PREPARE, so EXECUTE needs no case of its own.
 #[tokio::test]
 async fn sql_prepares_nothing_that_alters_or_makes_an_index() {

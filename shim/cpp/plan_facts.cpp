@@ -127,7 +127,7 @@ private:
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
-	void RecordIndexOfRows(TableCatalogEntry &table);
+	void RecordIndexOfRows(TableCatalogEntry &table, const string &name);
 	void RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry> entry);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
@@ -479,7 +479,18 @@ void Walker::RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry
 }
 
 // An index over rows that others see. A table that the transaction has made itself has none, before it is committed.
-void Walker::RecordIndexOfRows(TableCatalogEntry &table) {
+void Walker::RecordIndexOfRows(TableCatalogEntry &table, const string &name) {
+	EntryLookupInfo wanted(CatalogType::INDEX_ENTRY, name);
+	if (table.ParentSchema().LookupEntry(table.catalog.GetCatalogTransaction(context), wanted)) {
+		// It is there already, and nothing is made.
+		return;
+	}
+	for (auto &index : table.GetStorage().GetDataTableInfo()->GetIndexes().Indexes()) {
+		// A rollback takes indexes away by their names, and would take the wrong one.
+		if (StringUtil::CIEquals(index.GetIndexName(), name)) {
+			throw TransactionException("An index \"%s\" is being dropped or made: end that transaction first", name);
+		}
+	}
 	bool own = table.timestamp >= TRANSACTION_ID_START && table.GetStorage().GetTotalRows() == 0;
 	if (table.temporary || own) {
 		return;
@@ -604,7 +615,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	case LogicalOperatorType::LOGICAL_CREATE_INDEX: {
 		auto &create = op.Cast<LogicalCreateIndex>();
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
-		RecordIndexOfRows(create.table);
+		RecordIndexOfRows(create.table, create.info->Cast<CreateIndexInfo>().index_name);
 		// ADD PRIMARY KEY is an index, too.
 		if (create.alter_table_info && !create.table.temporary) {
 			CheckIndexesSeen(context, create.table);

@@ -119,6 +119,7 @@ extern "C" roost_failure *roost_prepare(roost_connection *connection, roost_stat
 		unique_ptr<roost_statement> owned(statement);
 		connection->state->statement = static_cast<uint8_t>(owned->statement->type);
 		connection->state->planned = false;
+		connection->state->executes = false;
 		auto prepared = connection->connection->context->Prepare(std::move(owned->statement));
 		if (prepared->HasError()) {
 			prepared->GetErrorObject().Throw();

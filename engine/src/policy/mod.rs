@@ -17,7 +17,7 @@ pub use operators::{CREATABLE, OPERATORS};
 pub use rules::Rules;
 pub use settings::{CLASS_SETTINGS, SESSION_SETTINGS};
 
-use roost_duckdb::{PlanFacts, Refusal, Stage};
+use roost_duckdb::{Operator, OperatorDetail, PlanFacts, Refusal, Stage};
 use roost_protocol::session::Role;
 use rules::refuse;
 
@@ -59,6 +59,16 @@ pub fn judge(rules: Rules<'_>, plan: &PlanFacts) -> Result<(), Refusal> {
 
 /// Refuses what DuckDB lets through and then fails over.
 fn judge_pitfalls(plan: &PlanFacts) -> Result<(), Refusal> {
+    let executes = |operator: &Operator| operator.detail == OperatorDetail::Explain { analyze: true };
+    let defines = |operator: &Operator| ["ALTER", "CREATE_INDEX"].contains(&operator.kind.as_str());
+    if plan.operators.iter().any(executes) && plan.operators.iter().any(defines) {
+        return refuse(
+            "analyze-definition",
+            "EXPLAIN ANALYZE executes what it explains, and is not available for ALTER and CREATE INDEX. Write EXPLAIN, or \
+             execute the statement itself"
+                .into(),
+        );
+    }
     if let Some(name) = plan.macros_in_indexes.first() {
         return refuse(
             "macro-in-index",

@@ -79,7 +79,12 @@ impl Work {
         if self.aborted && extracted.kind() != StatementKind::Transaction {
             return Err(aborted());
         }
+        // Binding may take long (it computes constants), and sees one state of the database meanwhile.
+        self.executor.control.snapshot_taken();
         let judged = self.executor.judge(extracted);
+        if !self.executor.in_transaction() {
+            self.executor.control.snapshot_released();
+        }
         self.aborted |= judged.is_err() && self.executor.has_begun();
         let judged = judged?;
         let writes = self.executor.writes(&judged.prepared);

@@ -1,4 +1,6 @@
 //! Statements on a session's connection: their transaction, its share of the gate, what of it is committed. Blocks.
+mod gate;
+
 use super::client_connection::ClientConnection;
 use super::control::Control;
 use super::outcome::Outcome;
@@ -25,6 +27,8 @@ pub(super) struct Executor {
     /// Before the hold: the gate is given back after DuckDB has ended the transaction.
     connection: ClientConnection,
     hold: Option<GateHold>,
+    /// The gate is closed to everybody else: this transaction has made an index.
+    alone: Option<GateClosure>,
     role: Role,
     /// The client's own BEGIN is open.
     in_transaction: bool,
@@ -77,6 +81,7 @@ impl Executor {
             running,
             connection,
             hold: None,
+            alone: None,
             role,
             in_transaction: false,
             fresh: false,
@@ -163,7 +168,9 @@ impl Executor {
         if self.writes(prepared) {
             self.hold_gate()?;
         }
-        let alone = if indexes_rows { self.write_alone()? } else { None };
+        if indexes_rows {
+            self.write_alone()?;
+        }
         let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
         if action == Some(TransactionAction::Begin) && self.role == Role::ReadOnly {
             self.command("BEGIN TRANSACTION READ ONLY")?;
@@ -175,82 +182,17 @@ impl Executor {
             self.running.settle();
             self.running.check()?;
         }
-        let stream = prepared.execute_stream().map_err(|error| self.error_of(error, commits))?;
-        drop(alone);
+        let executed = prepared.execute_stream();
+        if indexes_rows {
+            self.shared.indexed();
+        }
+        let stream = executed.map_err(|error| self.error_of(error, commits))?;
         if !prepared.streams() && !self.connection.in_transaction() {
             // All of it is done and committed; a reader of its rows that pauses holds nobody up.
             self.running.commits.executed(self.through);
             self.transaction_over(action != Some(TransactionAction::Rollback));
         }
         Ok(Begun { stream: Some(stream), commits })
-    }
-
-    /// Before an ALTER is judged, takes the gate: from then on nobody makes an index that the ALTER does not see.
-    pub fn gate_before_alter(&mut self, kind: StatementKind) -> Result<(), QueryError> {
-        if kind == StatementKind::Alter && self.role != Role::ReadOnly { self.hold_gate() } else { Ok(()) }
-    }
-
-    /// Before an index is made: until what this returns is dropped nobody else writes, and no other transaction sees a state
-    /// from before the last write. DuckDB dies when a row that was deleted for such a transaction is later looked for in an
-    /// index that is younger.
-    fn write_alone(&mut self) -> Result<Option<GateClosure>, QueryError> {
-        let open = self.connection.in_transaction();
-        let closure = loop {
-            let Some(hold) = &self.hold else { return Ok(None) };
-            if let Some(closure) = self.shared.write_alone(hold, &self.control, &self.running)? {
-                break closure;
-            }
-            if open && !self.fresh {
-                let message = "An index cannot be made in this transaction now: the database is being published, or another \
-                               transaction that is open makes an index";
-                return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
-            }
-            // It waits for us.
-            self.hold = None;
-            self.running.commits.over(false);
-            self.hold_gate()?;
-        };
-        if open && self.fresh {
-            self.command("ROLLBACK")?;
-            self.command("BEGIN TRANSACTION")?;
-        }
-        if !open || self.fresh {
-            self.control.snapshot_released();
-            self.control.snapshot_taken();
-        }
-        self.shared.until_older_ended(&self.control, &self.running)?;
-        Ok(Some(closure))
-    }
-
-    fn hold_gate(&mut self) -> Result<(), QueryError> {
-        if self.hold.is_none() {
-            self.hold = Some(self.take_gate()?);
-            self.running.commits.writing();
-            // Whoever gave this up before has told that nothing more of it is committed.
-            self.running.check()?;
-        }
-        Ok(())
-    }
-
-    /// Takes the gate for this transaction. One that has to wait lets go of what it sees of the database, as far as
-    /// it can: an old state in use keeps the checkpoint, for which the gate is closed, from running.
-    fn take_gate(&mut self) -> Result<GateHold, QueryError> {
-        if let Some(hold) = self.shared.try_gate(&self.control)? {
-            return Ok(hold);
-        }
-        let open = self.connection.in_transaction();
-        if open && self.fresh {
-            self.command("ROLLBACK")?;
-        }
-        if !open || self.fresh {
-            self.control.snapshot_released();
-        }
-        let hold = self.shared.wait_for_gate(&self.control, &self.running)?;
-        self.control.snapshot_taken();
-        if open && self.fresh {
-            self.command("BEGIN TRANSACTION")?;
-        }
-        Ok(hold)
     }
 
     /// Whether executing may modify the tenant's database.
@@ -337,6 +279,7 @@ impl Executor {
                 self.shared.wrote();
             }
             self.running.commits.over(committed);
+            self.alone = None;
             drop(hold);
         }
     }
