@@ -279,9 +279,9 @@ impl Executor {
                 self.shared.wrote();
             }
             self.running.commits.over(committed);
-            self.alone = None;
             drop(hold);
         }
+        self.alone = None;
     }
 
     /// A statement of our own on the client's connection.
