@@ -7,7 +7,8 @@ use roost_protocol::durability::Durability;
 use roost_tests::Roost;
 use std::time::Duration;
 
-const SESSIONS: u32 = 200;
+/// Fewer than a tenant of the benchmark may have.
+const SESSIONS: u32 = 50;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub async fn run(roost: &Roost) -> Result<Vec<Figure>> {
