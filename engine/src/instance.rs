@@ -87,13 +87,8 @@ impl Instance {
 
     /// The same, waiting while a publish has it closed, unless what runs has to stop. Blocks.
     pub fn wait_for_gate(&self, control: &Arc<Control>, running: &Running) -> Result<GateHold, QueryError> {
-        let hold = control.runtime().block_on(async {
-            tokio::select! {
-                biased;
-                cause = running.stopped() => Err(cause.error()),
-                taken = self.gate.take(interrupter(control)) => taken.map_err(|_| sealed()),
-            }
-        })?;
+        let taken = unless_stopped(control, running, self.gate.take(interrupter(control)))?;
+        let hold = taken.map_err(|_| sealed())?;
         self.check_writes()?;
         Ok(hold)
     }
@@ -129,13 +124,7 @@ impl Instance {
         control: &Control,
         running: &Running,
     ) -> Result<Option<GateClosure>, QueryError> {
-        let closed = control.runtime().block_on(async {
-            tokio::select! {
-                biased;
-                cause = running.stopped() => Err(cause.error()),
-                closed = self.gate.close_beside(hold, self.index_patience) => Ok(closed),
-            }
-        })?;
+        let closed = unless_stopped(control, running, self.gate.close_beside(hold, self.index_patience))?;
         closed.map_err(|error| match error {
             GateError::Sealed => sealed(),
             GateError::HoldersStuck { .. } => {
@@ -157,7 +146,7 @@ impl Instance {
             return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint(hint));
         }
         let patience = self.index_patience;
-        own.runtime().block_on(async {
+        unless_stopped(own, running, async {
             let begun = Instant::now();
             let mut stop_at = begun + patience;
             while self.sessions.any_older_than(moment, own) {
@@ -170,14 +159,11 @@ impl Instance {
                     self.sessions.stop_older_than(moment, Some(own));
                     stop_at = Instant::now() + STOP_INTERVAL;
                 }
-                tokio::select! {
-                    biased;
-                    cause = running.stopped() => return Err(cause.error()),
-                    () = tokio::time::sleep(CHECKPOINT_INTERVAL) => {}
-                }
+                tokio::time::sleep(CHECKPOINT_INTERVAL).await;
             }
             Ok(())
         })
+        .flatten()
     }
 
     /// Notes an error that may have killed the instance.
@@ -198,6 +184,21 @@ impl Instance {
         self.note(&error);
         error.into()
     }
+}
+
+/// Waits for this, unless what runs has to stop. Blocks.
+fn unless_stopped<T>(
+    control: &Control,
+    running: &Running,
+    wait: impl Future<Output = T>,
+) -> Result<T, QueryError> {
+    control.runtime().block_on(async {
+        tokio::select! {
+            biased;
+            cause = running.stopped() => Err(cause.error()),
+            done = wait => Ok(done),
+        }
+    })
 }
 
 /// Makes the function that stops this session's transaction, so that it gives the gate back.

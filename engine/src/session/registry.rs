@@ -45,23 +45,22 @@ impl Sessions {
 
     /// Stops those whose transaction sees a state from before `moment`, but not `own`.
     pub fn stop_older_than(&self, moment: Instant, own: Option<&Arc<Control>>) {
-        for control in self.those(|control| control.sees_state_before(moment)) {
-            if own.is_none_or(|own| !Arc::ptr_eq(own, &control)) {
-                control.stop(StopCause::OldSnapshot);
-            }
+        for control in self.older_than(moment, own) {
+            control.stop(StopCause::OldSnapshot);
         }
     }
 
     /// Whether a transaction other than `own` sees a state from before `moment`.
     pub fn any_older_than(&self, moment: Instant, own: &Arc<Control>) -> bool {
-        let known = self.known();
-        known
-            .by_number
-            .values()
-            .any(|control| !Arc::ptr_eq(own, control) && control.sees_state_before(moment))
+        !self.older_than(moment, Some(own)).is_empty()
     }
 
-    fn those(&self, wanted: impl Fn(&Control) -> bool) -> Vec<Arc<Control>> {
+    fn older_than(&self, moment: Instant, own: Option<&Arc<Control>>) -> Vec<Arc<Control>> {
+        let is_own = |control: &Arc<Control>| own.is_some_and(|own| Arc::ptr_eq(own, control));
+        self.those(|control| control.sees_state_before(moment) && !is_own(control))
+    }
+
+    fn those(&self, wanted: impl Fn(&Arc<Control>) -> bool) -> Vec<Arc<Control>> {
         self.known().by_number.values().filter(|control| wanted(control)).cloned().collect()
     }
 }
