@@ -2,7 +2,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
+    "alteration.cpp",
+    "commit_check.cpp",
     "database.cpp",
     "definition.cpp",
     "failure.cpp",

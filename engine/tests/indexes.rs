@@ -137,6 +137,19 @@ async fn of_two_transactions_that_wait_to_make_an_index_one_is_told_to_retry() {
 }
 
 #[tokio::test]
+async fn a_table_is_not_altered_by_who_dropped_an_index_of_it() {
+    let bench = bench_with(patient);
+    run(&bench.engine, &format!("{TABLES}; CREATE INDEX i ON t (k)")).await.unwrap();
+    for alter in ["ADD COLUMN c INT", "RENAME COLUMN v TO w", "RENAME TO t2", "ADD PRIMARY KEY (v)"] {
+        let sql = format!("BEGIN; DROP INDEX i; ALTER TABLE t {alter}; COMMIT");
+        let error = run(&bench.engine, &sql).await.expect_err(&sql);
+        // Trying again would not help.
+        assert_eq!((error.code, error.sqlstate), (ErrorCode::QueryFailed, "0A000"), "{error:?}");
+    }
+    run(&bench.engine, "DROP INDEX i; ALTER TABLE t RENAME COLUMN v TO w; FROM t").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_transaction_that_is_older_than_a_write_makes_no_index_but_over_tables_of_its_own() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();

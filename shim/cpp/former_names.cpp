@@ -1,6 +1,8 @@
 // Former names of the attached database: those of the tenants that it was copied from. What was written under such a
 // name (`"acme"."main"."t"` in a view) finds the database by it.
+#include "commit_check.hpp"
 #include "former_names.hpp"
+#include "reveal.hpp"
 #include "shim.hpp"
 
 #include "duckdb/catalog/catalog_entry/schema_catalog_entry.hpp"
@@ -17,26 +19,24 @@ using namespace duckdb;
 using roost::Guarded;
 using roost::ToString;
 
-namespace {
+namespace roost {
 
-// A way to a private member that the language allows. It does not compile when the member is gone or another one.
-template <class TAG, typename TAG::type MEMBER>
-struct Reveal {
-	friend typename TAG::type Revealed(TAG) {
-		return MEMBER;
-	}
-};
 struct UsedDatabases {
 	using type = case_insensitive_map_t<reference<AttachedDatabase>> MetaTransaction::*;
 	friend type Revealed(UsedDatabases);
 };
 template struct Reveal<UsedDatabases, &MetaTransaction::used_databases>;
 
+} // namespace roost
+
+namespace {
+
 struct FormerNames : public StorageExtensionInfo {
 	vector<string> names;
 	//! Null before it is attached, and when attaching it has failed.
 	optional_ptr<AttachedDatabase> database;
 	bool place = true;
+	shared_ptr<roost::GuardInfo> guard;
 };
 
 // The catalog of the attached database, as DuckDB would make it.
@@ -77,7 +77,7 @@ public:
 		auto database = former->database->shared_from_this();
 		auto &used = transaction.UseDatabase(database);
 		for (auto &name : former->names) {
-			(transaction.*Revealed(UsedDatabases())).emplace(name, used);
+			(transaction.*Revealed(roost::UsedDatabases())).emplace(name, used);
 		}
 		if (own) {
 			roost::PlaceIn(context, used.GetCatalog().Cast<DuckCatalog>());
@@ -105,9 +105,9 @@ unique_ptr<Catalog> MakeCatalog(optional_ptr<StorageExtensionInfo> info, ClientC
 	return make_uniq<NamedCatalog>(database, static_cast<FormerNames &>(*info));
 }
 
-unique_ptr<TransactionManager> MakeTransactionManager(optional_ptr<StorageExtensionInfo>, AttachedDatabase &database,
-                                                      Catalog &) {
-	return make_uniq<DuckTransactionManager>(database);
+unique_ptr<TransactionManager> MakeTransactionManager(optional_ptr<StorageExtensionInfo> info,
+                                                      AttachedDatabase &database, Catalog &) {
+	return roost::MakeTransactionManager(database, static_cast<FormerNames &>(*info).guard);
 }
 
 } // namespace
@@ -127,6 +127,7 @@ extern "C" roost_failure *roost_database_former_names(roost_database *database, 
 	return Guarded([&] {
 		auto former = make_shared_ptr<FormerNames>();
 		former->place = place;
+		former->guard = database->guard;
 		for (size_t i = 0; i < count; i++) {
 			former->names.push_back(ToString(names[i]));
 		}

@@ -282,7 +282,21 @@ static void CheckIndexesSeen(ClientContext &context, TableCatalogEntry &table) {
 			of_constraints--;
 			continue;
 		}
+		CatalogTransaction before(*transaction.db, MAX_TRANSACTION_ID, transaction.start_time);
+		if (schema.LookupEntry(before, wanted)) {
+			throw NotImplementedException("Index \"%s\" of table \"%s\" was dropped in this transaction, and DuckDB must have "
+			                              "committed that before the table is altered: COMMIT first",
+			                              index.GetIndexName(), table.name);
+		}
 		throw TransactionException("An index of table \"%s\" is of a transaction that this one does not see", table.name);
+	}
+}
+
+// The table gets a new storage when the statement is executed.
+static void NoteAltered(ClientContext &context, TableCatalogEntry &table) {
+	auto state = roost::ConnectionState::Get(context);
+	if (state && table.IsDuckTable()) {
+		state->alters = table.GetStorage().shared_from_this();
 	}
 }
 
@@ -511,6 +525,9 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 		CheckIndexesSeen(context, altered->Cast<TableCatalogEntry>());
 	}
 	auto &table = static_cast<AlterTableInfo &>(info);
+	if (altered && altered->type == CatalogType::TABLE_ENTRY && roost::ReplacesStorage(table.alter_table_type)) {
+		NoteAltered(context, altered->Cast<TableCatalogEntry>());
+	}
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
 		RecordRename(static_cast<RenameTableInfo &>(table), altered);
@@ -617,6 +634,9 @@ void Walker::RecordOperator(LogicalOperator &op) {
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
 		RecordIndexOfRows(create.table, create.info->Cast<CreateIndexInfo>().index_name);
 		// ADD PRIMARY KEY is an index, too.
+		if (create.alter_table_info) {
+			NoteAltered(context, create.table);
+		}
 		if (create.alter_table_info && !create.table.temporary) {
 			CheckIndexesSeen(context, create.table);
 		}
@@ -754,6 +774,7 @@ void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 	if (auto state = roost::ConnectionState::Get(input.context)) {
 		state->renames = false;
 		state->indexes = nullptr;
+		state->alters.reset();
 	}
 	Walker walker(input.context, guard, judged.Facts());
 	if (statement.plan) {

@@ -1,11 +1,13 @@
 // What the C++ files share: the objects behind roost.h, and the way from exceptions to failures and back.
 #pragma once
+#include "commit_check.hpp"
 #include "roost.h"
 
 #include "duckdb.hpp"
 #include "duckdb/common/error_data.hpp"
 #include "duckdb/main/client_context_state.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
+#include "duckdb/parser/parsed_data/alter_table_info.hpp"
 #include "duckdb/planner/planner_extension.hpp"
 
 struct roost_failure {
@@ -63,6 +65,27 @@ struct GuardInfo : public duckdb::PlannerExtensionInfo {
 	const roost_guard guard;
 	//! Commit of the last transaction that wrote, or a later one.
 	std::atomic<duckdb::transaction_t> last_write {0};
+	AlteredTables altered;
+};
+
+// Whether an ALTER of this kind makes a new storage for its table.
+bool ReplacesStorage(duckdb::AlterTableType type);
+
+// An ALTER that replaces a table's storage, while it runs: until its end nobody commits changed rows of the former one.
+class Alteration {
+public:
+	// Throws if the transaction has changed rows of the table: DuckDB could not commit that any more.
+	Alteration(duckdb::ClientContext &context, AlteredTables &altered, duckdb::shared_ptr<duckdb::DataTable> table);
+	Alteration(const Alteration &) = delete;
+	~Alteration();
+
+	// Takes back what is left of an ALTER that failed.
+	void Failed();
+
+private:
+	AlteredTables &altered;
+	const duckdb::shared_ptr<duckdb::DataTable> table;
+	bool registered = false;
 };
 
 // Whether the statement alters something, or makes an index: what it may do depends on what others do meanwhile, so it is
@@ -94,6 +117,8 @@ public:
 	std::atomic<bool> renames {false};
 	//! The database in which the statement that was bound last makes an index over rows that others may have deleted.
 	std::atomic<duckdb::AttachedDatabase *> indexes {nullptr};
+	//! The table whose storage the statement that was bound last replaces.
+	duckdb::shared_ptr<duckdb::DataTable> alters;
 
 	// Without this DuckDB leaves OnFinalizePrepare out when a statement is bound again at its execution.
 	bool CanRequestRebind() override {
@@ -104,11 +129,14 @@ public:
 		planned = false;
 		executes = false;
 	}
-	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &, duckdb::PreparedStatementData &,
+	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &context, duckdb::PreparedStatementData &,
 	                                          duckdb::PreparedStatementMode mode) override {
 		planned = true;
 		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE || executes) {
 			CheckOlderTransactions();
+			if (alters) {
+				alteration = duckdb::make_uniq<Alteration>(context, guard->altered, std::move(alters));
+			}
 			BeginRenaming();
 		}
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
@@ -122,6 +150,10 @@ public:
 	}
 
 	void QueryEnd(duckdb::ClientContext &, duckdb::optional_ptr<duckdb::ErrorData> error) override {
+		if (alteration && error) {
+			alteration->Failed();
+		}
+		alteration.reset();
 		if (rename_runs.exchange(false) && error) {
 			guard->guard.renaming(guard->guard.self, roost_renaming_failed);
 		}
@@ -145,6 +177,7 @@ private:
 	//! meanwhile is logged under a name that nobody may ever commit.
 	std::atomic<bool> renaming {false};
 	std::atomic<bool> rename_runs {false};
+	duckdb::unique_ptr<Alteration> alteration;
 
 	// older_transactions.cpp
 	void NoteWrite(duckdb::MetaTransaction &transaction);

@@ -45,7 +45,7 @@ pub struct Fate {
     pub manner: Manner,
     /// From when on steps count.
     pub begin: Begin,
-    /// The steps that count; all if none is named.
+    /// The steps that count, by name, or by phase and name; all if none is named.
     pub only: Vec<String>,
     /// Steps do not count whose subject contains one of these.
     pub except: Vec<String>,
@@ -115,7 +115,8 @@ impl<S: tracing::Subscriber> Layer<S> for Death {
             return;
         }
         let number = counted.get_or_insert_default();
-        let counts = (self.fate.only.is_empty() || self.fate.only.contains(&seen.step))
+        let named = |only: &String| *only == seen.step || *only == format!("{} {}", seen.phase, seen.step);
+        let counts = (self.fate.only.is_empty() || self.fate.only.iter().any(named))
             && !self.fate.except.iter().any(|part| seen.subject.contains(part));
         if (counts && *number == self.fate.at) || ends {
             let last = format!("{} {} {}", seen.phase, seen.step, seen.subject);
