@@ -90,6 +90,19 @@ async fn a_reader_of_the_present_state_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_has_done_nothing_is_left_alone() {
+    for role in [Role::ReadWrite, Role::ReadOnly] {
+        let bench = bench_with(impatient);
+        run(&bench.engine, TABLES).await.unwrap();
+        let mut reader = bench.engine.open_session(role, SessionLimits::default()).unwrap();
+        ask(&mut reader, "BEGIN").await.unwrap();
+        run(&bench.engine, "DELETE FROM t WHERE k = 1; CREATE INDEX i ON t (k)").await.unwrap();
+        assert_eq!(ask(&mut reader, "FROM u; SELECT count(*) FROM t").await.unwrap(), ["1"]);
+        ask(&mut reader, "COMMIT").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_index_waits_for_another_writer() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();

@@ -214,6 +214,10 @@ impl Executor {
         self.running.unsettle();
         let open = self.connection.in_transaction();
         self.fresh = action == Some(TransactionAction::Begin);
+        if self.fresh {
+            // DuckDB looks at the database only when the transaction does something.
+            self.control.snapshot_released();
+        }
         if open && !self.in_transaction {
             self.in_transaction = true;
             self.shared.activity.transaction_opened();
