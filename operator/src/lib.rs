@@ -10,6 +10,7 @@ pub mod context;
 pub mod fsck;
 pub mod garbage;
 mod health;
+mod jobs;
 mod kubernetes;
 pub mod leader;
 pub mod metrics;

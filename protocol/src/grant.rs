@@ -144,7 +144,7 @@ pub struct ExportParquet {
     pub pin: String,
 }
 
-/// Details of [`Task::CheckReplay`]. The result is a [`crate::replay_report::ReplayReport`].
+/// Details of [`Task::CheckReplay`]. The result is a [`crate::report::ReplayReport`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReplay {

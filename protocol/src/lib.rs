@@ -11,7 +11,7 @@ pub mod names;
 pub mod position;
 pub mod problem;
 pub mod query;
-pub mod replay_report;
+pub mod report;
 pub mod routes;
 pub mod secret;
 pub mod session;

@@ -1,6 +1,6 @@
 //! Reports of a runtime on itself: while it lives, and as its last words.
 
-use crate::{position::Position, time::UnixMillis};
+use crate::{position::Position, report::Report, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// State of a runtime pod; it only moves down this list.
@@ -67,7 +67,7 @@ pub struct Ending {
     pub last_active: Option<UnixMillis>,
     /// Why it ended, when that was not a seal.
     pub problem: Option<crate::problem::Problem>,
-    /// A worker's result: the snapshot's `metadata.json` without its full table list, or a
-    /// [`crate::replay_report::ReplayReport`].
-    pub snapshot: Option<serde_json::Value>,
+    /// A worker's report on what it has done.
+    #[serde(flatten)]
+    pub report: Option<Report>,
 }

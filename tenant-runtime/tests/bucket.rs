@@ -13,6 +13,7 @@ use roost_protocol::{
     command::Order,
     durability::{Reads, Terms},
     grant::{ExportParquet, Grant, Serve, StorageLocation, Takeover, Task},
+    report::Report,
     session::{Role, SessionToken},
     status::{RuntimeState, RuntimeStatus},
 };
@@ -83,13 +84,9 @@ async fn a_tenant_lives_in_a_bucket() {
         assert_eq!(worker.hand_over(&export).await.0, 200);
         let (code, ending) = worker.end().await;
         assert_eq!(code, 0, "attempt {attempt}: {ending:?}");
-        let digest = ending.snapshot.unwrap();
-        assert_eq!(
-            (digest["tableCount"].as_u64(), digest["rowCount"].as_u64()),
-            (Some(1), Some(4)),
-            "{digest}"
-        );
-        assert_eq!(digest["largestTables"][0]["name"], "t");
+        let Some(Report::Snapshot(report)) = ending.report else { panic!("{ending:?}") };
+        assert_eq!((report.table_count, report.row_count), (1, 4), "{report:?}");
+        assert_eq!(report.largest_tables[0].name, "t");
     }
     let folder =
         SnapshotFolder::location(&storage::path(&grant.storage, &grant.tenant).unwrap(), "snap").unwrap();

@@ -79,7 +79,13 @@ impl Publish {
 
     /// One life that ends at step `at` of `only`, and the next, which must find what it may find. `swapped` says
     /// whether one that ended earlier, or this one, ended after HEAD was swapped.
-    async fn die_and_open(&self, baseline: &Baseline<'_>, only: &[&str], at: u64, swapped: &mut bool) -> String {
+    async fn die_and_open(
+        &self,
+        baseline: &Baseline<'_>,
+        only: &[&str],
+        at: u64,
+        swapped: &mut bool,
+    ) -> String {
         let folder = tempfile::tempdir().unwrap();
         copy_bucket(&baseline.origin.join("bucket"), &folder.path().join("bucket"));
         let (death, acknowledged) = self.die(folder.path(), only, at).await;
@@ -129,7 +135,7 @@ impl Publish {
     }
 }
 
-/// What a publish begins with, and its rows before and after it.
+/// The state that a publish begins with, and the rows before and after it.
 struct Baseline<'a> {
     origin: &'a Path,
     /// Number of the manifest that HEAD names; 0 before the first.

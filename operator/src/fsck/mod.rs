@@ -2,7 +2,7 @@
 //! never writes but for a pin, with `--replay`, so it may run at any time, beside everything.
 
 mod options;
-pub(crate) mod replay_check;
+mod replay;
 mod show;
 
 pub use options::Options;
@@ -39,7 +39,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         bail!("TenantClass {} does not exist; `kubectl get tenantclasses` lists them", options.class);
     };
     if options.replay {
-        return replay_check::run(options, client, &class).await;
+        return replay::run(options, client, &class).await;
     }
     let place = Place::from(&class.spec.storage);
     let buckets = Buckets::new(client, &options.namespace, Environment::system());

@@ -16,7 +16,7 @@ use plan::{Next, START_LIMIT};
 use retire::tell;
 
 use crate::{
-    fsck::replay_check,
+    jobs::replay_check,
     pods::{PodView, Purpose, TenantBranch, ending::bad_end},
     reconcile::{Elected, Key, Reconcile, ReconcileError, Requeue},
     runtime::calls,

@@ -78,7 +78,7 @@ mod tests {
             database_size: Some(SIZE),
             last_active: None,
             problem: None,
-            snapshot: None,
+            report: None,
         };
         pod(Stage::Finished { ending: Some(Box::new(ending)), exit })
     }

@@ -5,11 +5,13 @@ use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use roost_crds::{
     PositionSummary, Reason, Snapshot, SnapshotFormat, StorageLocation, TableSize, names::SNAPSHOT_FINALIZER,
 };
-use roost_protocol::status::RuntimeState;
+use roost_protocol::{
+    report::{Report, ReportedTable, SnapshotReport},
+    status::RuntimeState,
+};
 use roost_store::{
     BranchName, DatedPosition, FolderError, PinKind, SnapshotFolder, TenantError, TenantStore,
 };
-use serde::Deserialize;
 
 use super::{
     observe::{Observed, Source},
@@ -30,9 +32,8 @@ const LARGEST: usize = 20;
 /// Longest name of a table or schema that status shows, in characters.
 const MAX_TABLE_NAME: usize = 128;
 
-/// A worker's words on a finished snapshot; what it leaves out stays unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Contents of a finished snapshot, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes of all files.
     pub size: Option<u64>,
@@ -269,10 +270,9 @@ async fn conclude(
         None => None,
     };
     let ending = pod.ending();
-    let sealed = ending.filter(|ending| ending.state == RuntimeState::Sealed && ending.snapshot.is_some());
-    if let Some(ending) = sealed {
-        let summary =
-            bounded(ending.snapshot.clone().and_then(|s| serde_json::from_value(s).ok()).unwrap_or_default());
+    let sealed = ending.filter(|ending| ending.state == RuntimeState::Sealed);
+    if let Some((ending, Some(Report::Snapshot(report)))) = sealed.map(|ending| (ending, &ending.report)) {
+        let summary = Summary::of(report);
         let position = ending.position.clone();
         let mut by_another = false;
         if let (Some(store), Some(position), Some(location)) = (&store, &position, &location) {
@@ -304,14 +304,31 @@ async fn conclude(
     Ok(())
 }
 
-fn bounded(mut summary: Summary) -> Summary {
-    let cut = |text: &str| text.chars().take(MAX_TABLE_NAME).collect();
-    summary.largest_tables.sort_by_key(|table| std::cmp::Reverse(table.size));
-    summary.largest_tables.truncate(LARGEST);
-    for table in &mut summary.largest_tables {
-        (table.schema, table.name) = (cut(&table.schema), cut(&table.name));
+impl Summary {
+    /// The contents that a worker reports, within the bounds of a status.
+    fn of(report: &SnapshotReport) -> Self {
+        let cut = |text: &str| text.chars().take(MAX_TABLE_NAME).collect();
+        let mut largest_tables: Vec<_> = report
+            .largest_tables
+            .iter()
+            .map(|ReportedTable { schema, name, rows, size }| TableSize {
+                schema: cut(schema),
+                name: cut(name),
+                rows: *rows,
+                size: *size,
+            })
+            .collect();
+        largest_tables.sort_by_key(|table| std::cmp::Reverse(table.size));
+        largest_tables.truncate(LARGEST);
+        Self {
+            size: Some(report.size),
+            table_count: Some(report.table_count),
+            row_count: Some(report.row_count),
+            largest_tables,
+            engine_version: Some(report.engine_version.clone()),
+            completed_at: report.completed_at.parse().ok(),
+        }
     }
-    summary
 }
 
 /// Deletes what this object took, and lets the object go.
@@ -380,14 +397,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_is_read_leniently_and_bounded() {
-        let table = |size: u64| serde_json::json!({"schema": "main", "name": "é".repeat(200), "rows": 1, "size": size});
-        let tables: Vec<_> = (0..30).map(table).collect();
-        let value = serde_json::json!({"size": 7, "largestTables": tables, "somethingNew": true});
-        let summary = bounded(serde_json::from_value(value).unwrap());
+    fn what_a_worker_reports_is_bounded() {
+        let largest_tables = (0..30)
+            .map(|size| ReportedTable { schema: "main".into(), name: "é".repeat(200), rows: 1, size })
+            .collect();
+        let report = SnapshotReport {
+            engine_version: "1.5.6".into(),
+            completed_at: "yesterday".into(),
+            table_count: 30,
+            row_count: 30,
+            size: 7,
+            largest_tables,
+        };
+        let summary = Summary::of(&report);
         assert_eq!(summary.largest_tables.len(), LARGEST);
         assert_eq!(summary.largest_tables[0].size, 29);
         assert_eq!(summary.largest_tables[0].name.chars().count(), MAX_TABLE_NAME);
-        assert_eq!((summary.size, summary.row_count), (Some(7), None));
+        assert_eq!((summary.size, summary.completed_at), (Some(7), None));
+    }
+
+    #[test]
+    fn the_last_words_of_earlier_workers_are_understood() {
+        let words = serde_json::json!({"state": "sealed", "position": null, "databaseSize": null, "lastActive": null,
+            "problem": null, "snapshot": {"engineVersion": "1.5.5", "startedAt": "2026-11-20T10:00:00Z",
+            "completedAt": "2026-11-20T10:00:05Z", "tableCount": 1, "rowCount": 2, "size": 3, "largestTables": []}});
+        let ending: roost_protocol::status::Ending = serde_json::from_value(words).unwrap();
+        let Some(Report::Snapshot(report)) = ending.report else { panic!("{ending:?}") };
+        assert_eq!(Summary::of(&report).completed_at.unwrap().to_string(), "2026-11-20T10:00:05Z");
     }
 }

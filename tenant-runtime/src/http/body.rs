@@ -3,7 +3,10 @@
 use super::encoding::{Encoded, Encoding, PIECE_BYTES};
 use crate::{
     encode::{EncodeError, Encoder, Failure},
-    query::answer::{Answer, Halt},
+    query::{
+        answer::{Answer, Halt},
+        outgoing::{Begun, Last, Outgoing, Piece, Writing},
+    },
 };
 use arrow_array::RecordBatch;
 use axum::body::Body;
@@ -11,23 +14,8 @@ use bytes::Bytes;
 use roost_protocol::problem::{ErrorCode, Problem};
 use std::io;
 
-/// One piece of an answer.
-struct Piece {
-    bytes: Vec<u8>,
-    /// None: more follows.
-    last: Option<Last>,
-}
-
-enum Last {
-    /// The transfer ends as it should.
-    Whole,
-    /// The transfer is cut, so that nobody takes it for whole.
-    Cut(ErrorCode),
-}
-
-/// An answer that is being written.
-struct Writing {
-    answer: Answer,
+/// Rows that are encoded piece by piece.
+struct Rows {
     encoder: Option<Box<dyn Encoder>>,
     begun: bool,
     /// The batch that is being encoded, and its first row that is not.
@@ -38,37 +26,25 @@ struct Writing {
 /// if nothing of it may leave. Its end waits until what it tells is durable.
 /// Errors: those of [`Answer::finish`].
 pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Body, Problem> {
-    let mut writing = Writing { answer, encoder: Some(encoder), begun: false, batch: None };
-    let mut first = writing.piece().await?;
-    while first.last.is_none() && writing.answer.is_complete() && first.bytes.len() < PIECE_BYTES {
-        let more = writing.piece().await?;
-        first.bytes.extend_from_slice(&more.bytes);
-        first.last = more.last;
-    }
-    if let Some(Last::Whole) = first.last {
-        writing.answer.finish().await?;
-        return Ok(Body::from(first.bytes));
-    }
-    writing.answer.may_leave().await?;
+    let rows = Rows { encoder: Some(encoder), begun: false, batch: None };
+    let mut outgoing = match Outgoing::begin(answer, rows, PIECE_BYTES).await? {
+        Begun::Whole(bytes) => return Ok(Body::from(bytes)),
+        Begun::Streamed(outgoing) => outgoing,
+    };
     Ok(Body::from_stream(async_stream::stream! {
-        let mut next = Ok(first);
         loop {
-            let piece = match next {
-                Ok(piece) => writing.may_leave(piece).await,
-                unproven => unproven,
-            };
-            let piece = match piece {
+            let Piece { bytes, last } = match outgoing.next().await {
                 Ok(piece) => piece,
                 Err(problem) => {
                     yield Err(io::Error::other(problem.detail));
                     return;
                 }
             };
-            if !piece.bytes.is_empty() {
-                yield Ok(Bytes::from(piece.bytes));
+            if !bytes.is_empty() {
+                yield Ok(Bytes::from(bytes));
             }
-            match piece.last {
-                None => next = writing.piece().await,
+            match last {
+                None => {}
                 Some(Last::Whole) => return,
                 Some(Last::Cut(code)) => {
                     yield Err(io::Error::other(format!("cut: {}", code.name())));
@@ -79,35 +55,26 @@ pub async fn send(answer: Answer, encoder: Box<dyn Encoder>) -> Result<Body, Pro
     }))
 }
 
-impl Writing {
-    /// The last look before bytes leave; the end of an answer is confirmed.
-    async fn may_leave(&mut self, piece: Piece) -> Result<Piece, Problem> {
-        if matches!(piece.last, Some(Last::Whole)) {
-            self.answer.finish().await?;
-        } else {
-            self.answer.may_leave().await?;
-        }
-        Ok(piece)
-    }
-
-    /// The next piece; a problem if nothing may leave any more.
-    async fn piece(&mut self) -> Result<Piece, Problem> {
+impl Writing for Rows {
+    async fn piece(&mut self, answer: &mut Answer) -> Result<Piece, Problem> {
         if self.batch.is_none() {
-            match self.answer.next_batch().await {
+            match answer.next_batch().await {
                 Ok(batch) => self.batch = batch.map(|batch| (batch, 0)),
                 Err(Halt::Failed(problem)) => return Ok(self.fail(&problem)),
                 Err(Halt::Unproven(problem)) => return Err(problem),
             }
         }
-        match self.encode().await {
+        match self.encode(answer).await {
             Ok(piece) => Ok(piece),
             Err(error) => {
-                let problem = self.answer.abandon(ErrorCode::Internal, &error).await;
+                let problem = answer.abandon(ErrorCode::Internal, &error).await;
                 Ok(self.fail(&problem))
             }
         }
     }
+}
 
+impl Rows {
     /// The problem as the end of the answer, if the format has a place for it.
     fn fail(&mut self, problem: &Problem) -> Piece {
         self.batch = None;
@@ -118,7 +85,7 @@ impl Writing {
     }
 
     /// Encodes the next rows, or the end.
-    async fn encode(&mut self) -> Result<Piece, EncodeError> {
+    async fn encode(&mut self, answer: &mut Answer) -> Result<Piece, EncodeError> {
         let Some(encoder) = self.encoder.take() else {
             return Err(EncodeError::Stopped("the encoder failed before".into()));
         };
@@ -128,16 +95,16 @@ impl Writing {
             begin: !std::mem::replace(&mut self.begun, true),
             batch: batch.clone(),
             from,
-            rows_changed: self.answer.outcome().and_then(|outcome| outcome.rows_changed),
+            rows_changed: answer.outcome().and_then(|outcome| outcome.rows_changed),
         };
         let Encoded { encoder, bytes, done } = work.run().await?;
         self.encoder = Some(encoder);
         let next = done?;
         let Some(batch) = batch else {
-            self.answer.sent(0, bytes.len());
+            answer.sent(0, bytes.len());
             return Ok(Piece { bytes, last: Some(Last::Whole) });
         };
-        self.answer.sent(next - from, bytes.len());
+        answer.sent(next - from, bytes.len());
         self.batch = (next < batch.num_rows()).then_some((batch, next));
         Ok(Piece { bytes, last: None })
     }

@@ -20,10 +20,10 @@ use axum::{
 use roost_protocol::{
     names::QUERY_ID_HEADER,
     problem::{ErrorCode, Problem},
-    routes::{self, Action, OPERATIONS},
+    routes::{self, Action},
 };
 use roost_transport::problem::{Refused, id_header};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Gives the service of the tenant that is served, or the problem why there is none.
@@ -33,11 +33,9 @@ pub trait Services: Clone + Send + Sync + 'static {
     fn service(&self) -> Result<Arc<Service>, Problem>;
 }
 
-/// The routes of all operations of the public API.
+/// The public API: which operation a path below is, and whether there is one, the table of operations says.
 pub fn routes<S: Services>(services: S) -> Router {
-    let paths: BTreeSet<String> = OPERATIONS.iter().flat_map(|operation| operation.templates()).collect();
-    let router = paths.iter().fold(Router::new(), |router, path| router.route(path, any(call::<S>)));
-    super::with_fallbacks(router).with_state(services)
+    super::with_fallbacks(Router::new().route("/v1/{*path}", any(call::<S>))).with_state(services)
 }
 
 /// Answers a call of any operation.

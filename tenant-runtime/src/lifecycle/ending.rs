@@ -2,12 +2,15 @@
 
 use roost_protocol::{
     problem::Problem,
+    report::Report,
     status::{EXIT_FAILED, EXIT_FENCED, EXIT_SEALED, Ending, RuntimeState},
 };
 use std::path::Path;
 
 /// Most bytes that Kubernetes keeps of a termination message.
 const MAX_MESSAGE_BYTES: usize = 4096;
+/// Characters of a text that has to be shortened.
+const MAX_TEXT: usize = 512;
 
 /// An end before anything was served.
 pub const fn failed(problem: Problem) -> Ending {
@@ -17,7 +20,7 @@ pub const fn failed(problem: Problem) -> Ending {
         database_size: None,
         last_active: None,
         problem: Some(problem),
-        snapshot: None,
+        report: None,
     }
 }
 
@@ -29,7 +32,7 @@ pub const fn unused() -> Ending {
         database_size: None,
         last_active: None,
         problem: None,
-        snapshot: None,
+        report: None,
     }
 }
 
@@ -61,16 +64,20 @@ fn message(ending: &Ending) -> Vec<u8> {
     if whole.len() <= MAX_MESSAGE_BYTES {
         return whole;
     }
+    let shortened = |text: &str| text.chars().take(MAX_TEXT).collect();
     let mut short = ending.clone();
     if let Some(problem) = &mut short.problem {
-        problem.detail = problem.detail.chars().take(512).collect();
+        problem.detail = shortened(&problem.detail);
         problem.particulars_mut().hint = None;
+    }
+    if let Some(Report::Replay(report)) = &mut short.report {
+        report.error = report.error.as_deref().map(shortened);
     }
     let shortened = serde_json::to_vec(&short).unwrap_or_default();
     if shortened.len() <= MAX_MESSAGE_BYTES {
         return shortened;
     }
-    short.snapshot = None;
+    short.report = None;
     serde_json::to_vec(&short).unwrap_or_default()
 }
 
@@ -87,6 +94,19 @@ mod tests {
         let read: Ending = serde_json::from_slice(&message).unwrap();
         assert_eq!(read.problem.unwrap().code, ErrorCode::InitScriptFailed);
         assert_eq!(exit_code(&ending), EXIT_FAILED);
+    }
+
+    #[test]
+    fn a_replay_is_reported_however_long_its_error_is() {
+        let commit = serde_json::json!({"time": "2026-11-20T10:00:05Z", "position": {"branch": "main",
+            "lineage": "01".repeat(16), "epoch": 1, "manifest": 1, "id": "02".repeat(16), "sequence": 5, "offset": 0}});
+        let report = serde_json::json!({"engineVersion": "1.5.6", "commits": 5, "replayed": 3, "opens": commit,
+            "fails": commit, "error": "long".repeat(5000), "end": commit});
+        let report = Report::Replay(Box::new(serde_json::from_value(report).unwrap()));
+        let ending = Ending { report: Some(report), ..unused() };
+        let read: Ending = serde_json::from_slice(&message(&ending)).unwrap();
+        let Some(Report::Replay(read)) = read.report else { panic!("{read:?}") };
+        assert_eq!((read.replayed, read.error.unwrap().len()), (3, MAX_TEXT));
     }
 
     #[test]

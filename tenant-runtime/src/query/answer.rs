@@ -112,7 +112,7 @@ impl Answer {
 
     /// To be asked right before a part of the answer leaves: after a long pause of this process it may be stale.
     /// Errors: `storage-unreachable`, `fenced`, `outcome-unknown`.
-    pub async fn may_leave(&mut self) -> Result<(), Problem> {
+    pub(super) async fn may_leave(&mut self) -> Result<(), Problem> {
         let proof = self.confirmation.proof(self.did());
         let proven = self.reader.prover.before_answering(proof).await;
         proven.map_err(|problem| {

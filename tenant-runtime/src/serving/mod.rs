@@ -191,7 +191,7 @@ fn end(served: &Served, lifecycle: &Lifecycle, cause: Cause) -> Ending {
         database_size: Some(served.database.size()),
         last_active: Some(last_active(served)),
         problem,
-        snapshot: None,
+        report: None,
     }
 }
 

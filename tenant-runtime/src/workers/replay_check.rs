@@ -13,7 +13,7 @@ use crate::{
 use roost_protocol::{
     grant::{CheckReplay, Grant, Task},
     problem::{ErrorCode, Problem},
-    replay_report::{CheckedCommit, ReplayReport},
+    report::{CheckedCommit, ReplayReport, Report},
     status::{Ending, RuntimeState},
 };
 use roost_store::{DatedPosition, Environment, Position, ReadablePosition};
@@ -75,14 +75,13 @@ pub async fn run(grant: &Grant, task: &CheckReplay, environment: Environment) ->
         error: found.fails,
         end: checked(commits.len() - 1),
     };
-    let report = serde_json::to_value(report).map_err(|error| internal(&error))?;
     Ok(Ending {
         state: RuntimeState::Sealed,
         position: None,
         database_size: None,
         last_active: None,
         problem: None,
-        snapshot: Some(report),
+        report: Some(Report::Replay(Box::new(report))),
     })
 }
 

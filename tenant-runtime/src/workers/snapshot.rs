@@ -12,6 +12,7 @@ use roost_engine::{Engine, ExportSummary, ExportedTable};
 use roost_protocol::{
     grant::{ExportParquet, Grant},
     problem::{ErrorCode, Problem},
+    report::{Report, ReportedTable, SnapshotReport},
     status::{Ending, RuntimeState},
 };
 use roost_store::{Claim, Environment, ObjectStore, Position, SnapshotFolder};
@@ -42,28 +43,6 @@ struct Metadata {
     bytes: u64,
     #[serde(flatten)]
     summary: ExportSummary,
-}
-
-/// The part of [`Metadata`] that fits into a pod's last words.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Digest<'a> {
-    position: &'a Position,
-    engine_version: &'a str,
-    started_at: jiff::Timestamp,
-    completed_at: jiff::Timestamp,
-    table_count: u64,
-    row_count: u64,
-    size: u64,
-    largest_tables: Vec<DigestTable<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct DigestTable<'a> {
-    schema: &'a str,
-    name: &'a str,
-    rows: u64,
-    size: u64,
 }
 
 /// Exports the position that the grant names.
@@ -121,7 +100,7 @@ pub async fn run(
     let json = serde_json::to_vec_pretty(&metadata)
         .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
     folder.finish(json).await.map_err(|error| problems::of_store(&error))?;
-    ending(&metadata)
+    Ok(ending(&metadata))
 }
 
 async fn claim(
@@ -184,23 +163,21 @@ fn finished(metadata: &[u8]) -> Result<Ending, Problem> {
             format!("the snapshot's metadata.json cannot be read: {error}"),
         )
     })?;
-    ending(&metadata)
+    Ok(ending(&metadata))
 }
 
-fn ending(metadata: &Metadata) -> Result<Ending, Problem> {
-    let digest = serde_json::to_value(digest(metadata))
-        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
-    Ok(Ending {
+fn ending(metadata: &Metadata) -> Ending {
+    Ending {
         state: RuntimeState::Sealed,
         position: Some(metadata.position.clone()),
         database_size: None,
         last_active: None,
         problem: None,
-        snapshot: Some(digest),
-    })
+        report: Some(Report::Snapshot(report(metadata))),
+    }
 }
 
-fn digest(metadata: &Metadata) -> Digest<'_> {
+fn report(metadata: &Metadata) -> SnapshotReport {
     let mut tables: Vec<&ExportedTable> = metadata.summary.tables.iter().collect();
     tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
     let mut names = 0;
@@ -211,18 +188,16 @@ fn digest(metadata: &Metadata) -> Digest<'_> {
             names += table.schema.len() + table.name.len();
             names <= MAX_NAMES_BYTES
         })
-        .map(|table| DigestTable {
-            schema: &table.schema,
-            name: &table.name,
+        .map(|table| ReportedTable {
+            schema: table.schema.clone(),
+            name: table.name.clone(),
             rows: table.rows,
             size: table.bytes,
         })
         .collect();
-    Digest {
-        position: &metadata.position,
-        engine_version: &metadata.summary.engine_version,
-        started_at: metadata.started_at,
-        completed_at: metadata.completed_at,
+    SnapshotReport {
+        engine_version: metadata.summary.engine_version.clone(),
+        completed_at: metadata.completed_at.to_string(),
         table_count: metadata.table_count,
         row_count: metadata.row_count,
         size: metadata.bytes,

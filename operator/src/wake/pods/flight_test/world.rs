@@ -143,7 +143,7 @@ impl FakePod {
             database_size: None,
             last_active: None,
             problem: Some(Problem::new(ErrorCode::ReplayFailed, "after 10:00")),
-            snapshot: None,
+            report: None,
         };
         Stage::Finished { ending: Some(Box::new(ending)), exit: exit("Error", 139) }
     }

@@ -1,24 +1,19 @@
-//! `roost-operator fsck --replay`: how far a branch's WAL can be replayed. A worker pod of its own tries; it touches no
-//! HEAD, so it may run beside everything.
+//! The check of how far a branch's WAL can be replayed: a worker pod of its own tries. It touches no HEAD, so it may run
+//! beside everything.
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
-use clap::Parser as _;
-use kube::{Api, Client, ResourceExt as _};
-use roost_crds::{StorageLocation, Tenant, TenantClass, names::MAIN_BRANCH};
+use anyhow::bail;
+use kube::Api;
+use roost_crds::{StorageLocation, Tenant, TenantClass};
 use roost_protocol::{
     grant::{CheckReplay, Grant, Task},
     problem::ErrorCode,
-    replay_report::ReplayReport,
+    report::{ReplayReport, Report},
 };
-use roost_store::{BranchName, Environment, PinKind, Pinned, TenantStore};
-use serde::Serialize;
+use roost_store::{BranchName, PinKind, Pinned, TenantStore};
 
-use super::options::{self, Options};
 use crate::{
-    command_output::Output,
-    config::Config,
     context::Context,
     pods::{Exit, PodOf, PodTask, PodView, Stage, TenantBranch},
     runtime::{
@@ -26,7 +21,6 @@ use crate::{
         grant::{DataAccess, grant},
     },
     storage::{Place, location::identity},
-    trust,
 };
 
 /// Name of the pins of checks; their uid is the pod's name.
@@ -39,59 +33,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 /// Longest wait for the result. The pod is removed here, or some time later by the operator.
 const PATIENCE: Duration = Duration::from_hours(1);
-
-/// The report of a check, with what was checked.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Checked {
-    /// Namespace of the Tenant.
-    namespace: String,
-    /// The Tenant.
-    tenant: String,
-    /// Its branch.
-    branch: String,
-    /// All of it opens.
-    clean: bool,
-    #[serde(flatten)]
-    report: ReplayReport,
-}
-
-/// Checks, prints, and says whether all of the branch opens.
-pub async fn run(options: &Options, client: Client, class: &TenantClass) -> anyhow::Result<bool> {
-    let config = Config::try_parse_from([env!("CARGO_PKG_NAME")]).context(
-        "--replay starts a pod, with what the operator's own pod is told: run it there, as --help shows",
-    )?;
-    let context = Context::new(client, config, Environment::system());
-    let keys = trust::load(&context.client, &context.config.namespace).await?;
-    context.set_trust(keys.context("the operator has not made its keys yet; try again in a moment")?)?;
-    let (namespace, name) = options::names(options.tenant.as_deref().unwrap_or_default())?;
-    let tenants: Api<Tenant> = Api::namespaced(context.client.clone(), namespace);
-    let Some(tenant) = tenants.get_opt(name).await? else {
-        bail!("Tenant {namespace}/{name} does not exist; `kubectl get tenants.roostdb.dev -A` lists them");
-    };
-    let status = tenant.status.unwrap_or_default();
-    let Some(location) = status.location else { bail!("Tenant {namespace}/{name} has no data yet") };
-    if location.class_name != class.name_any() {
-        bail!("Tenant {namespace}/{name} is of TenantClass {}; name that one", location.class_name);
-    }
-    let store = context.buckets.tenant(&location).await?;
-    let branch = BranchName::new(&options.branch)?;
-    let encryption_key = status.encryption_key;
-    let check = Check { context, class, location, store, branch, encryption_key };
-    let report = check.run().await?;
-    let checked = Checked {
-        namespace: namespace.to_owned(),
-        tenant: name.to_owned(),
-        branch: options.branch.clone(),
-        clean: report.is_clean(),
-        report,
-    };
-    match options.output {
-        Output::Text => print!("{}", text(&checked)),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&checked)?),
-    }
-    Ok(checked.clean)
-}
 
 /// Lets go of what a check that was left behind keeps. A failure is only logged: the next check of the branch repeats it.
 pub async fn release(context: &Context, pod: &PodView) {
@@ -108,19 +49,28 @@ pub async fn release(context: &Context, pod: &PodView) {
     }
 }
 
-/// One check.
-struct Check<'a> {
-    context: Arc<Context>,
-    class: &'a TenantClass,
-    location: StorageLocation,
-    store: TenantStore,
-    branch: BranchName,
+/// One check, of a branch of a tenant.
+pub struct Check<'a> {
+    /// Operator whose pods and keys it uses.
+    pub context: Arc<Context>,
+    /// Class of the tenant.
+    pub class: &'a TenantClass,
+    /// Location of the tenant's data.
+    pub location: StorageLocation,
+    /// The tenant's data.
+    pub store: TenantStore,
+    /// The branch.
+    pub branch: BranchName,
     /// Name of the key that wraps the tenant's data key, by its status.
-    encryption_key: Option<String>,
+    pub encryption_key: Option<String>,
 }
 
 impl Check<'_> {
-    async fn run(&self) -> anyhow::Result<ReplayReport> {
+    /// Starts the pod, and waits for its report.
+    ///
+    /// # Errors
+    /// When the branch cannot be pinned, or the pod gives no report.
+    pub async fn run(&self) -> anyhow::Result<ReplayReport> {
         let branch = TenantBranch::at(&self.location, self.branch.as_str());
         let of = PodOf { branch, task: PodTask::CheckReplay };
         let (context, name) = (&self.context, of.name());
@@ -203,36 +153,11 @@ impl Check<'_> {
 /// The result that a pod left in its last words.
 fn result(pod: &PodView, exit: &Exit) -> anyhow::Result<ReplayReport> {
     let Some(ending) = pod.ending() else { bail!("pod {} ended without last words: {exit}", pod.name) };
-    match (&ending.snapshot, &ending.problem) {
-        (Some(report), None) => Ok(serde_json::from_value(report.clone())?),
+    match (&ending.report, &ending.problem) {
+        (Some(Report::Replay(report)), None) => Ok((**report).clone()),
         (_, Some(problem)) => bail!("{problem}"),
-        (None, None) => bail!("pod {} ended without a result: {exit}", pod.name),
+        (_, None) => bail!("pod {} ended without a result: {exit}", pod.name),
     }
-}
-
-/// The report for people, with the object that they may write.
-fn text(checked: &Checked) -> String {
-    let Checked { namespace, tenant, branch, report, .. } = checked;
-    let ReplayReport { commits, replayed, opens, engine_version, .. } = report;
-    let Some(fails) = &report.fails else {
-        let time = &report.end.time;
-        return format!(
-            "{namespace}/{tenant} {branch}: all of it opens, {commits} commits of WAL, the last of {time}\n"
-        );
-    };
-    let (opens, fails) = (&opens.time, &fails.time);
-    let why = report.error.as_deref().unwrap_or_default();
-    let from = if branch == MAIN_BRANCH { String::new() } else { format!("branchName: {branch}, ") };
-    format!(
-        "{namespace}/{tenant} {branch}: {replayed} of {commits} commits of WAL open (DuckDB {engine_version})\n\
-         opens: {opens}\n\
-         fails: {fails}: {why}\n\
-         Nothing was changed. This serves all until the last commit that opens:\n\n\
-         apiVersion: roostdb.dev/v1alpha1\n\
-         kind: Branch\n\
-         metadata: {{name: {tenant}-replayed, namespace: {namespace}}}\n\
-         spec: {{tenantName: {tenant}, branchName: replayed, from: {{{from}time: \"{opens}\"}}}}\n"
-    )
 }
 
 #[cfg(test)]
@@ -243,67 +168,46 @@ mod tests {
         Position,
         identity::{BranchName, Lineage, ObjectId},
         problem::Problem,
-        replay_report::CheckedCommit,
+        report::CheckedCommit,
         status::{Ending, RuntimeState},
     };
 
-    fn commit(second: u32) -> CheckedCommit {
+    fn report() -> ReplayReport {
         let position = Position {
             branch: BranchName::main(),
             lineage: Lineage::from_bytes([1; 16]),
             epoch: 1,
             manifest: 1,
             id: ObjectId::from_bytes([2; 16]),
-            sequence: second.into(),
+            sequence: 5,
             offset: 0,
             stream_epoch: Some(1),
         };
-        CheckedCommit { time: format!("2026-11-20T10:00:0{second}Z"), position }
-    }
-
-    fn checked(branch: &str, fails: bool) -> Checked {
-        let report = ReplayReport {
+        let commit = CheckedCommit { time: "2026-11-20T10:00:05Z".into(), position };
+        let (opens, end) = (commit.clone(), commit);
+        ReplayReport {
             engine_version: "1.5.6".into(),
             commits: 5,
-            replayed: if fails { 3 } else { 5 },
-            opens: commit(if fails { 3 } else { 5 }),
-            fails: fails.then(|| commit(4)),
-            error: fails.then(|| "no such table".into()),
-            end: commit(5),
-        };
-        let (namespace, tenant) = ("shop".into(), "acme".into());
-        Checked { namespace, tenant, branch: branch.into(), clean: report.is_clean(), report }
-    }
-
-    #[test]
-    fn a_person_reads_what_opens_and_what_to_write() {
-        insta::assert_snapshot!(text(&checked("main", true)), @r#"
-        shop/acme main: 3 of 5 commits of WAL open (DuckDB 1.5.6)
-        opens: 2026-11-20T10:00:03Z
-        fails: 2026-11-20T10:00:04Z: no such table
-        Nothing was changed. This serves all until the last commit that opens:
-
-        apiVersion: roostdb.dev/v1alpha1
-        kind: Branch
-        metadata: {name: acme-replayed, namespace: shop}
-        spec: {tenantName: acme, branchName: replayed, from: {time: "2026-11-20T10:00:03Z"}}
-        "#);
-        assert!(text(&checked("dev", true)).contains("from: {branchName: dev, time: "));
-        insta::assert_snapshot!(text(&checked("main", false)), @"shop/acme main: all of it opens, 5 commits of WAL, the last of 2026-11-20T10:00:05Z");
+            replayed: 5,
+            opens,
+            fails: None,
+            error: None,
+            end,
+        }
     }
 
     #[test]
     fn only_a_report_is_a_result() {
-        let ended = |snapshot, problem| {
+        let ended = |report, problem| {
             let state = RuntimeState::Sealed;
             let (position, database_size, last_active) = (None, None, None);
-            let ending = Ending { state, position, database_size, last_active, problem, snapshot };
+            let ending = Ending { state, position, database_size, last_active, problem, report };
             let exit = samples::exit("Completed", 0);
             let finished = Stage::Finished { ending: Some(Box::new(ending)), exit: exit.clone() };
             result(&PodView { stage: finished, ..samples::pod() }, &exit)
         };
-        let report = checked("main", true).report;
-        assert_eq!(ended(Some(serde_json::to_value(&report).unwrap()), None).unwrap(), report);
+        let report = report();
+        assert_eq!(ended(Some(Report::Replay(Box::new(report.clone()))), None).unwrap(), report);
         let away = Problem::new(ErrorCode::StorageUnreachable, "away");
         assert!(ended(None, Some(away)).unwrap_err().to_string().contains("away"));
         assert!(ended(None, None).is_err());
