@@ -4,6 +4,7 @@ mod act;
 mod observe;
 mod plan;
 mod report;
+mod taken;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

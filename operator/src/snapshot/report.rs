@@ -4,9 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use roost_crds::{Reason, SnapshotState, SnapshotStatus, conditions::Serves};
 
 use super::{
-    act::{Acted, Taken},
+    act::Acted,
     observe::{Observed, Source},
     plan::MAX_ATTEMPTS,
+    taken::Taken,
 };
 use crate::{reasons::Fault, reconcile::expiry};
 
@@ -115,8 +116,8 @@ mod tests {
     use super::super::plan::{Action, plan};
     use super::{
         super::{
-            act::Summary,
             plan::tests::{observed, worker},
+            taken::Summary,
         },
         *,
     };
