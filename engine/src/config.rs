@@ -24,8 +24,8 @@ pub(crate) const ROLLBACK_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
 /// Time for which readers of an older state may block checkpoints (over several tries) before they are interrupted.
 pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(45);
-/// Default of [`EngineConfig::index_patience`]: as long as a held commit's publish waits.
-pub(crate) const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+/// Default of [`EngineConfig::alone_patience`]: as long as a held commit's publish waits.
+pub(crate) const ALONE_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two times that readers of an older state are told to stop: each takes a thread for a session that is idle.
 pub(crate) const STOP_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause between two tries of a blocked checkpoint.
@@ -67,9 +67,9 @@ pub struct EngineConfig {
     pub export_directory: Option<PathBuf>,
     /// Sessions at once; more are refused as busy.
     pub max_sessions: usize,
-    /// Time for which the making of an index waits for other writers, and then for readers of an older state, before they
-    /// are interrupted.
-    pub index_patience: Duration,
+    /// Time for which the making of an index, or the change of a type, waits for other writers, and then for readers of an
+    /// older state, before they are interrupted.
+    pub alone_patience: Duration,
 }
 
 impl EngineConfig {
@@ -89,7 +89,7 @@ impl EngineConfig {
             read_only: false,
             export_directory: None,
             max_sessions: 64,
-            index_patience: INDEX_PATIENCE,
+            alone_patience: ALONE_PATIENCE,
         }
     }
 }

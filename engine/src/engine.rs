@@ -69,7 +69,7 @@ impl Engine {
         let opened = opening::open(&config, vfs, walls)?;
         let own = ConnectionThread::start("engine-own", opened.own, crate::config::OWN_QUEUE)?;
         let shared =
-            Instance::new(opened.instance, opened.guard, (config.database_name, config.index_patience));
+            Instance::new(opened.instance, opened.guard, (config.database_name, config.alone_patience));
         Ok(Self {
             shared: Arc::new(shared),
             own: Arc::new(own),

@@ -29,7 +29,7 @@ struct SessionState {
     role: Role,
     phase: Phase,
     transaction: Option<TransactionAction>,
-    indexes_rows: bool,
+    runs_alone: bool,
 }
 
 /// Judges plans of known sessions; refuses those of unknown connections.
@@ -67,7 +67,7 @@ impl SessionGuard {
 
     /// Takes a session in; until [`Self::leave`] its plans are judged by this role.
     pub fn enter(&self, context: ContextId, role: Role) {
-        let state = SessionState { role, phase: Phase::Preparing, transaction: None, indexes_rows: false };
+        let state = SessionState { role, phase: Phase::Preparing, transaction: None, runs_alone: false };
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(context, state);
     }
 
@@ -78,7 +78,7 @@ impl SessionGuard {
     /// Says that a statement is about to be prepared.
     pub fn preparing(&self, context: ContextId) {
         self.change(context, |state| {
-            (state.phase, state.transaction, state.indexes_rows) = (Phase::Preparing, None, false);
+            (state.phase, state.transaction, state.runs_alone) = (Phase::Preparing, None, false);
         });
     }
 
@@ -87,9 +87,9 @@ impl SessionGuard {
         self.change(context, |state| state.phase = Phase::Executing { gate_held });
     }
 
-    /// Whether the statement prepared last makes an index over rows that others see.
-    pub fn indexes_rows(&self, context: ContextId) -> bool {
-        self.change(context, |state| state.indexes_rows).unwrap_or_default()
+    /// Whether the statement prepared last makes an index over rows that others see, or changes a type of theirs.
+    pub fn runs_alone(&self, context: ContextId) -> bool {
+        self.change(context, |state| state.runs_alone).unwrap_or_default()
     }
 
     /// Tells what the statement prepared last does to the transaction; none unless it is BEGIN, COMMIT or ROLLBACK.
@@ -133,7 +133,7 @@ impl PlanGuard for SessionGuard {
                 code: CHANGED_WHILE_PREPARED,
             });
         }
-        state.indexes_rows |= !plan.indexes_of_rows.is_empty();
+        state.runs_alone |= !plan.over_all_rows.is_empty();
         for operator in &plan.operators {
             if let OperatorDetail::Transaction(action) = operator.detail {
                 state.transaction = Some(action);

@@ -30,9 +30,9 @@ pub(crate) struct Instance {
     pub failed: AtomicBool,
     /// When a transaction that wrote was last known to be committed.
     last_write: Mutex<Option<Instant>>,
-    index_patience: Duration,
-    /// When an index over existing rows was last made, or begun to be.
-    last_index: Mutex<Option<Instant>>,
+    alone_patience: Duration,
+    /// When a statement that runs alone was last executed, or begun to be.
+    last_alone: Mutex<Option<Instant>>,
     pub sessions: Arc<Sessions>,
     pub spares: Spares,
 }
@@ -42,7 +42,7 @@ impl Instance {
     pub fn new(
         connections: Database,
         guard: Arc<SessionGuard>,
-        (database, index_patience): (String, Duration),
+        (database, alone_patience): (String, Duration),
     ) -> Self {
         Self {
             connections,
@@ -54,8 +54,8 @@ impl Instance {
             blocked_since: Mutex::default(),
             failed: AtomicBool::new(false),
             last_write: Mutex::default(),
-            index_patience,
-            last_index: Mutex::default(),
+            alone_patience,
+            last_alone: Mutex::default(),
             sessions: Arc::default(),
             spares: Spares::default(),
         }
@@ -106,14 +106,14 @@ impl Instance {
         *self.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// An index over existing rows is made, or its making has failed. The gate is still closed to others.
-    pub fn indexed(&self) {
-        *self.last_index.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// A statement that runs alone was executed, or has failed. The gate is still closed to others.
+    pub fn ran_alone(&self) {
+        *self.last_alone.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a transaction began after the last index was made.
-    pub fn sees_indexes(&self, own: &Control) -> bool {
-        let last = *self.last_index.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether a transaction began after the last statement that ran alone.
+    pub fn sees_what_ran_alone(&self, own: &Control) -> bool {
+        let last = *self.last_alone.lock().unwrap_or_else(PoisonError::into_inner);
         !last.is_some_and(|moment| own.sees_state_before(moment))
     }
 
@@ -124,11 +124,12 @@ impl Instance {
         control: &Control,
         running: &Running,
     ) -> Result<Option<GateClosure>, QueryError> {
-        let closed = unless_stopped(control, running, self.gate.close_beside(hold, self.index_patience))?;
+        let closed = unless_stopped(control, running, self.gate.close_beside(hold, self.alone_patience))?;
         closed.map_err(|error| match error {
             GateError::Sealed => sealed(),
             GateError::HoldersStuck { .. } => {
-                let message = "Other transactions that write did not end in time, and an index is made by who writes alone";
+                let message =
+                    "Other transactions that write did not end in time, and this statement runs alone";
                 QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again")
             }
         })
@@ -141,18 +142,18 @@ impl Instance {
             return Ok(());
         };
         if own.sees_state_before(moment) {
-            let message = "Something was written since this transaction began, so it cannot make an index";
-            let hint = "Run it again, and make the index in a transaction of its own, or first in this one";
+            let message = "Something was written since this transaction began, so it can neither make an index nor change a type";
+            let hint = "Run it again, and do that in a transaction of its own, or first in this one";
             return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint(hint));
         }
-        let patience = self.index_patience;
+        let patience = self.alone_patience;
         unless_stopped(own, running, async {
             let begun = Instant::now();
             let mut stop_at = begun + patience;
             while self.sessions.any_older_than(moment, own) {
                 if begun.elapsed() >= patience + ROLLBACK_GRACE {
                     let message =
-                        "Readers of an older state are active, and an index cannot be made beside them";
+                        "Readers of an older state are active, and this statement cannot run beside them";
                     return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
                 }
                 if Instant::now() >= stop_at {

@@ -11,11 +11,11 @@ const TABLES: &str = "CREATE TABLE t (k BIGINT, v INT); INSERT INTO t VALUES (1,
                       INSERT INTO u VALUES (1)";
 
 fn patient(config: &mut EngineConfig) {
-    config.index_patience = Duration::from_hours(1);
+    config.alone_patience = Duration::from_hours(1);
 }
 
 fn impatient(config: &mut EngineConfig) {
-    config.index_patience = SHORT;
+    config.alone_patience = SHORT;
 }
 
 fn open(engine: &Engine) -> Session {

@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     garbage::GarbageReconciler,
     pod_lifecycle::PodReconciler,
-    reasons::Troubles,
+    reasons::BadEndsByBranch,
     reconcile::{Elected, Index, Queues, ReconcileError, drive, watch_all},
     snapshot::SnapshotReconciler,
     tenant::TenantReconciler,
@@ -111,7 +111,7 @@ async fn run_term(context: Arc<Context>, end: CancellationToken) {
     let elected = Arc::new(Elected {
         index: Arc::new(Index::default()),
         queues: Queues::default(),
-        troubles: Troubles::default(),
+        bad_ends: BadEndsByBranch::default(),
         known_manifests: KnownManifests::default(),
         context: Arc::clone(&context),
     });

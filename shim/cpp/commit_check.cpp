@@ -11,6 +11,7 @@
 
 #include "duckdb/catalog/catalog_entry.hpp"
 #include "duckdb/catalog/catalog_entry/dependency/dependency_entry.hpp"
+#include "duckdb/catalog/catalog_entry/duck_table_entry.hpp"
 #include "duckdb/catalog/catalog_set.hpp"
 #include "duckdb/catalog/dependency_manager.hpp"
 #include "duckdb/catalog/duck_catalog.hpp"
@@ -19,6 +20,8 @@
 #include "duckdb/storage/data_table.hpp"
 #include "duckdb/transaction/delete_info.hpp"
 #include "duckdb/transaction/duck_transaction_manager.hpp"
+#include "duckdb/transaction/local_storage.hpp"
+#include "duckdb/transaction/meta_transaction.hpp"
 #include "duckdb/transaction/update_info.hpp"
 
 using namespace duckdb;
@@ -102,9 +105,17 @@ void CheckDrop(DuckTransaction &transaction, CatalogEntry &dropped) {
 	((*catalog.GetDependencyManager()).*Revealed(roost::CommitOfDrop()))(committed, transaction.start_time, dropped);
 }
 
+void CheckAltered(DuckTableEntry &former, DuckTableEntry &present) {
+	if (!RefersToSameObject(former.GetStorage(), present.GetStorage()) && former.GetStorage().IsMainTable()) {
+		throw TransactionException("Table \"%s\" was altered, and another transaction has taken that back", former.name);
+	}
+}
+
 void CheckEntry(DuckTransaction &transaction, CatalogEntry &former) {
 	auto &present = former.Parent();
-	if (present.type == CatalogType::DEPENDENCY_ENTRY) {
+	if (former.type == CatalogType::TABLE_ENTRY && present.type == CatalogType::TABLE_ENTRY) {
+		CheckAltered(former.Cast<DuckTableEntry>(), present.Cast<DuckTableEntry>());
+	} else if (present.type == CatalogType::DEPENDENCY_ENTRY) {
 		if (present.Cast<DependencyEntry>().Side() == DependencyEntryType::SUBJECT) {
 			CheckNeeded(transaction, present);
 		}
@@ -121,6 +132,12 @@ void CheckTable(const AlteredTables &altered, DataTable &table) {
 }
 
 void CheckCommit(DuckTransaction &transaction, const AlteredTables &altered) {
+	for (auto table : altered.tables) {
+		if (transaction.GetLocalStorage().Find(*table)) {
+			throw TransactionException("Rows were inserted into table \"%s\", and another transaction is altering it",
+			                           table->GetTableName());
+		}
+	}
 	optional_ptr<DataTable> last;
 	ForEachChange(transaction, [&](UndoFlags kind, data_ptr_t content) {
 		if (kind == UndoFlags::CATALOG_ENTRY) {
@@ -130,6 +147,20 @@ void CheckCommit(DuckTransaction &transaction, const AlteredTables &altered) {
 		if (table && table != last) {
 			CheckTable(altered, *table);
 			last = table;
+		}
+	});
+}
+
+// Lets go of rows that the transaction has inserted into tables that it has dropped since with what they depended on: DuckDB
+// would try to commit them.
+void DropRowsOfDropped(DuckTransaction &transaction) {
+	ForEachChange(transaction, [&](UndoFlags kind, data_ptr_t content) {
+		if (kind != UndoFlags::CATALOG_ENTRY) {
+			return;
+		}
+		auto &former = *Load<CatalogEntry *>(content);
+		if (former.type == CatalogType::TABLE_ENTRY && former.Parent().type == CatalogType::DELETED_ENTRY) {
+			transaction.GetLocalStorage().DropTable(former.Cast<DuckTableEntry>().GetStorage());
 		}
 	});
 }
@@ -170,6 +201,19 @@ bool HasChangedRows(DuckTransaction &transaction, const DataTable &table) {
 	ForEachChange(transaction,
 	              [&](UndoFlags kind, data_ptr_t content) { changed |= TableOf(kind, content).get() == &table; });
 	return changed;
+}
+
+void ConnectionState::BeforeTransactionEnds(ClientContext &context, const PreparedStatementData &prepared) {
+	if (prepared.statement_type != StatementType::TRANSACTION_STATEMENT || !context.transaction.HasActiveTransaction()) {
+		return;
+	}
+	auto &transaction = MetaTransaction::Get(context);
+	for (auto &database : transaction.OpenedTransactions()) {
+		auto opened = transaction.TryGetTransaction(database);
+		if (opened && opened->IsDuckTransaction()) {
+			DropRowsOfDropped(opened->Cast<DuckTransaction>());
+		}
+	}
 }
 
 unique_ptr<TransactionManager> MakeTransactionManager(AttachedDatabase &database, shared_ptr<GuardInfo> guard) {

@@ -16,7 +16,7 @@ struct GuardInfo;
 // table does not begin to be altered while one is.
 struct AlteredTables {
 	std::mutex lock;
-	std::unordered_set<const duckdb::DataTable *> tables;
+	std::unordered_set<duckdb::DataTable *> tables;
 };
 
 // Whether the transaction has deleted or updated rows of the table that are not its own insertions.

@@ -1,8 +1,10 @@
-// Keeps an index from being made beside a transaction that is older than something that was written.
+// Keeps an index from being made, and a type from being changed, beside a transaction that is older than something that was
+// written.
 //
 // DuckDB keeps the rows that were deleted, for such a transaction, in a second index beside each index of their table. When it
 // has ended they are taken out of all indexes that the table has by then, also of one that was made after they were deleted
-// and never had them; that kills the engine.
+// and never had them; that kills the engine. A type is changed from the rows that the oldest transaction sees
+// (RowGroup::AlterType): what was committed since would be lost.
 #include "shim.hpp"
 
 #include "duckdb/main/attached_database.hpp"
@@ -36,12 +38,12 @@ void ConnectionState::NoteWrite(MetaTransaction &transaction) {
 }
 
 void ConnectionState::CheckOlderTransactions() {
-	if (!indexes) {
+	if (!alone_in) {
 		return;
 	}
-	if (DuckTransactionManager::Get(*indexes).LowestActiveStart() < guard->last_write) {
-		throw TransactionException(
-		    "An index cannot be made while a transaction is open that is older than something that was written");
+	if (DuckTransactionManager::Get(*alone_in).LowestActiveStart() < guard->last_write) {
+		throw TransactionException("An index cannot be made, and a type not be changed, while a transaction is open that is "
+		                           "older than something that was written");
 	}
 }
 

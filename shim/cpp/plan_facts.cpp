@@ -63,7 +63,7 @@ enum Tag : uint8_t {
 	RENAMED_BESIDE_FOREIGN_KEY = 16,
 	REPLACED_BESIDE_FOREIGN_KEY = 17,
 	INDEX_PART = 18,
-	INDEX_OF_ROWS = 19,
+	OVER_ALL_ROWS = 19,
 	// Operators: field 0 is the operator's kind.
 	PLAIN = 20,
 	SCAN = 21,
@@ -127,7 +127,9 @@ private:
 	void RecordCreate(const CreateInfo &info, const string &kind, optional_ptr<SchemaCatalogEntry> schema);
 	void RecordCreateTable(BoundCreateTableInfo &info, SchemaCatalogEntry &schema, const string &kind);
 	void RecordAlter(AlterInfo &info, const string &kind);
-	void RecordIndexOfRows(TableCatalogEntry &table, const string &name);
+	void RecordAlteredTable(TableCatalogEntry &table, AlterTableInfo &info);
+	void RecordIndex(TableCatalogEntry &table, const string &name);
+	void RecordOverAllRows(TableCatalogEntry &table);
 	void RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry> entry);
 	void RecordAttach(const AttachInfo &info, const string &kind);
 	void RecordTransaction(const TransactionInfo &info, const string &kind);
@@ -492,8 +494,8 @@ void Walker::RecordRename(const RenameTableInfo &info, optional_ptr<CatalogEntry
 	}
 }
 
-// An index over rows that others see. A table that the transaction has made itself has none, before it is committed.
-void Walker::RecordIndexOfRows(TableCatalogEntry &table, const string &name) {
+// An index over rows that others see.
+void Walker::RecordIndex(TableCatalogEntry &table, const string &name) {
 	EntryLookupInfo wanted(CatalogType::INDEX_ENTRY, name);
 	if (table.ParentSchema().LookupEntry(table.catalog.GetCatalogTransaction(context), wanted)) {
 		// It is there already, and nothing is made.
@@ -505,14 +507,41 @@ void Walker::RecordIndexOfRows(TableCatalogEntry &table, const string &name) {
 			throw TransactionException("An index \"%s\" is being dropped or made: end that transaction first", name);
 		}
 	}
+	RecordOverAllRows(table);
+}
+
+// A statement that reads all rows of a table, as the oldest transaction sees them. A table that the transaction has made
+// itself has none, before it is committed.
+void Walker::RecordOverAllRows(TableCatalogEntry &table) {
 	bool own = table.timestamp >= TRANSACTION_ID_START && table.GetStorage().GetTotalRows() == 0;
 	if (table.temporary || own) {
 		return;
 	}
 	if (auto state = roost::ConnectionState::Get(context)) {
-		state->indexes = &table.ParentCatalog().GetAttached();
+		state->alone_in = &table.ParentCatalog().GetAttached();
 	}
-	Record(INDEX_OF_ROWS, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
+	Record(OVER_ALL_ROWS, {table.ParentCatalog().GetName(), table.ParentSchema().name, table.name});
+}
+
+void Walker::RecordAlteredTable(TableCatalogEntry &table, AlterTableInfo &info) {
+	if (!table.temporary) {
+		CheckIndexesSeen(context, table);
+	}
+	if (auto path = roost::FieldPath(info)) {
+		// DuckDB looks for the column once more when it commits, and then by these very letters. One that is not there it takes
+		// for an error of its own, after which nobody may use the database.
+		auto &column = path->front();
+		if (!table.ColumnExists(column)) {
+			throw BinderException("Table \"%s\" does not have a column with name \"%s\"", table.name, column);
+		}
+		column = table.GetColumn(column).Name();
+	}
+	if (roost::ReplacesStorage(table, info)) {
+		NoteAltered(context, table);
+	}
+	if (roost::RewritesRows(info)) {
+		RecordOverAllRows(table);
+	}
 }
 
 void Walker::RecordAlter(AlterInfo &info, const string &kind) {
@@ -521,12 +550,9 @@ void Walker::RecordAlter(AlterInfo &info, const string &kind) {
 		return;
 	}
 	auto altered = FindRelation(context, info.catalog, info.schema, info.name);
-	if (altered && altered->type == CatalogType::TABLE_ENTRY && !altered->temporary) {
-		CheckIndexesSeen(context, altered->Cast<TableCatalogEntry>());
-	}
 	auto &table = static_cast<AlterTableInfo &>(info);
-	if (altered && altered->type == CatalogType::TABLE_ENTRY && roost::ReplacesStorage(table.alter_table_type)) {
-		NoteAltered(context, altered->Cast<TableCatalogEntry>());
+	if (altered && altered->type == CatalogType::TABLE_ENTRY) {
+		RecordAlteredTable(altered->Cast<TableCatalogEntry>(), table);
 	}
 	switch (table.alter_table_type) {
 	case AlterTableType::RENAME_TABLE:
@@ -632,7 +658,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 	case LogicalOperatorType::LOGICAL_CREATE_INDEX: {
 		auto &create = op.Cast<LogicalCreateIndex>();
 		RecordCreate(*create.info, kind, &create.table.ParentSchema());
-		RecordIndexOfRows(create.table, create.info->Cast<CreateIndexInfo>().index_name);
+		RecordIndex(create.table, create.info->Cast<CreateIndexInfo>().index_name);
 		// ADD PRIMARY KEY is an index, too.
 		if (create.alter_table_info) {
 			NoteAltered(context, create.table);
@@ -773,7 +799,7 @@ void JudgePlan(PlannerExtensionInput &input, BoundStatement &statement) {
 	Case judged(input.context, guard, 1);
 	if (auto state = roost::ConnectionState::Get(input.context)) {
 		state->renames = false;
-		state->indexes = nullptr;
+		state->alone_in = nullptr;
 		state->alters.reset();
 	}
 	Walker walker(input.context, guard, judged.Facts());

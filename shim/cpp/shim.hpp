@@ -1,5 +1,6 @@
 // What the C++ files share: the objects behind roost.h, and the way from exceptions to failures and back.
 #pragma once
+#include "alteration.hpp"
 #include "commit_check.hpp"
 #include "roost.h"
 
@@ -7,7 +8,6 @@
 #include "duckdb/common/error_data.hpp"
 #include "duckdb/main/client_context_state.hpp"
 #include "duckdb/main/prepared_statement_data.hpp"
-#include "duckdb/parser/parsed_data/alter_table_info.hpp"
 #include "duckdb/planner/planner_extension.hpp"
 
 struct roost_failure {
@@ -68,26 +68,6 @@ struct GuardInfo : public duckdb::PlannerExtensionInfo {
 	AlteredTables altered;
 };
 
-// Whether an ALTER of this kind makes a new storage for its table.
-bool ReplacesStorage(duckdb::AlterTableType type);
-
-// An ALTER that replaces a table's storage, while it runs: until its end nobody commits changed rows of the former one.
-class Alteration {
-public:
-	// Throws if the transaction has changed rows of the table: DuckDB could not commit that any more.
-	Alteration(duckdb::ClientContext &context, AlteredTables &altered, duckdb::shared_ptr<duckdb::DataTable> table);
-	Alteration(const Alteration &) = delete;
-	~Alteration();
-
-	// Takes back what is left of an ALTER that failed.
-	void Failed();
-
-private:
-	AlteredTables &altered;
-	const duckdb::shared_ptr<duckdb::DataTable> table;
-	bool registered = false;
-};
-
 // Whether the statement alters something, or makes an index: what it may do depends on what others do meanwhile, so it is
 // judged whenever it is executed.
 bool Defines(const duckdb::PreparedStatementData &prepared);
@@ -115,8 +95,8 @@ public:
 	std::atomic<bool> executes {false};
 	//! Whether the statement that was bound last renames a table.
 	std::atomic<bool> renames {false};
-	//! The database in which the statement that was bound last makes an index over rows that others may have deleted.
-	std::atomic<duckdb::AttachedDatabase *> indexes {nullptr};
+	//! The database in which the statement that was bound last reads all rows of a table, to make an index or change a type.
+	std::atomic<duckdb::AttachedDatabase *> alone_in {nullptr};
 	//! The table whose storage the statement that was bound last replaces.
 	duckdb::shared_ptr<duckdb::DataTable> alters;
 
@@ -129,10 +109,11 @@ public:
 		planned = false;
 		executes = false;
 	}
-	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &context, duckdb::PreparedStatementData &,
+	duckdb::RebindQueryInfo OnFinalizePrepare(duckdb::ClientContext &context, duckdb::PreparedStatementData &prepared,
 	                                          duckdb::PreparedStatementMode mode) override {
 		planned = true;
 		if (mode == duckdb::PreparedStatementMode::PREPARE_AND_EXECUTE || executes) {
+			BeforeTransactionEnds(context, prepared);
 			CheckOlderTransactions();
 			if (alters) {
 				alteration = duckdb::make_uniq<Alteration>(context, guard->altered, std::move(alters));
@@ -142,9 +123,10 @@ public:
 		return duckdb::RebindQueryInfo::DO_NOT_REBIND;
 	}
 	// What is executed as it was prepared is planned; what is bound again will be.
-	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &, duckdb::PreparedStatementCallbackInfo &info,
+	duckdb::RebindQueryInfo OnExecutePrepared(duckdb::ClientContext &context, duckdb::PreparedStatementCallbackInfo &info,
 	                                          duckdb::RebindQueryInfo rebind) override {
 		executes = true;
+		BeforeTransactionEnds(context, info.prepared_statement);
 		planned = rebind == duckdb::RebindQueryInfo::DO_NOT_REBIND && !Defines(info.prepared_statement);
 		return planned ? duckdb::RebindQueryInfo::DO_NOT_REBIND : duckdb::RebindQueryInfo::ATTEMPT_TO_REBIND;
 	}
@@ -179,6 +161,8 @@ private:
 	std::atomic<bool> rename_runs {false};
 	duckdb::unique_ptr<Alteration> alteration;
 
+	// commit_check.cpp
+	void BeforeTransactionEnds(duckdb::ClientContext &context, const duckdb::PreparedStatementData &prepared);
 	// older_transactions.cpp
 	void NoteWrite(duckdb::MetaTransaction &transaction);
 	void CheckOlderTransactions();

@@ -133,8 +133,9 @@ pub struct PlanFacts {
     pub macros_in_indexes: Vec<QualifiedName>,
     /// Parts of the expressions that a new index is over, outermost first; none for plain columns.
     pub index_parts: Vec<IndexPart>,
-    /// Tables that get an index while others may have deleted rows of them: all but those that the transaction has made.
-    pub indexes_of_rows: Vec<QualifiedName>,
+    /// Tables of which all rows are read, as the oldest transaction sees them, for an index or a column's new type: all but
+    /// those that the transaction has made.
+    pub over_all_rows: Vec<QualifiedName>,
     /// Types of users' own that the expressions of a new index cast to.
     pub types_in_indexes: Vec<QualifiedName>,
     /// Indexes whose expressions call something of a new macro's name.
@@ -170,7 +171,7 @@ impl PlanFacts {
             read_databases: Vec::new(),
             macros_in_indexes: Vec::new(),
             index_parts: Vec::new(),
-            indexes_of_rows: Vec::new(),
+            over_all_rows: Vec::new(),
             types_in_indexes: Vec::new(),
             indexes_over_macro: Vec::new(),
             temporaries_in_checks: Vec::new(),

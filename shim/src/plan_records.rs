@@ -42,7 +42,7 @@ fn apply(facts: &mut PlanFacts, tag: u8, fields: &[String]) -> Option<()> {
             name: text(1)?,
             types: fields.get(2..)?.to_vec(),
         }),
-        19 => facts.indexes_of_rows.push(name(fields, 0)?),
+        19 => facts.over_all_rows.push(name(fields, 0)?),
         20.. => {
             let detail = detail(tag, fields)?;
             if let OperatorDetail::Setting(change) = &detail {

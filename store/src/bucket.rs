@@ -16,7 +16,7 @@ use crate::mutation::{Mutation, broken};
 use crate::object::{Changed, Condition, ETag, Listed, MAX_LIST_PAGE, Object, ObjectError, ObjectStore};
 use crate::public_error::PublicError;
 use crate::step::stepped;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 /// Tries of one request before it is given up.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -56,18 +56,6 @@ impl PublicError for WriteError {
             Self::Undecided { .. } | Self::Other { .. } => ErrorCode::StorageUnreachable,
             Self::Refused(error) => error.code(),
             Self::Read(error) => error.code(),
-        }
-    }
-}
-
-impl WriteError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Undecided { .. } => Advice::GiveUp,
-            Self::Refused(error) => error.advice(),
-            Self::Read(error) => error.advice(),
-            Self::Other { .. } => Advice::Retry,
         }
     }
 }

@@ -29,7 +29,7 @@ pub mod stream;
 pub mod tenant;
 
 pub use branch::{
-    BranchStore, Hydrated, OpenedFile, OwnedBranch, Proof, ProveError, PublishError, Published,
+    BranchStore, Hydrated, OpenedFile, OwnedBranch, Proof, ProveError, PublishError, PublishRetry, Published,
     ReadablePosition, ShipError, TakeOverError,
 };
 pub use bucket::WriteError;
@@ -53,7 +53,7 @@ pub use pager::HydrateError;
 pub use position::{DatedPosition, Position};
 pub use progress::Progress;
 pub use public_error::PublicError;
-pub use roost_protocol::{grant::Takeover, problem::Advice};
+pub use roost_protocol::grant::Takeover;
 pub use snapshot_folder::{Claim, FolderError, SnapshotFolder};
 pub use tenant::{
     Adoption, BranchObject, BranchSource, CopySource, CreatedBranch, Creation, Initialized, Pinned,

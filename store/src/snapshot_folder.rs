@@ -15,7 +15,7 @@ use crate::identity::{InvalidName, MAX_NAME, Owner, PutId, TenantPath, check_lab
 use crate::keys::join_prefix;
 use crate::object::{Condition, MAX_LIST_PAGE, ObjectError, ObjectStore};
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 /// Largest `metadata.json`.
 pub const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
@@ -73,20 +73,6 @@ impl PublicError for FolderError {
             Self::Write(error) => error.code(),
             Self::SnapshotExists { .. } | Self::PartExists { .. } => ErrorCode::DataOwnedElsewhere,
             _ => ErrorCode::Internal,
-        }
-    }
-}
-
-impl FolderError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::SnapshotExists { .. } | Self::InvalidPart(_) | Self::InvalidName(_) => Advice::FixInput,
-            Self::PartExists { .. } => Advice::GiveUp,
-            Self::OwnerUnknown(_) => Advice::AskOperator,
-            Self::Local { .. } => Advice::Retry,
-            Self::Read(error) => error.advice(),
-            Self::Write(error) => error.advice(),
         }
     }
 }

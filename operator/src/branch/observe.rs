@@ -57,7 +57,7 @@ pub struct Observed {
     /// Its pod.
     pub serving: Serving,
     /// The fault of that pod lately.
-    pub trouble: Option<Fault>,
+    pub bad_end: Option<Fault>,
 }
 
 impl Observed {
@@ -131,7 +131,7 @@ pub async fn observe(elected: &Elected, branch: Branch) -> Result<Observed, Reco
     let pod = if made { context.pods.of_branch(&tenant_uid, &name).await? } else { None };
     Ok(Observed {
         serving: look(elected, &tenant_uid, &name, pod).await,
-        trouble: elected.troubles.get(&tenant_uid, &name).and_then(|trouble| trouble.fault()),
+        bad_end: elected.bad_ends.get(&tenant_uid, &name).and_then(|bad_end| bad_end.fault()),
         branch,
         owner,
         class,

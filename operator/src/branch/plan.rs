@@ -117,7 +117,7 @@ pub(super) mod tests {
             origin: Origin::Branch("main".into()),
             location: Some(roost_crds::StorageLocation::default()),
             serving: Serving::default(),
-            trouble: None,
+            bad_end: None,
         }
     }
 

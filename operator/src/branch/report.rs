@@ -67,7 +67,7 @@ fn obstacles<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a BranchSta
         acted: acted.fault.as_ref(),
         unmade,
         mode: observed.mode(),
-        trouble: observed.trouble.clone(),
+        bad_end: observed.bad_end.clone(),
         before: Before {
             conditions: &before.conditions,
             wake_failure: before.wake_failure.as_ref(),
@@ -121,7 +121,7 @@ mod tests {
                 ServingState::Serving,
             ),
             (
-                &|seen| seen.trouble = Some(Fault::new(Reason::ReplayFailed, "after 10:00")),
+                &|seen| seen.bad_end = Some(Fault::new(Reason::ReplayFailed, "after 10:00")),
                 true,
                 "ReplayFailed",
                 ServingState::Failed,

@@ -78,11 +78,11 @@ impl Reconcile for PodReconciler {
 impl PodReconciler {
     /// Counts a bad end of the branch's pods; a good one clears the count.
     fn remember(&self, pod: &PodView) {
-        let troubles = &self.0.troubles;
+        let bad_ends = &self.0.bad_ends;
         let TenantBranch { key, tenant_uid } = pod.purpose.branch();
         match bad_end(pod) {
-            None => troubles.clear(tenant_uid, &key.branch),
-            Some(problem) => troubles.add(tenant_uid, &key.branch, &pod.uid, problem),
+            None => bad_ends.clear(tenant_uid, &key.branch),
+            Some(problem) => bad_ends.add(tenant_uid, &key.branch, &pod.uid, problem),
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Obstacles<'a> {
     /// Whether it may run.
     pub mode: OperatingMode,
     /// The fault of its inputs, or of its pods lately.
-    pub trouble: Option<Fault>,
+    pub bad_end: Option<Fault>,
     /// Its status before.
     pub before: Before<'a>,
     /// Its pod.
@@ -74,7 +74,7 @@ impl Obstacles<'_> {
     fn failed(&self, now: Timestamp) -> Option<Fault> {
         let (state, failure) = (self.serving.state(), self.before.wake_failure);
         let kept = || self.kept();
-        self.trouble
+        self.bad_end
             .clone()
             .or_else(kept)
             .or_else(|| wake_failure::standing(failure, state, self.generation, now))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roost_store::reachability::KnownManifests;
 
 use super::{index::Index, queue::Queues};
-use crate::{context::Context, reasons::Troubles};
+use crate::{context::Context, reasons::BadEndsByBranch};
 
 /// Lives as long as this replica is elected.
 pub struct Elected {
@@ -16,7 +16,7 @@ pub struct Elected {
     /// Keys of what is to be looked at.
     pub queues: Queues,
     /// Bad ends of pods lately.
-    pub troubles: Troubles,
+    pub bad_ends: BadEndsByBranch,
     /// Manifests that collections have read of tenants' pasts.
     pub known_manifests: KnownManifests,
 }

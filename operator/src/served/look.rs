@@ -15,7 +15,7 @@ pub async fn look(elected: &Elected, tenant_uid: &str, branch: &str, pod: Option
     let runtime = if running { calls::order(&elected.context, &pod, Order::Report).await.ok() } else { None };
     let serving = Serving { pod: Some(pod), runtime };
     if serving.is_said() {
-        elected.troubles.clear(tenant_uid, branch);
+        elected.bad_ends.clear(tenant_uid, branch);
     }
     serving
 }

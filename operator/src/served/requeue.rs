@@ -17,7 +17,7 @@ const MOVING_LOOK: Duration = Duration::from_secs(2);
 /// Pause between looks for inputs that nobody watches (a ConfigMap, the right to read it): somebody has just been told
 /// the command that provides them.
 const INPUTS_LOOK: Duration = Duration::from_secs(15);
-/// Pause between looks at a pod that cannot publish, and at a tenant that found no place: both troubles end by
+/// Pause between looks at a pod that cannot publish, and at a tenant that found no place: both bad_ends end by
 /// themselves.
 const PASSING_LOOK: Duration = Duration::from_secs(15);
 /// Pause between looks at what a person must fix.

@@ -64,7 +64,7 @@ pub struct Observed {
     /// Its main branch's pod.
     pub serving: Serving,
     /// The fault of that pod lately.
-    pub trouble: Option<Fault>,
+    pub bad_end: Option<Fault>,
     /// Its latest snapshots.
     pub snapshots: Vec<SnapshotSummary>,
 }
@@ -118,7 +118,7 @@ pub async fn observe(elected: &Elected, tenant: Tenant) -> Result<Observed, Reco
         script: None,
         pods,
         serving,
-        trouble: elected.troubles.get(&uid, MAIN_BRANCH).and_then(|trouble| trouble.fault()),
+        bad_end: elected.bad_ends.get(&uid, MAIN_BRANCH).and_then(|bad_end| bad_end.fault()),
         snapshots: elected.index.latest_snapshots(&key, LATEST),
         tenant,
     };

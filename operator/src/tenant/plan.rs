@@ -160,7 +160,7 @@ pub(super) mod tests {
             script: None,
             pods: Vec::new(),
             serving: Serving::default(),
-            trouble: None,
+            bad_end: None,
             snapshots: Vec::new(),
         }
     }

@@ -73,7 +73,7 @@ fn obstacles<'a>(observed: &'a Observed, acted: &'a Acted, before: &'a TenantSta
         acted: acted.fault.as_ref(),
         unmade,
         mode: observed.tenant.spec.operating_mode(),
-        trouble: script.or_else(|| observed.trouble.clone()),
+        bad_end: script.or_else(|| observed.bad_end.clone()),
         before: Before {
             conditions: &before.conditions,
             wake_failure: before.wake_failure.as_ref(),
@@ -134,7 +134,7 @@ mod tests {
             (
                 with(&|seen, _| {
                     fails(seen, "WakeFailed");
-                    seen.trouble = Some(Fault::new(Reason::CrashLooping, "killed"));
+                    seen.bad_end = Some(Fault::new(Reason::CrashLooping, "killed"));
                 }),
                 ("CrashLooping", "00", ServingState::Failed),
             ),
@@ -163,12 +163,12 @@ mod tests {
                 ("DataOwnedElsewhere", "00", ServingState::Failed),
             ),
             (
-                with(&|seen, _| seen.trouble = Some(Fault::new(Reason::CrashLooping, "killed"))),
+                with(&|seen, _| seen.bad_end = Some(Fault::new(Reason::CrashLooping, "killed"))),
                 ("CrashLooping", "00", ServingState::Failed),
             ),
             (
                 with(&|seen, _| {
-                    seen.trouble = Some(Fault::new(Reason::CrashLooping, "killed"));
+                    seen.bad_end = Some(Fault::new(Reason::CrashLooping, "killed"));
                     served(seen);
                 }),
                 ("Serving", "11", ServingState::Serving),
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_failed_restore_sticks_until_the_spec_changes_or_it_serves() {
         let mut seen = observed(json!({}), json!({}), true);
-        seen.trouble = Some(Fault::new(Reason::RestoreFailed, "line 2"));
+        seen.bad_end = Some(Fault::new(Reason::RestoreFailed, "line 2"));
         let status = report(&seen, &Acted::default(), "gateway", &now());
-        seen.trouble = None;
+        seen.bad_end = None;
         seen.tenant.status = Some(status);
         assert_eq!(summary(&seen, &Acted::default()).0, "RestoreFailed");
         seen.tenant.metadata.generation = Some(4);
@@ -208,12 +208,12 @@ mod tests {
     #[test]
     fn a_wal_that_cannot_be_replayed_is_told_until_a_pod_serves() {
         let mut seen = observed(json!({}), json!({}), true);
-        seen.trouble = Some(Fault::new(Reason::ReplayFailed, "after 10:00"));
+        seen.bad_end = Some(Fault::new(Reason::ReplayFailed, "after 10:00"));
         let failed = ("ReplayFailed".to_owned(), "00".to_owned(), ServingState::Failed);
         assert_eq!(summary(&seen, &Acted::default()), failed);
         // Another replica is elected.
         seen.tenant.status = Some(report(&seen, &Acted::default(), "gateway", &now()));
-        seen.trouble = None;
+        seen.bad_end = None;
         assert_eq!(summary(&seen, &Acted::default()), failed);
         seen.serving = Serving { pod: Some(pod("main")), runtime: None };
         assert_eq!(summary(&seen, &Acted::default()).0, "Serving");

@@ -165,7 +165,7 @@ impl StoreModel {
     }
 
     /// Finds the garbage if these are the roots; none if something that is needed is missing.
-    fn doomed(
+    fn to_delete(
         &self,
         bucket: &Bucket,
         pins: &[Position],
@@ -214,8 +214,8 @@ impl StoreModel {
         match &state.collectors[i] {
             Collector::Idle => {
                 let first = !state.collectors[..i].contains(&Collector::Idle);
-                let doomed = || self.doomed(&state.bucket, &pins(&state.bucket), &heads(&state.bucket));
-                first && doomed().is_some_and(|doomed| !doomed.is_empty())
+                let to_delete = || self.to_delete(&state.bucket, &pins(&state.bucket), &heads(&state.bucket));
+                first && to_delete().is_some_and(|to_delete| !to_delete.is_empty())
             }
             Collector::Done(_) => false,
             _ => true,
@@ -227,38 +227,38 @@ impl StoreModel {
         let run = u8::try_from(i).unwrap_or(u8::MAX);
         let bucket = &mut state.bucket;
         let next = match std::mem::replace(&mut state.collectors[i], Collector::Idle) {
-            Collector::Idle => match self.doomed(bucket, &pins(bucket), &heads(bucket)) {
-                Some(doomed) => Collector::Looked(doomed, bucket.condemned.keys().copied().collect()),
+            Collector::Idle => match self.to_delete(bucket, &pins(bucket), &heads(bucket)) {
+                Some(to_delete) => Collector::Looked(to_delete, bucket.condemned.keys().copied().collect()),
                 None => Collector::Done(false),
             },
-            Collector::Looked(doomed, earlier) => {
-                bucket.condemned.insert(run, doomed.clone());
-                Collector::Condemned(doomed, earlier)
+            Collector::Looked(to_delete, earlier) => {
+                bucket.condemned.insert(run, to_delete.clone());
+                Collector::Condemned(to_delete, earlier)
             }
-            Collector::Condemned(doomed, earlier) if self.on(Switch::LookOnce) => {
-                Collector::Deleting(doomed, earlier)
+            Collector::Condemned(to_delete, earlier) if self.on(Switch::LookOnce) => {
+                Collector::Deleting(to_delete, earlier)
             }
-            Collector::Condemned(doomed, earlier) => Collector::ReadPins(doomed, earlier, pins(bucket)),
-            Collector::ReadPins(mut doomed, earlier, pins) => {
+            Collector::Condemned(to_delete, earlier) => Collector::ReadPins(to_delete, earlier, pins(bucket)),
+            Collector::ReadPins(mut to_delete, earlier, pins) => {
                 let heads = heads(bucket);
-                if let Some(still) = self.doomed(bucket, &pins, &heads) {
-                    doomed.retain(|object| still.contains(object));
+                if let Some(still) = self.to_delete(bucket, &pins, &heads) {
+                    to_delete.retain(|object| still.contains(object));
                     if self.on(Switch::RemoveListsInUse) {
                         let reached = self.reached(bucket, &pins, &heads);
                         bucket.condemned.retain(|other, list| {
                             *other == run || !list.iter().all(|object| reached.holds(self, *object))
                         });
                     }
-                    Collector::Deleting(doomed, earlier)
+                    Collector::Deleting(to_delete, earlier)
                 } else {
                     bucket.condemned.remove(&run);
                     Collector::Done(false)
                 }
             }
-            Collector::Deleting(mut doomed, earlier) => {
-                if let Some(object) = doomed.pop_first() {
+            Collector::Deleting(mut to_delete, earlier) => {
+                if let Some(object) = to_delete.pop_first() {
                     bucket.delete(&object);
-                    Collector::Deleting(doomed, earlier)
+                    Collector::Deleting(to_delete, earlier)
                 } else {
                     let left: BTreeSet<_> = bucket.list().collect();
                     bucket.condemned.retain(|other, list| {

@@ -1,4 +1,4 @@
-//! Errors of work on a branch, and what to do about them.
+//! Errors of work on a branch.
 
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
@@ -6,7 +6,7 @@ use crate::format::ReadError;
 use crate::identity::{BranchName, DatabaseId, Holder, Owner};
 use crate::local::LocalError;
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 /// Taking a branch over failed. Nothing serves; HEAD may carry our epoch if the answer was lost.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +60,15 @@ impl PublicError for TakeOverError {
     }
 }
 
-impl TakeOverError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::NotSealed { .. } => Advice::Retry,
-            Self::Lost { .. } | Self::NotFound(_) => Advice::GiveUp,
-            Self::OwnedElsewhere(_) | Self::Key(_) => Advice::AskOperator,
-            Self::Read(error) => error.advice(),
-            Self::Write(error) => error.advice(),
-        }
-    }
+/// Use of trying a publish again that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishRetry {
+    /// The next try may succeed.
+    AtOnce,
+    /// Somebody has to change something first: rights, the bucket, what is in it.
+    Later,
+    /// This owner of the branch has ended, and its process must.
+    Never,
 }
 
 /// A publish or seal failed.
@@ -127,20 +125,24 @@ impl PublicError for PublishError {
 }
 
 impl PublishError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
+    /// Whether trying again may help.
+    pub fn retry(&self) -> PublishRetry {
         match self {
             Self::Fenced { .. } | Self::Undecided(_) | Self::Ended(_) | Self::ForeignDatabase { .. } => {
-                Advice::GiveUp
+                PublishRetry::Never
             }
-            Self::TooLarge(_) => Advice::AskOperator,
-            Self::Local(error) if error.may_retry => Advice::Retry,
-            Self::Local(_) => Advice::GiveUp,
+            Self::Local(error) if error.may_retry => PublishRetry::AtOnce,
+            Self::Local(_) => PublishRetry::Never,
             // Nothing that a publish writes before HEAD can be taken by someone else or stay in doubt for
             // readers: each attempt has names of its own.
-            Self::Write(WriteError::Undecided { .. } | WriteError::Other { .. }) => Advice::Retry,
-            Self::Write(error) => error.advice(),
-            Self::Read(error) => error.advice(),
+            Self::Write(WriteError::Undecided { .. } | WriteError::Other { .. }) => PublishRetry::AtOnce,
+            Self::Write(WriteError::Refused(error) | WriteError::Read(ReadError::Object(error)))
+            | Self::Read(ReadError::Object(error))
+                if error.may_pass() =>
+            {
+                PublishRetry::AtOnce
+            }
+            Self::TooLarge(_) | Self::Write(_) | Self::Read(_) => PublishRetry::Later,
         }
     }
 }
@@ -184,14 +186,4 @@ pub enum ProveError {
     /// HEAD could not be read now.
     #[error(transparent)]
     Read(#[from] ReadError),
-}
-
-impl ProveError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Fenced { .. } | Self::Ended(_) => Advice::GiveUp,
-            Self::Read(error) => error.advice(),
-        }
-    }
 }

@@ -14,7 +14,7 @@ mod take_over;
 pub(crate) mod upload;
 
 pub use crate::state::MAX_RANGE_BYTES;
-pub use error::{ProveError, PublishError, ShipError, TakeOverError};
+pub use error::{ProveError, PublishError, PublishRetry, ShipError, TakeOverError};
 pub use hydrate::{Hydrated, OpenedFile};
 pub use owned::OwnedBranch;
 pub use proof::Proof;

@@ -47,7 +47,7 @@ pub struct Published {
 impl OwnedBranch {
     /// Freezes the database and makes its state the branch's: packs, pages, manifest, then HEAD. One at a
     /// time; others wait. When HEAD was not touched a later call goes on with what was frozen;
-    /// on [`crate::Advice::GiveUp`] the process must stop answering and exit.
+    /// on [`crate::PublishRetry::Never`] the process must stop answering and exit.
     ///
     /// Let the future end: one that is dropped after the freeze ends this owner.
     pub async fn publish(&self, local: &dyn LocalDatabase) -> Result<Published, PublishError> {

@@ -3,7 +3,7 @@
 pub use crate::format_error::FormatError;
 use crate::object::ObjectError;
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 pub mod catalogue;
 pub mod head;
@@ -69,13 +69,6 @@ impl PublicError for ReadError {
 }
 
 impl ReadError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Object(error) => error.advice(),
-            _ => Advice::AskOperator,
-        }
-    }
     pub(crate) fn content(key: &str) -> impl FnOnce(FormatError) -> Self + '_ {
         move |cause| Self::Content { key: key.to_owned(), cause }
     }

@@ -16,7 +16,7 @@ const KEYS_PER_LIST: usize = 20_000;
 /// Lists of one run. What does not fit is left for the next one.
 const LISTS_PER_RUN: usize = 20;
 /// Most objects that one run deletes.
-pub(super) const MAX_DOOMED: usize = KEYS_PER_LIST * LISTS_PER_RUN;
+pub(super) const MAX_TO_DELETE: usize = KEYS_PER_LIST * LISTS_PER_RUN;
 
 /// A list of an earlier run.
 pub(super) struct Earlier {
@@ -43,10 +43,10 @@ pub(super) async fn earlier(bucket: &Bucket, keys: &Keys) -> Result<Vec<Earlier>
 pub(super) async fn write(
     bucket: &Bucket,
     keys: &Keys,
-    doomed: &[String],
+    to_delete: &[String],
 ) -> Result<Vec<String>, CollectError> {
     let mut lists = Vec::new();
-    for names in doomed.chunks(KEYS_PER_LIST) {
+    for names in to_delete.chunks(KEYS_PER_LIST) {
         let put_id = PutId::from_bytes(bucket.environment.random_id());
         let list = Condemned { put_id, keys: names.to_vec() };
         let key = format!("{}{put_id}", keys.condemned());

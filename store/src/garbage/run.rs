@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::condemned::{self, MAX_DOOMED};
+use super::condemned::{self, MAX_TO_DELETE};
 use super::{CollectError, Collected, LISTED, Policy};
 use crate::bucket::Bucket;
 use crate::format::ReadError;
@@ -60,15 +60,15 @@ impl Run<'_> {
         let walk = self.walk();
         let earlier = condemned::earlier(self.bucket, self.keys).await?;
         let first = self.look(&walk, history).await?;
-        let mut doomed = self.doomed(&first);
-        let more = doomed.len() > MAX_DOOMED;
-        doomed.truncate(MAX_DOOMED);
+        let mut to_delete = self.to_delete(&first);
+        let more = to_delete.len() > MAX_TO_DELETE;
+        to_delete.truncate(MAX_TO_DELETE);
         if self.policy.dry_run {
-            return Ok(report(first, &doomed, self.policy, more));
+            return Ok(report(first, &to_delete, self.policy, more));
         }
         let checked = self.check_merged(&first).await?;
-        doomed.retain(|(name, _)| replaced(name, &first).is_none_or(|stream| checked.contains(&stream)));
-        let lists = condemned::write(self.bucket, self.keys, &names(&doomed)).await?;
+        to_delete.retain(|(name, _)| replaced(name, &first).is_none_or(|stream| checked.contains(&stream)));
+        let lists = condemned::write(self.bucket, self.keys, &names(&to_delete)).await?;
         if !lists.is_empty() {
             self.bucket.environment.clock.sleep(self.policy.grace).await;
         }
@@ -81,13 +81,13 @@ impl Run<'_> {
                 return Err(error);
             }
         };
-        let still: BTreeSet<String> = names(&self.doomed(&second)).into_iter().collect();
-        doomed.retain(|(name, _)| still.contains(name));
-        self.delete(&doomed, progress).await?;
+        let still: BTreeSet<String> = names(&self.to_delete(&second)).into_iter().collect();
+        to_delete.retain(|(name, _)| still.contains(name));
+        self.delete(&to_delete, progress).await?;
         condemned::remove(self.bucket, &lists).await?;
         self.remove_spent(&earlier).await?;
         let (merged, more_to_merge) = self.merge(&second).await?;
-        let report = report(second, &doomed, self.policy, more || more_to_merge);
+        let report = report(second, &to_delete, self.policy, more || more_to_merge);
         Ok(Collected { merged, ..report })
     }
 
@@ -149,25 +149,25 @@ impl Run<'_> {
 
     /// Lists the garbage, by name and size, manifests first. A manifest whose packs are gone would be worse than packs
     /// whose manifest is.
-    fn doomed(&self, report: &Report) -> Vec<(String, u64)> {
+    fn to_delete(&self, report: &Report) -> Vec<(String, u64)> {
         let ended = report.leftovers.iter().filter(|left| {
             matches!(left.standing, Standing::Ended(_))
                 || (broken(Mutation::CollectByAge) && matches!(left.standing, Standing::UnderWay(_)))
         });
-        let mut doomed: Vec<(String, u64)> =
+        let mut to_delete: Vec<(String, u64)> =
             ended.filter_map(|left| Some((self.keys.within(&left.key)?.to_owned(), left.size))).collect();
-        doomed.sort_by_key(|(name, _)| !name.contains("/manifests/"));
-        doomed
+        to_delete.sort_by_key(|(name, _)| !name.contains("/manifests/"));
+        to_delete
     }
 
     async fn delete(
         &self,
-        doomed: &[(String, u64)],
+        to_delete: &[(String, u64)],
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<(), ReadError> {
-        let mut so_far = Progress { done: 0, total: doomed.len() as u64, bytes: 0 };
+        let mut so_far = Progress { done: 0, total: to_delete.len() as u64, bytes: 0 };
         let rate = self.policy.deletes_per_second.get();
-        for second in doomed.chunks(usize::try_from(rate).unwrap_or(usize::MAX)) {
+        for second in to_delete.chunks(usize::try_from(rate).unwrap_or(usize::MAX)) {
             let started = self.bucket.environment.clock.monotonic();
             // Manifests are all gone before anything else goes.
             for batch in
@@ -211,18 +211,19 @@ fn replaced(name: &str, walked: &Report) -> Option<(BranchName, StreamId)> {
     Some((branch, stream)).filter(|stream| walked.replaced.contains(stream))
 }
 
-fn names(doomed: &[(String, u64)]) -> Vec<String> {
-    doomed.iter().map(|(name, _)| name.clone()).collect()
+fn names(to_delete: &[(String, u64)]) -> Vec<String> {
+    to_delete.iter().map(|(name, _)| name.clone()).collect()
 }
 
-fn report(walked: Report, doomed: &[(String, u64)], policy: &Policy, more: bool) -> Collected {
-    let deleted = Tally { count: doomed.len() as u64, bytes: doomed.iter().map(|(_, size)| size).sum() };
+fn report(walked: Report, to_delete: &[(String, u64)], policy: &Policy, more: bool) -> Collected {
+    let deleted =
+        Tally { count: to_delete.len() as u64, bytes: to_delete.iter().map(|(_, size)| size).sum() };
     let there = [walked.reachable, walked.ended, walked.under_way, walked.unknown].into_iter();
     let all = there.fold(Tally::default(), |all, part| Tally {
         count: all.count + part.count,
         bytes: all.bytes + part.bytes,
     });
-    let mut keys: Vec<String> = doomed.iter().take(LISTED).map(|(name, _)| name.clone()).collect();
+    let mut keys: Vec<String> = to_delete.iter().take(LISTED).map(|(name, _)| name.clone()).collect();
     keys.sort();
     Collected {
         kept: Tally { count: all.count - deleted.count, bytes: all.bytes - deleted.bytes },

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 mod clock;
 pub mod directory;
@@ -191,13 +191,9 @@ impl PublicError for ObjectError {
 }
 
 impl ObjectError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Undecided { .. } | Self::PreconditionFailed { .. } => Advice::Retry,
-            Self::InvalidKey { .. } => Advice::FixInput,
-            _ => Advice::AskOperator,
-        }
+    /// Whether the same request may succeed a moment later.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Undecided { .. } | Self::PreconditionFailed { .. })
     }
 }
 

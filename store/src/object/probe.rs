@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::{Changed, Condition, ETag, ObjectError, ObjectStore};
 use crate::environment::Environment;
 use crate::keys::join_prefix;
-use roost_protocol::problem::Advice;
 
 /// Largest object that a probe reads.
 const LIMIT: u64 = 4_096;
@@ -37,16 +36,6 @@ pub enum ProbeError {
     /// Something else that a person must look at (no such bucket, a refused request).
     #[error("the bucket cannot be used: {0}")]
     Unusable(ObjectError),
-}
-
-impl ProbeError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Unreachable(_) => Advice::Retry,
-            _ => Advice::AskOperator,
-        }
-    }
 }
 
 /// Writes, overwrites, reads, lists and deletes one object `<prefix>/.roost/probe-<random>`, and tries to replace one that

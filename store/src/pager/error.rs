@@ -1,9 +1,9 @@
-//! Failures of the local file, and what to do about them.
+//! Failures of the local file.
 
 use crate::encryption::KeyError;
 use crate::format::ReadError;
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 /// Opening, building or filling the local file failed. What is left of a new file is removed.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +42,5 @@ impl HydrateError {
     /// The local disk failed.
     pub(crate) fn local(path: &std::path::Path, message: &(impl ToString + ?Sized)) -> Self {
         Self::Local { path: path.display().to_string(), message: message.to_string() }
-    }
-
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::Read(error) => error.advice(),
-            Self::Local { .. } => Advice::Retry,
-            Self::Key(_) => Advice::AskOperator,
-            Self::NotPinned(_) => Advice::GiveUp,
-        }
     }
 }

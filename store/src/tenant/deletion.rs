@@ -30,14 +30,14 @@ impl TenantStore {
         self.delete_heads().await?;
         let mut left = 0;
         for _ in 0..MAX_DELETE_ROUNDS {
-            let mut doomed = self.first_objects(MAX_LIST_PAGE).await?;
+            let mut to_delete = self.first_objects(MAX_LIST_PAGE).await?;
             let tenant = self.keys.tenant();
-            doomed.retain(|listed| listed.key != tenant);
-            left = doomed.len();
-            if doomed.is_empty() {
+            to_delete.retain(|listed| listed.key != tenant);
+            left = to_delete.len();
+            if to_delete.is_empty() {
                 return self.delete_record().await;
             }
-            self.delete_each(doomed).await?;
+            self.delete_each(to_delete).await?;
         }
         Err(self.not_empty(left))
     }
@@ -95,8 +95,8 @@ impl TenantStore {
         Ok(listed.map_err(ReadError::from)?)
     }
 
-    async fn delete_each(&self, doomed: Vec<Listed>) -> Result<(), TenantError> {
-        stream::iter(doomed)
+    async fn delete_each(&self, to_delete: Vec<Listed>) -> Result<(), TenantError> {
+        stream::iter(to_delete)
             .map(|listed| async move { self.bucket.delete(&listed.key).await })
             .buffer_unordered(DELETES_IN_FLIGHT)
             .try_collect::<()>()

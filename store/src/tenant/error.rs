@@ -1,4 +1,4 @@
-//! Errors of work on a tenant's prefix, and what to do about them.
+//! Errors of work on a tenant's prefix.
 
 use crate::bucket::WriteError;
 use crate::encryption::KeyError;
@@ -7,7 +7,7 @@ use crate::format::tenant::DataSource;
 use crate::identity::{BranchName, InvalidName, Owner};
 use crate::position::Position;
 use crate::public_error::PublicError;
-use roost_protocol::problem::{Advice, ErrorCode};
+use roost_protocol::problem::ErrorCode;
 
 /// A step on a tenant's prefix failed.
 #[derive(Debug, thiserror::Error)]
@@ -230,39 +230,6 @@ impl PublicError for TenantError {
             | Self::TooManyAncestors(_)
             | Self::MainBranch
             | Self::InvalidName(_) => ErrorCode::TenantNotReady,
-        }
-    }
-}
-
-impl TenantError {
-    /// Tells what to do about it.
-    pub fn advice(&self) -> Advice {
-        match self {
-            Self::BeingDeleted { .. }
-            | Self::RestoreUnfinished(_)
-            | Self::NothingPublished(_)
-            | Self::NotEmpty { .. } => Advice::Retry,
-            Self::BranchNotFound(_)
-            | Self::BranchNameTaken { .. }
-            | Self::BranchKept { .. }
-            | Self::BranchDiffers { .. }
-            | Self::BeforeHistory { .. }
-            | Self::SourceExpired(_)
-            | Self::SnapshotExists { .. }
-            | Self::SnapshotNotFound(_)
-            | Self::SourceTenantNotFound(_)
-            | Self::SourceUnsupported { .. }
-            | Self::SourceDiffers { .. }
-            | Self::ScriptUnknown { .. }
-            | Self::MainBranch
-            | Self::TooManyAncestors(_)
-            | Self::InvalidName(_) => Advice::FixInput,
-            Self::OwnedElsewhere { .. }
-            | Self::DataMissing { .. }
-            | Self::OwnerUnknown { .. }
-            | Self::Key(_) => Advice::AskOperator,
-            Self::Read(error) => error.advice(),
-            Self::Write(error) => error.advice(),
         }
     }
 }

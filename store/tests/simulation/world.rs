@@ -271,7 +271,7 @@ impl Run {
         self.acknowledge(owned, database);
         match published {
             Ok(_) => self.count("published"),
-            Err(error) if error.advice() == roost_store::Advice::GiveUp => {
+            Err(error) if error.retry() == roost_store::PublishRetry::Never => {
                 self.count("gave up");
                 return false;
             }

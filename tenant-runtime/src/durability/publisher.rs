@@ -15,7 +15,8 @@ use crate::{
 use roost_engine::Engine;
 use roost_protocol::problem::ErrorCode;
 use roost_store::{
-    Advice, Environment, LocalError, OwnedBranch, PublicError as _, PublishError, Published, step::stepped,
+    Environment, LocalError, OwnedBranch, PublicError as _, PublishError, PublishRetry, Published,
+    step::stepped,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -137,7 +138,7 @@ impl Publisher {
             }
             match self.publish("commits are waiting").await {
                 Ok(_) => {}
-                Err(error) if error.advice() == Advice::GiveUp => return error,
+                Err(error) if error.retry() == PublishRetry::Never => return error,
                 // What it needs of the state before is damaged: to try again would only upload it all again.
                 Err(error) if matches!(error.code(), ErrorCode::DataCorrupted | ErrorCode::EngineTooOld) => {
                     return error;
@@ -202,7 +203,7 @@ impl Publisher {
             let started = clock.monotonic();
             let result = stepped("seal", "", self.branch.seal(&*self.database)).await;
             match self.finish(result, started, "seal") {
-                Err(error) if error.advice() == Advice::Retry && clock.monotonic() < deadline => {
+                Err(error) if error.retry() == PublishRetry::AtOnce && clock.monotonic() < deadline => {
                     clock.sleep(RETRY_PAUSE.min(deadline.saturating_sub(clock.monotonic()))).await;
                 }
                 result => return result,
@@ -235,7 +236,7 @@ impl Publisher {
             }
             Err(error) => {
                 self.metrics.failed();
-                tracing::warn!(cause, %error, advice = ?error.advice(), "publish failed");
+                tracing::warn!(cause, %error, retry = ?error.retry(), "publish failed");
             }
         }
         result

@@ -1,4 +1,4 @@
-//! A transaction's share of the write gate, and the gate to itself while it makes an index. Blocks.
+//! A transaction's share of the write gate, and the gate to itself once it has made an index or changed a type. Blocks.
 use super::Executor;
 use crate::error::QueryError;
 use crate::gate::GateHold;
@@ -12,9 +12,10 @@ impl Executor {
         if kind == StatementKind::Alter && self.role != Role::ReadOnly { self.hold_gate() } else { Ok(()) }
     }
 
-    /// Before an index is made: until the transaction ends nobody else writes, and no other transaction sees a state from
-    /// before the last write. DuckDB dies when a row that was deleted for such a transaction is later looked for in an index
-    /// that is younger, and when rows of a table are deleted that has a column and an index of an open transaction.
+    /// Before an index is made or a type is changed: until the transaction ends nobody else writes, and no other transaction
+    /// sees a state from before the last write. DuckDB dies when a row that was deleted for such a transaction is later looked
+    /// for in an index that is younger, and when rows of a table are deleted that has a column and an index of an open
+    /// transaction; and it changes a type from the rows that the oldest of all transactions sees, and its uncommitted ones.
     pub(super) fn write_alone(&mut self) -> Result<(), QueryError> {
         if self.alone.is_some() {
             return self.shared.until_older_ended(&self.control, &self.running);
@@ -26,8 +27,7 @@ impl Executor {
                 break closure;
             }
             if open && !self.fresh {
-                let message =
-                    "An index cannot be made in this transaction: a publish, or another index, waits for it";
+                let message = "This statement runs alone, and a publish, or another such statement, waits for this transaction";
                 return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
             }
             // It waits for us.
@@ -45,7 +45,7 @@ impl Executor {
     pub(super) fn hold_gate(&mut self) -> Result<(), QueryError> {
         if self.hold.is_none() {
             let hold = self.take_gate()?;
-            if !self.shared.sees_indexes(&self.control) {
+            if !self.shared.sees_what_ran_alone(&self.control) {
                 self.begin_anew()?;
             }
             self.hold = Some(hold);
@@ -61,7 +61,7 @@ impl Executor {
     fn begin_anew(&mut self) -> Result<(), QueryError> {
         let open = self.connection.in_transaction();
         if open && !self.fresh {
-            let message = "An index was made since this transaction began, so it cannot write any more";
+            let message = "An index was made, or a type changed, since this transaction began, so it cannot write any more";
             return Err(QueryError::new(ErrorCode::TransactionConflict, message).hint("Run it again"));
         }
         if open {

@@ -27,7 +27,7 @@ pub(super) struct Executor {
     /// Before the hold: the gate is given back after DuckDB has ended the transaction.
     connection: ClientConnection,
     hold: Option<GateHold>,
-    /// The gate is closed to everybody else: this transaction has made an index.
+    /// The gate is closed to everybody else: this transaction has made an index or changed a type.
     alone: Option<GateClosure>,
     role: Role,
     /// The client's own BEGIN is open.
@@ -52,8 +52,8 @@ pub(super) struct Judged {
 pub(super) struct Plan {
     /// Its effect on the transaction, if it is BEGIN, COMMIT or ROLLBACK.
     pub action: Option<TransactionAction>,
-    /// It makes an index over rows that others see.
-    indexes_rows: bool,
+    /// It makes an index over rows that others see, or changes a type of theirs.
+    runs_alone: bool,
 }
 
 /// A statement that was begun.
@@ -153,22 +153,22 @@ impl Executor {
         let prepared = self.connection.prepare(extracted).map_err(|error| self.error(error))?;
         let guard = &self.shared.guard;
         let action = guard.transaction_action(self.connection.id()).filter(|_| is_transaction);
-        let indexes_rows = guard.indexes_rows(self.connection.id());
-        Ok(Judged { prepared, plan: Plan { action, indexes_rows } })
+        let runs_alone = guard.runs_alone(self.connection.id());
+        Ok(Judged { prepared, plan: Plan { action, runs_alone } })
     }
 
     /// Takes the gate if the statement modifies, and executes it up to its first rows.
     pub fn execute(
         &mut self,
         prepared: &mut Prepared,
-        Plan { action, indexes_rows }: Plan,
+        Plan { action, runs_alone }: Plan,
         values: &[Value],
     ) -> Result<Begun, QueryError> {
         bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
         if self.writes(prepared) {
             self.hold_gate()?;
         }
-        if indexes_rows {
+        if runs_alone {
             self.write_alone()?;
         }
         let commits = action == Some(TransactionAction::Commit) || !self.connection.in_transaction();
@@ -183,8 +183,8 @@ impl Executor {
             self.running.check()?;
         }
         let executed = prepared.execute_stream();
-        if indexes_rows {
-            self.shared.indexed();
+        if runs_alone {
+            self.shared.ran_alone();
         }
         let stream = executed.map_err(|error| self.error_of(error, commits))?;
         if !prepared.streams() && !self.connection.in_transaction() {

@@ -39,7 +39,7 @@ macro_rules! facts_of {
 
 facts_of!(Tenant, Branch);
 
-/// Whether a wake may be tried, by what was said last: trouble with pods or the bucket may be over.
+/// Whether a wake may be tried, by what was said last: what ailed pods or the bucket may be over.
 /// Errors: `tenant-not-ready`, `data-missing`, `data-owned-elsewhere`, `storage-denied`, `storage-unreachable`,
 /// `conditional-writes-unsupported`, `key-unavailable`, `data-corrupted`, `init-script-failed`, `replay-failed`,
 /// `capacity-reached`.

@@ -1,4 +1,4 @@
-//! Troubles: what went wrong with a branch's pods lately, remembered by the elected replica until one serves again.
+//! Bad ends of a branch's pods lately, remembered by the elected replica until one serves again.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ const MAX_REMEMBERED: usize = 20_000;
 
 /// Pods of one branch that ended badly, one after another.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trouble {
+pub struct BadEnds {
     /// Number of pods.
     pub count: u32,
     /// The problem that the last one told, or the kubelet told of it.
@@ -26,11 +26,11 @@ pub struct Trouble {
     pod_uid: String,
 }
 
-/// By tenant UID and branch.
+/// Bad ends, by tenant UID and branch.
 #[derive(Debug, Default)]
-pub struct Troubles(Mutex<HashMap<(String, String), Trouble>>);
+pub struct BadEndsByBranch(Mutex<HashMap<(String, String), BadEnds>>);
 
-impl Troubles {
+impl BadEndsByBranch {
     /// Counts a bad end; the same pod's only once.
     pub fn add(&self, tenant_uid: &str, branch: &str, pod_uid: &str, problem: Problem) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ impl Troubles {
             Some(before) => before.count.saturating_add(1),
             None => 1,
         };
-        all.insert(key, Trouble { count, problem, pod_uid: pod_uid.to_owned() });
+        all.insert(key, BadEnds { count, problem, pod_uid: pod_uid.to_owned() });
     }
 
     /// A pod serves, or sealed.
@@ -52,14 +52,14 @@ impl Troubles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
-    /// The trouble that is remembered.
-    pub fn get(&self, tenant_uid: &str, branch: &str) -> Option<Trouble> {
+    /// The bad ends that are remembered.
+    pub fn get(&self, tenant_uid: &str, branch: &str) -> Option<BadEnds> {
         let key = (tenant_uid.to_owned(), branch.to_owned());
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 }
 
-impl Trouble {
+impl BadEnds {
     /// The fault that the branch's conditions tell; none while it may have been chance.
     pub fn fault(&self) -> Option<Fault> {
         let crashes = || {
@@ -79,36 +79,36 @@ mod tests {
 
     #[test]
     fn only_repeated_crashes_are_a_loop_and_a_pod_counts_once() {
-        let troubles = Troubles::default();
+        let bad_ends = BadEndsByBranch::default();
         let crash = || Problem::new(ErrorCode::EngineFailed, "killed");
         for pod in ["a", "a", "b"] {
-            troubles.add("t", "main", pod, crash());
+            bad_ends.add("t", "main", pod, crash());
         }
-        assert_eq!(troubles.get("t", "main").unwrap().fault(), None);
-        troubles.add("t", "main", "c", crash());
-        assert_eq!(troubles.get("t", "main").unwrap().fault().unwrap().reason, Reason::CrashLooping);
-        assert_eq!(troubles.get("t", "dev"), None);
-        troubles.clear("t", "main");
-        assert_eq!(troubles.get("t", "main"), None);
+        assert_eq!(bad_ends.get("t", "main").unwrap().fault(), None);
+        bad_ends.add("t", "main", "c", crash());
+        assert_eq!(bad_ends.get("t", "main").unwrap().fault().unwrap().reason, Reason::CrashLooping);
+        assert_eq!(bad_ends.get("t", "dev"), None);
+        bad_ends.clear("t", "main");
+        assert_eq!(bad_ends.get("t", "main"), None);
     }
 
     #[test]
     fn a_wal_that_cannot_be_replayed_counts_at_once_and_ends_with_a_pod_that_serves() {
-        let troubles = Troubles::default();
+        let bad_ends = BadEndsByBranch::default();
         for pod in ["a", "b"] {
-            troubles.add("t", "main", pod, Problem::new(ErrorCode::ReplayFailed, "after 10:00"));
+            bad_ends.add("t", "main", pod, Problem::new(ErrorCode::ReplayFailed, "after 10:00"));
         }
-        let fault = troubles.get("t", "main").unwrap().fault().unwrap();
+        let fault = bad_ends.get("t", "main").unwrap().fault().unwrap();
         assert_eq!((fault.reason, fault.message.as_str()), (Reason::ReplayFailed, "after 10:00 (2 times)"));
-        troubles.clear("t", "main");
-        assert_eq!(troubles.get("t", "main"), None);
+        bad_ends.clear("t", "main");
+        assert_eq!(bad_ends.get("t", "main"), None);
     }
 
     #[test]
     fn a_failed_init_script_counts_at_once() {
-        let troubles = Troubles::default();
-        troubles.add("t", "main", "a", Problem::new(ErrorCode::InitScriptFailed, "line 2: no such table"));
-        let fault = troubles.get("t", "main").unwrap().fault().unwrap();
+        let bad_ends = BadEndsByBranch::default();
+        bad_ends.add("t", "main", "a", Problem::new(ErrorCode::InitScriptFailed, "line 2: no such table"));
+        let fault = bad_ends.get("t", "main").unwrap().fault().unwrap();
         assert_eq!((fault.reason, fault.message.as_str()), (Reason::RestoreFailed, "line 2: no such table"));
     }
 }
