@@ -2,7 +2,7 @@
 //!
 //! DuckDB lets CHECKPOINT run beside an open INSERT, whose later commit would then be missing blocks in what was
 //! published. So whoever writes takes the gate before its transaction's first modifying statement runs and gives
-//! it back after commit or rollback, and a checkpoint runs only when nobody holds it. Who makes an index holds it alone.
+//! it back after commit or rollback, and a checkpoint runs only when nobody holds it. Who makes an index or changes a type holds it alone.
 use crate::config::ROLLBACK_GRACE;
 use crate::mutation::{Mutation, broken};
 use std::collections::BTreeMap;
@@ -109,7 +109,8 @@ impl WriteGate {
             alone
         } else {
             self.interrupt_staying();
-            turn.await
+            let ended = tokio::time::timeout(ROLLBACK_GRACE, turn).await;
+            ended.map_err(|_| GateError::HoldersStuck { holders: self.others(None).len() })?
         };
         self.closed(alone, None, patience).await
     }
@@ -278,6 +279,19 @@ mod tests {
         let error = gate.close(Duration::from_secs(1)).await.err();
         assert_eq!(error, Some(GateError::HoldersStuck { holders: 1 }));
         gate.take(nothing()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_the_gate_to_itself_and_is_stuck_fails_the_closing() {
+        let gate = WriteGate::new();
+        let hold = gate.take(nothing()).await.unwrap();
+        let alone = gate.close_beside(&hold, Duration::ZERO).await.unwrap().unwrap();
+        let begun = Instant::now();
+        let error = gate.close(Duration::from_secs(10)).await.err();
+        assert_eq!(error, Some(GateError::HoldersStuck { holders: 1 }));
+        assert_eq!(begun.elapsed(), Duration::from_secs(10) + ROLLBACK_GRACE);
+        drop((alone, hold));
+        gate.close(Duration::ZERO).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
