@@ -163,8 +163,22 @@ fn finer(kind: ErrorKind, subtype: &str, object: &str) -> Option<&'static str> {
     })
 }
 
+/// DuckDB's advice that our policy refuses, by how it begins, and what helps instead. It ends a message.
+const REFUSED_ADVICE: [(&str, &str); 2] = [
+    (
+        "\n\nPossible solutions:",
+        "Work on fewer rows at a time, or have the tenant's class give it more memory",
+    ),
+    ("\n\nPlease try installing and loading", "No extensions are available but those that are built in"),
+];
+
 impl From<EngineError> for QueryError {
-    fn from(error: EngineError) -> Self {
+    fn from(mut error: EngineError) -> Self {
+        let refused = REFUSED_ADVICE.iter().find_map(|(begins, instead)| {
+            let at = error.message.find(begins)?;
+            error.message.truncate(at);
+            Some(*instead)
+        });
         let (code, sqlstate) = meaning(error.kind);
         let detail = |key: &str| error.extra.get(key).map_or("", String::as_str);
         let sqlstate = finer(error.kind, detail("error_subtype"), detail("type")).unwrap_or(sqlstate);
@@ -176,7 +190,8 @@ impl From<EngineError> for QueryError {
         let mut query = Self::with_sqlstate(code, sqlstate, error.message);
         query.error_type = Some(error.kind.name());
         query.position = error.position;
-        query.hint = error.extra.get("candidates").map(|names| format!("Did you mean {names}?").into());
+        let candidates = error.extra.get("candidates").map(|names| format!("Did you mean {names}?"));
+        query.hint = refused.map(str::to_owned).or(candidates).map(String::into_boxed_str);
         query.refusal = refusal;
         query
     }

@@ -15,7 +15,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
     StalledStreamProtectionConfig,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -447,6 +447,20 @@ fn late(key: &str, bound: Duration) -> ObjectError {
     ObjectError::Undecided { key: key.into(), message: format!("no answer within {} s", bound.as_secs()) }
 }
 
+/// An error in words, with its causes: each that says more than the one before.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !words.ends_with(&more) {
+            words = format!("{words}: {more}");
+        }
+        next = cause.source();
+    }
+    words
+}
+
 /// Tells what an unsuccessful answer means. Whatever does not decide is undecided, never failed.
 fn classify<E>(key: &str, bucket: &str, error: &SdkError<E>) -> ObjectError
 where
@@ -454,7 +468,7 @@ where
 {
     let key = key.to_owned();
     let SdkError::ServiceError(service) = error else {
-        let message = DisplayErrorContext(error).to_string();
+        let message = causes(error);
         return match error {
             SdkError::ConstructionFailure(_) => ObjectError::Rejected { key, message },
             _ => ObjectError::Undecided { key, message },

@@ -34,6 +34,8 @@ pub(super) struct Executor {
     in_transaction: bool,
     /// Nothing has run in the transaction yet (it may be begun anew while it waits for the gate).
     fresh: bool,
+    /// The client's own transaction was begun READ ONLY.
+    reads_only: bool,
     /// Statements of what runs that are executed once the present one is.
     pub through: usize,
     pub outcome: Outcome,
@@ -85,6 +87,7 @@ impl Executor {
             role,
             in_transaction: false,
             fresh: false,
+            reads_only: false,
             through: 0,
             outcome: Outcome::default(),
             stuck: false,
@@ -165,6 +168,7 @@ impl Executor {
         values: &[Value],
     ) -> Result<Begun, QueryError> {
         bind(prepared, values).map_err(|error| error.unwrap_or_else(|error| self.error(error)))?;
+        self.check_transaction(action, prepared)?;
         if self.writes(prepared) {
             self.hold_gate()?;
         }
@@ -195,6 +199,33 @@ impl Executor {
         Ok(Begun { stream: Some(stream), commits })
     }
 
+    /// Refuses what does not go with the transaction that is open, or not: DuckDB takes it for a conflict, which goes away
+    /// when it is tried again.
+    fn check_transaction(
+        &self,
+        action: Option<TransactionAction>,
+        prepared: &Prepared,
+    ) -> Result<(), QueryError> {
+        let open = self.in_transaction || self.connection.in_transaction();
+        let (sqlstate, message, hint) = match action {
+            Some(TransactionAction::Begin | TransactionAction::BeginReadOnly) if open => {
+                ("25001", "A transaction is open already", "COMMIT it or roll it back before the next BEGIN")
+            }
+            Some(TransactionAction::Commit | TransactionAction::Rollback) if !open => (
+                "25P01",
+                "No transaction is open that could be ended",
+                "BEGIN, what belongs together, and COMMIT go into one request: the next one is another session",
+            ),
+            None if self.reads_only && self.writes(prepared) => (
+                "25006",
+                "The transaction was begun READ ONLY, and the statement writes",
+                "Begin it without READ ONLY",
+            ),
+            _ => return Ok(()),
+        };
+        Err(QueryError::with_sqlstate(ErrorCode::QueryFailed, sqlstate, message).hint(hint))
+    }
+
     /// Whether executing may modify the tenant's database.
     pub fn writes(&self, prepared: &Prepared) -> bool {
         if self.role == Role::ReadOnly {
@@ -214,6 +245,7 @@ impl Executor {
         self.running.unsettle();
         let open = self.connection.in_transaction();
         self.fresh = action == Some(TransactionAction::Begin);
+        self.reads_only |= action == Some(TransactionAction::BeginReadOnly);
         if self.fresh {
             // DuckDB looks at the database only when the transaction does something.
             self.control.snapshot_released();
@@ -286,6 +318,7 @@ impl Executor {
             drop(hold);
         }
         self.alone = None;
+        self.reads_only = false;
     }
 
     /// A statement of our own on the client's connection.
