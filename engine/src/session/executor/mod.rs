@@ -30,17 +30,22 @@ pub(super) struct Executor {
     /// The gate is closed to everybody else: this transaction has made an index or changed a type.
     alone: Option<GateClosure>,
     role: Role,
-    /// The client's own BEGIN is open.
-    in_transaction: bool,
+    /// The client's own transaction, from its BEGIN on.
+    own: Option<Access>,
     /// Nothing has run in the transaction yet (it may be begun anew while it waits for the gate).
     fresh: bool,
-    /// The client's own transaction was begun READ ONLY.
-    reads_only: bool,
     /// Statements of what runs that are executed once the present one is.
     pub through: usize,
     pub outcome: Outcome,
     /// A transaction could not be rolled back: it ends with the connection, and so must the session.
     pub stuck: bool,
+}
+
+/// Access of a transaction to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    ReadWrite,
+    ReadOnly,
 }
 
 /// A statement that was judged.
@@ -85,9 +90,8 @@ impl Executor {
             hold: None,
             alone: None,
             role,
-            in_transaction: false,
+            own: None,
             fresh: false,
-            reads_only: false,
             through: 0,
             outcome: Outcome::default(),
             stuck: false,
@@ -112,7 +116,7 @@ impl Executor {
 
     /// Whether the client has begun a transaction, and nothing has ended it that the client knows of.
     pub const fn has_begun(&self) -> bool {
-        self.in_transaction
+        self.own.is_some()
     }
 
     /// Parses SQL into its statements.
@@ -123,7 +127,7 @@ impl Executor {
     /// Begins our own transaction for all statements of a script.
     pub fn begin_transaction(&mut self) -> Result<(), QueryError> {
         self.command("BEGIN TRANSACTION")?;
-        self.in_transaction = true;
+        self.own = Some(Access::ReadWrite);
         self.fresh = true;
         self.shared.activity.transaction_opened();
         Ok(())
@@ -206,7 +210,7 @@ impl Executor {
         action: Option<TransactionAction>,
         prepared: &Prepared,
     ) -> Result<(), QueryError> {
-        let open = self.in_transaction || self.connection.in_transaction();
+        let open = self.own.is_some() || self.connection.in_transaction();
         let (sqlstate, message, hint) = match action {
             Some(TransactionAction::Begin | TransactionAction::BeginReadOnly) if open => {
                 ("25001", "A transaction is open already", "COMMIT it or roll it back before the next BEGIN")
@@ -216,7 +220,7 @@ impl Executor {
                 "No transaction is open that could be ended",
                 "BEGIN, what belongs together, and COMMIT go into one request: the next one is another session",
             ),
-            None if self.reads_only && self.writes(prepared) => (
+            None if self.own == Some(Access::ReadOnly) && self.writes(prepared) => (
                 "25006",
                 "The transaction was begun READ ONLY, and the statement writes",
                 "Begin it without READ ONLY",
@@ -245,13 +249,13 @@ impl Executor {
         self.running.unsettle();
         let open = self.connection.in_transaction();
         self.fresh = action == Some(TransactionAction::Begin);
-        self.reads_only |= action == Some(TransactionAction::BeginReadOnly);
         if self.fresh {
             // DuckDB looks at the database only when the transaction does something.
             self.control.snapshot_released();
         }
-        if open && !self.in_transaction {
-            self.in_transaction = true;
+        if open && self.own.is_none() {
+            let reads_only = action == Some(TransactionAction::BeginReadOnly);
+            self.own = Some(if reads_only { Access::ReadOnly } else { Access::ReadWrite });
             self.shared.activity.transaction_opened();
         }
         if broken(Mutation::GatePerStatement) {
@@ -306,7 +310,7 @@ impl Executor {
     }
 
     fn transaction_over(&mut self, committed: bool) {
-        if std::mem::take(&mut self.in_transaction) {
+        if self.own.take().is_some() {
             self.shared.activity.transaction_ended();
         }
         if let Some(hold) = self.hold.take() {
@@ -318,7 +322,6 @@ impl Executor {
             drop(hold);
         }
         self.alone = None;
-        self.reads_only = false;
     }
 
     /// A statement of our own on the client's connection.
@@ -352,7 +355,7 @@ impl Executor {
 impl Drop for Executor {
     /// The connection's transaction ends with it.
     fn drop(&mut self) {
-        if self.in_transaction {
+        if self.own.is_some() {
             self.shared.activity.transaction_ended();
         }
     }
