@@ -2,7 +2,8 @@
 //!
 //! DuckDB lets CHECKPOINT run beside an open INSERT, whose later commit would then be missing blocks in what was
 //! published. So whoever writes takes the gate before its transaction's first modifying statement runs and gives
-//! it back after commit or rollback, and a checkpoint runs only when nobody holds it. Who makes an index or changes a type holds it alone.
+//! it back after commit or rollback, and a checkpoint runs only when nobody holds it. Who makes an index or changes a
+//! type holds it alone.
 use crate::config::ROLLBACK_GRACE;
 use crate::mutation::{Mutation, broken};
 use std::collections::BTreeMap;

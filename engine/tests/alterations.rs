@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, ErrorCode, QueryError, Role, Session, SessionLimits};
+use roost_engine::{ErrorCode, Role};
 use std::time::Duration;
-use support::{Bench, PATIENCE, bench, bench_with, read, run};
+use support::{Bench, ask, bench, bench_with, open, run};
 
 const TABLES: &str = "CREATE TABLE t (v INT, c INT); INSERT INTO t VALUES (1, 1); CREATE TABLE other (i INT); \
                       CREATE TABLE n (s STRUCT(f INT, g INT)); INSERT INTO n VALUES ({f: 1, g: 1})";
@@ -20,25 +20,13 @@ fn impatient() -> Bench {
     bench_with(|config| config.alone_patience = Duration::from_millis(50))
 }
 
-fn open(engine: &Engine) -> Session {
-    engine.open_session(Role::ReadWrite, SessionLimits::default()).unwrap()
-}
-
-async fn ask(session: &mut Session, sql: &str) -> Result<(), QueryError> {
-    for extracted in session.extract(sql, PATIENCE).await? {
-        let statement = session.prepare(extracted, PATIENCE).await?;
-        read(session.execute(&statement, Vec::new(), PATIENCE).await?).await?;
-    }
-    Ok(())
-}
-
 /// DuckDB gave the table the rows that the reader saw: what was committed since was lost.
 #[tokio::test]
 async fn what_was_committed_is_kept_when_rows_are_rewritten_beside_an_older_reader() {
     for (update, alter, query, value) in REWRITES {
         let bench = impatient();
         run(&bench.engine, TABLES).await.unwrap();
-        let mut reader = open(&bench.engine);
+        let mut reader = open(&bench.engine, Role::ReadWrite);
         ask(&mut reader, "BEGIN; FROM other").await.unwrap();
         run(&bench.engine, update).await.unwrap();
         run(&bench.engine, alter).await.unwrap();
@@ -53,7 +41,7 @@ async fn a_transaction_that_is_older_than_a_commit_rewrites_no_rows() {
     for (update, alter, query, value) in REWRITES {
         let bench = impatient();
         run(&bench.engine, TABLES).await.unwrap();
-        let mut older = open(&bench.engine);
+        let mut older = open(&bench.engine, Role::ReadWrite);
         ask(&mut older, "BEGIN; FROM other").await.unwrap();
         run(&bench.engine, update).await.unwrap();
         let error = ask(&mut older, alter).await.expect_err(alter);
@@ -69,7 +57,7 @@ async fn what_is_not_committed_is_not_taken_over_when_rows_are_rewritten() {
     for (update, alter, query, _) in REWRITES {
         let bench = impatient();
         run(&bench.engine, TABLES).await.unwrap();
-        let mut writer = open(&bench.engine);
+        let mut writer = open(&bench.engine, Role::ReadWrite);
         ask(&mut writer, &format!("BEGIN; {update}")).await.unwrap();
         run(&bench.engine, alter).await.unwrap();
         assert_eq!(ask(&mut writer, "COMMIT").await.unwrap_err().sqlstate, "25P03", "{alter}");

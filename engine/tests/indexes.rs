@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, EngineConfig, ErrorCode, QueryError, Role, Session, SessionLimits};
+use roost_engine::{EngineConfig, ErrorCode, QueryError, Role, Session};
 use std::time::Duration;
-use support::{PATIENCE, bench_with, read, request, run, start};
+use support::{PATIENCE, ask, bench_with, open, read, request, run, start};
 
 const SHORT: Duration = Duration::from_millis(50);
 const TABLES: &str = "CREATE TABLE t (k BIGINT, v INT); INSERT INTO t VALUES (1, 1), (2, 2); CREATE TABLE u (k INT); \
@@ -16,19 +16,6 @@ fn patient(config: &mut EngineConfig) {
 
 fn impatient(config: &mut EngineConfig) {
     config.alone_patience = SHORT;
-}
-
-fn open(engine: &Engine) -> Session {
-    engine.open_session(Role::ReadWrite, SessionLimits::default()).unwrap()
-}
-
-async fn ask(session: &mut Session, sql: &str) -> Result<Vec<String>, QueryError> {
-    let mut last = Vec::new();
-    for extracted in session.extract(sql, PATIENCE).await? {
-        let statement = session.prepare(extracted, PATIENCE).await?;
-        last = read(session.execute(&statement, Vec::new(), PATIENCE).await?).await?;
-    }
-    Ok(last)
 }
 
 fn is_told_to_retry(error: &QueryError) {
@@ -47,7 +34,7 @@ async fn an_index_is_not_made_beside_rows_that_were_deleted_for_an_older_reader(
     for (before, index) in before_and_index {
         let bench = bench_with(impatient);
         run(&bench.engine, TABLES).await.unwrap();
-        let mut reader = open(&bench.engine);
+        let mut reader = open(&bench.engine, Role::ReadWrite);
         ask(&mut reader, "BEGIN; FROM t").await.unwrap();
         run(&bench.engine, before).await.unwrap();
         run(&bench.engine, index).await.unwrap_or_else(|error| panic!("{index}: {error:?}"));
@@ -80,7 +67,7 @@ async fn a_paused_reader_of_an_older_state_is_stopped_as_well() {
 async fn a_reader_of_the_present_state_is_left_alone() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut reader = open(&bench.engine);
+    let mut reader = open(&bench.engine, Role::ReadWrite);
     ask(&mut reader, "BEGIN; FROM t").await.unwrap();
     run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
     assert_eq!(ask(&mut reader, "SELECT count(*) FROM t").await.unwrap(), ["2"]);
@@ -94,7 +81,7 @@ async fn a_transaction_that_has_done_nothing_is_left_alone() {
     for role in [Role::ReadWrite, Role::ReadOnly] {
         let bench = bench_with(impatient);
         run(&bench.engine, TABLES).await.unwrap();
-        let mut reader = bench.engine.open_session(role, SessionLimits::default()).unwrap();
+        let mut reader = open(&bench.engine, role);
         ask(&mut reader, "BEGIN").await.unwrap();
         run(&bench.engine, "DELETE FROM t WHERE k = 1; CREATE INDEX i ON t (k)").await.unwrap();
         assert_eq!(ask(&mut reader, "FROM u; SELECT count(*) FROM t").await.unwrap(), ["1"]);
@@ -106,9 +93,9 @@ async fn a_transaction_that_has_done_nothing_is_left_alone() {
 async fn an_index_waits_for_another_writer() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut writer = open(&bench.engine);
+    let mut writer = open(&bench.engine, Role::ReadWrite);
     ask(&mut writer, "BEGIN; DELETE FROM t WHERE k = 1").await.unwrap();
-    let mut maker = open(&bench.engine);
+    let mut maker = open(&bench.engine, Role::ReadWrite);
     let made = tokio::spawn(async move { ask(&mut maker, "CREATE INDEX i ON t (k)").await });
     ask(&mut writer, "DELETE FROM t WHERE k = 2; COMMIT").await.unwrap();
     made.await.unwrap().unwrap();
@@ -119,7 +106,7 @@ async fn an_index_waits_for_another_writer() {
 async fn a_writer_that_keeps_an_index_waiting_is_rolled_back() {
     let bench = bench_with(impatient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut writer = open(&bench.engine);
+    let mut writer = open(&bench.engine, Role::ReadWrite);
     ask(&mut writer, "BEGIN; DELETE FROM t WHERE k = 1").await.unwrap();
     run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
     assert_eq!(ask(&mut writer, "COMMIT").await.unwrap_err().sqlstate, "25P03");
@@ -130,7 +117,8 @@ async fn a_writer_that_keeps_an_index_waiting_is_rolled_back() {
 async fn of_two_transactions_that_wait_to_make_an_index_one_is_told_to_retry() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let (mut first, mut second) = (open(&bench.engine), open(&bench.engine));
+    let (mut first, mut second) =
+        (open(&bench.engine, Role::ReadWrite), open(&bench.engine, Role::ReadWrite));
     ask(&mut first, "BEGIN; INSERT INTO t VALUES (3, 3)").await.unwrap();
     ask(&mut second, "BEGIN; INSERT INTO u VALUES (3)").await.unwrap();
     let make = async |session: &mut Session, index: &str| {
@@ -166,7 +154,7 @@ async fn a_table_is_not_altered_by_who_dropped_an_index_of_it() {
 async fn a_transaction_that_is_older_than_a_write_makes_no_index_but_over_tables_of_its_own() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut session = open(&bench.engine);
+    let mut session = open(&bench.engine, Role::ReadWrite);
     let own = "BEGIN; FROM t; CREATE TABLE own (k INT, v INT); INSERT INTO own SELECT range, range FROM range(300000)";
     ask(&mut session, own).await.unwrap();
     run(&bench.engine, "INSERT INTO u VALUES (7)").await.unwrap();
@@ -184,7 +172,7 @@ async fn a_transaction_that_is_older_than_an_index_writes_nothing() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
     for write in ["UPDATE t SET v = v + 10", "PREPARE q AS DELETE FROM t; EXECUTE q", "EXECUTE p"] {
-        let mut session = open(&bench.engine);
+        let mut session = open(&bench.engine, Role::ReadWrite);
         ask(&mut session, "BEGIN; FROM t; PREPARE p AS UPDATE t SET v = v + 10").await.unwrap();
         run(&bench.engine, "CREATE INDEX j ON t (v)").await.unwrap();
         is_told_to_retry(&ask(&mut session, write).await.unwrap_err());
@@ -192,7 +180,7 @@ async fn a_transaction_that_is_older_than_an_index_writes_nothing() {
         run(&bench.engine, "DROP INDEX j").await.unwrap();
     }
     // One that has done nothing yet begins anew.
-    let mut session = open(&bench.engine);
+    let mut session = open(&bench.engine, Role::ReadWrite);
     ask(&mut session, "BEGIN").await.unwrap();
     run(&bench.engine, "CREATE INDEX j ON t (v)").await.unwrap();
     ask(&mut session, "UPDATE t SET v = v + 10; COMMIT").await.unwrap();
@@ -206,7 +194,7 @@ async fn an_index_is_not_made_anew_in_the_transaction_that_drops_it() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
     run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
-    let mut session = open(&bench.engine);
+    let mut session = open(&bench.engine, Role::ReadWrite);
     ask(&mut session, "BEGIN; DROP INDEX i").await.unwrap();
     is_told_to_retry(&ask(&mut session, "CREATE INDEX i ON t (v)").await.unwrap_err());
     ask(&mut session, "ROLLBACK").await.unwrap();
@@ -222,7 +210,7 @@ async fn an_index_is_not_made_anew_in_the_transaction_that_drops_it() {
 async fn nobody_else_writes_while_a_transaction_that_made_an_index_is_open() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut maker = open(&bench.engine);
+    let mut maker = open(&bench.engine, Role::ReadWrite);
     ask(&mut maker, "BEGIN; ALTER TABLE t ADD COLUMN c INT; CREATE INDEX j ON t (c)").await.unwrap();
     let short = request("DELETE FROM t WHERE k = 1", Role::ReadWrite).within(Duration::from_millis(300));
     let late = match start(&bench.engine, short).await {
@@ -241,7 +229,7 @@ async fn nobody_else_writes_while_a_transaction_that_made_an_index_is_open() {
 async fn a_publish_does_not_wait_for_ever_for_a_transaction_that_made_an_index() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut maker = open(&bench.engine);
+    let mut maker = open(&bench.engine, Role::ReadWrite);
     ask(&mut maker, "BEGIN; CREATE INDEX j ON t (k)").await.unwrap();
     let closed = bench.engine.close_gate(SHORT).await.unwrap();
     bench.engine.checkpoint(&closed).await.unwrap();
@@ -254,7 +242,7 @@ async fn a_publish_does_not_wait_for_ever_for_a_transaction_that_made_an_index()
 async fn an_index_that_is_not_the_first_statement_waits_as_well() {
     let bench = bench_with(impatient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut reader = open(&bench.engine);
+    let mut reader = open(&bench.engine, Role::ReadWrite);
     ask(&mut reader, "BEGIN; FROM t").await.unwrap();
     run(&bench.engine, "INSERT INTO t VALUES (3, 3); CREATE INDEX i ON t (k)").await.unwrap();
     assert_eq!(ask(&mut reader, "FROM t").await.unwrap_err().sqlstate, "72000");
@@ -265,7 +253,7 @@ async fn an_index_that_is_there_already_disturbs_nobody() {
     let bench = bench_with(impatient);
     run(&bench.engine, TABLES).await.unwrap();
     run(&bench.engine, "CREATE INDEX i ON t (k)").await.unwrap();
-    let mut reader = open(&bench.engine);
+    let mut reader = open(&bench.engine, Role::ReadWrite);
     ask(&mut reader, "BEGIN; FROM t").await.unwrap();
     run(&bench.engine, "INSERT INTO t VALUES (3, 3); CREATE INDEX IF NOT EXISTS i ON t (k)").await.unwrap();
     assert_eq!(ask(&mut reader, "SELECT count(*) FROM t").await.unwrap(), ["2"]);
@@ -299,7 +287,7 @@ async fn sql_prepares_nothing_that_alters_or_makes_an_index() {
 async fn an_alter_that_was_prepared_before_an_index_was_made_is_told_to_retry() {
     let bench = bench_with(patient);
     run(&bench.engine, TABLES).await.unwrap();
-    let mut session = open(&bench.engine);
+    let mut session = open(&bench.engine, Role::ReadWrite);
     ask(&mut session, "BEGIN; FROM t").await.unwrap();
     let alter = session.extract("ALTER TABLE t RENAME TO r", PATIENCE).await.unwrap().remove(0);
     let alter = session.prepare(alter, PATIENCE).await.unwrap();

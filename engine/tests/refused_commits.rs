@@ -2,25 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 mod support;
 
-use roost_engine::{Engine, ErrorCode, QueryError, Role, Session, SessionLimits};
-use support::{PATIENCE, bench, read, run};
+use roost_engine::{Engine, ErrorCode, Role};
+use support::{ask, bench, open, run};
 
 const SCHEMA: &str = "CREATE TABLE u (k INT PRIMARY KEY, v INT); INSERT INTO u VALUES (1, 1); \
                       CREATE TABLE t (v INT); INSERT INTO t VALUES (1), (2); CREATE SCHEMA s; CREATE SEQUENCE q";
 /// DuckDB cannot take this back once it is half committed, and ends the process.
 const REPLACE_A_KEY: &str = "DELETE FROM u; INSERT INTO u VALUES (1, 9)";
-
-fn open(engine: &Engine) -> Session {
-    engine.open_session(Role::ReadWrite, SessionLimits::default()).unwrap()
-}
-
-async fn ask(session: &mut Session, sql: &str) -> Result<(), QueryError> {
-    for extracted in session.extract(sql, PATIENCE).await? {
-        let statement = session.prepare(extracted, PATIENCE).await?;
-        read(session.execute(&statement, Vec::new(), PATIENCE).await?).await?;
-    }
-    Ok(())
-}
 
 /// Nothing of the transaction is left, and the tables can be written.
 async fn stands(engine: &Engine, tables: &str, told: &str) {
@@ -50,7 +38,7 @@ async fn what_another_altered_or_dropped_is_not_committed() {
         {
             let bench = bench();
             run(&bench.engine, SCHEMA).await.unwrap();
-            let mut session = open(&bench.engine);
+            let mut session = open(&bench.engine, Role::ReadWrite);
             ask(&mut session, &transaction).await.unwrap();
             run(&bench.engine, theirs).await.unwrap_or_else(|error| panic!("{theirs}: {error:?}"));
             let told = format!("{transaction} beside {theirs}");
@@ -66,7 +54,8 @@ async fn what_an_open_transaction_has_altered_is_not_committed() {
     let bench = bench();
     run(&bench.engine, SCHEMA).await.unwrap();
     for end in ["ROLLBACK", "COMMIT"] {
-        let (mut session, mut other) = (open(&bench.engine), open(&bench.engine));
+        let (mut session, mut other) =
+            (open(&bench.engine, Role::ReadWrite), open(&bench.engine, Role::ReadWrite));
         ask(&mut session, &format!("BEGIN; {REPLACE_A_KEY}; DELETE FROM t")).await.unwrap();
         ask(&mut other, "BEGIN; ALTER TABLE t ADD COLUMN c INT").await.unwrap();
         assert_eq!(ask(&mut session, "COMMIT").await.unwrap_err().code, ErrorCode::TransactionConflict);
@@ -133,7 +122,7 @@ async fn a_table_can_be_written_after_an_alter_that_failed() {
         for end in ["COMMIT", "ROLLBACK"] {
             let bench = bench();
             run(&bench.engine, SCHEMA).await.unwrap();
-            let mut other = open(&bench.engine);
+            let mut other = open(&bench.engine, Role::ReadWrite);
             ask(&mut other, &format!("BEGIN; {theirs}")).await.unwrap();
             let error = run(&bench.engine, "ALTER TABLE t ADD COLUMN c INT").await.expect_err(theirs);
             assert_eq!(error.code, ErrorCode::TransactionConflict, "{error:?}");

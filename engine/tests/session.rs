@@ -3,17 +3,13 @@
 mod support;
 
 use roost_engine::{
-    Engine, ErrorCode, QueryError, Returns, Role, RowStream, Session, SessionLimits, Statement, Value,
+    ErrorCode, QueryError, Returns, Role, RowStream, Session, SessionLimits, Statement, Value,
 };
 use std::time::Duration;
-use support::{PATIENCE, bench, bench_with, eventually, request, rows, run, start};
+use support::{PATIENCE, bench, bench_with, eventually, open, request, rows, run, start};
 
 const ENDLESS: &str = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0";
 const HUGE: &str = "SELECT i, repeat('x', 200) AS pad FROM range(40000000) r(i)";
-
-fn open(engine: &Engine, role: Role) -> Session {
-    engine.open_session(role, SessionLimits::default()).unwrap()
-}
 
 async fn prepared(session: &mut Session, sql: &str) -> Result<Statement, QueryError> {
     let mut statements = session.extract(sql, PATIENCE).await?;

@@ -661,10 +661,7 @@ void Walker::RecordOperator(LogicalOperator &op) {
 		RecordIndex(create.table, create.info->Cast<CreateIndexInfo>().index_name);
 		// ADD PRIMARY KEY is an index, too.
 		if (create.alter_table_info) {
-			NoteAltered(context, create.table);
-		}
-		if (create.alter_table_info && !create.table.temporary) {
-			CheckIndexesSeen(context, create.table);
+			RecordAlteredTable(create.table, *create.alter_table_info);
 		}
 		if (create.alter_table_info && create.table.HasGeneratedColumns()) {
 			auto &table = create.table;

@@ -291,9 +291,10 @@ async fn next_to_damage_nothing_is_deleted() {
         world.tenant().snapshot("nightly", "s1", &BranchName::main(), None).await.unwrap();
         world.write("main", 2).await;
         let needed = world.collect(&Policy { dry_run: true, ..policy(NOTHING_OF_THE_PAST) }).await.keys;
-        let key = world.keys().into_iter().find(|key| {
-            key.contains(part) && !needed.iter().any(|to_delete| key.ends_with(to_delete.as_str()))
-        });
+        let key = world
+            .keys()
+            .into_iter()
+            .find(|key| key.contains(part) && !needed.iter().any(|name| key.ends_with(name.as_str())));
         let key = key.unwrap();
         if part == "/packs/" {
             world.memory.delete(&key).await.unwrap();

@@ -6,7 +6,9 @@ pub mod folder;
 pub mod rows;
 
 use folder::FolderVfs;
-use roost_engine::{Engine, EngineConfig, QueryError, Request, Role, RowStream, SessionLimits, Value, Walls};
+use roost_engine::{
+    Engine, EngineConfig, QueryError, Request, Role, RowStream, Session, SessionLimits, Value, Walls,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +101,21 @@ pub async fn read(mut stream: RowStream) -> Result<Vec<String>, QueryError> {
         rows.extend(rows::text(&batch?));
     }
     Ok(rows)
+}
+
+/// Opens a session.
+pub fn open(engine: &Engine, role: Role) -> Session {
+    engine.open_session(role, SessionLimits::default()).unwrap()
+}
+
+/// Runs statements in a session, one after the other; gives the rows of the last one.
+pub async fn ask(session: &mut Session, sql: &str) -> Result<Vec<String>, QueryError> {
+    let mut last = Vec::new();
+    for extracted in session.extract(sql, PATIENCE).await? {
+        let statement = session.prepare(extracted, PATIENCE).await?;
+        last = read(session.execute(&statement, Vec::new(), PATIENCE).await?).await?;
+    }
+    Ok(last)
 }
 
 /// Polls until `condition` holds; panics when it does not in time.

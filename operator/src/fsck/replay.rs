@@ -92,36 +92,10 @@ fn text(checked: &Checked) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roost_protocol::{
-        Position,
-        identity::{BranchName, Lineage, ObjectId},
-        report::CheckedCommit,
-    };
-
-    fn commit(second: u32) -> CheckedCommit {
-        let position = Position {
-            branch: BranchName::main(),
-            lineage: Lineage::from_bytes([1; 16]),
-            epoch: 1,
-            manifest: 1,
-            id: ObjectId::from_bytes([2; 16]),
-            sequence: second.into(),
-            offset: 0,
-            stream_epoch: Some(1),
-        };
-        CheckedCommit { time: format!("2026-11-20T10:00:0{second}Z"), position }
-    }
+    use crate::jobs::samples::replay_report;
 
     fn checked(branch: &str, fails: bool) -> Checked {
-        let report = ReplayReport {
-            engine_version: "1.5.6".into(),
-            commits: 5,
-            replayed: if fails { 3 } else { 5 },
-            opens: commit(if fails { 3 } else { 5 }),
-            fails: fails.then(|| commit(4)),
-            error: fails.then(|| "no such table".into()),
-            end: commit(5),
-        };
+        let report = replay_report(fails);
         let (namespace, tenant) = ("shop".into(), "acme".into());
         Checked { namespace, tenant, branch: branch.into(), clean: report.is_clean(), report }
     }

@@ -163,38 +163,11 @@ fn result(pod: &PodView, exit: &Exit) -> anyhow::Result<ReplayReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pods::samples;
+    use crate::{jobs::samples::replay_report, pods::samples};
     use roost_protocol::{
-        Position,
-        identity::{BranchName, Lineage, ObjectId},
         problem::Problem,
-        report::CheckedCommit,
         status::{Ending, RuntimeState},
     };
-
-    fn report() -> ReplayReport {
-        let position = Position {
-            branch: BranchName::main(),
-            lineage: Lineage::from_bytes([1; 16]),
-            epoch: 1,
-            manifest: 1,
-            id: ObjectId::from_bytes([2; 16]),
-            sequence: 5,
-            offset: 0,
-            stream_epoch: Some(1),
-        };
-        let commit = CheckedCommit { time: "2026-11-20T10:00:05Z".into(), position };
-        let (opens, end) = (commit.clone(), commit);
-        ReplayReport {
-            engine_version: "1.5.6".into(),
-            commits: 5,
-            replayed: 5,
-            opens,
-            fails: None,
-            error: None,
-            end,
-        }
-    }
 
     #[test]
     fn only_a_report_is_a_result() {
@@ -206,7 +179,7 @@ mod tests {
             let finished = Stage::Finished { ending: Some(Box::new(ending)), exit: exit.clone() };
             result(&PodView { stage: finished, ..samples::pod() }, &exit)
         };
-        let report = report();
+        let report = replay_report(true);
         assert_eq!(ended(Some(Report::Replay(Box::new(report.clone()))), None).unwrap(), report);
         let away = Problem::new(ErrorCode::StorageUnreachable, "away");
         assert!(ended(None, Some(away)).unwrap_err().to_string().contains("away"));
